@@ -1,0 +1,183 @@
+"""The error tree. Each class states its HTTP status, its `type` and its `code`; its arguments are the facts.
+
+    AntiphonError                       500 server_error
+    ├── InvalidRequest                  400 invalid_request_error
+    │   ├── UnsupportedParameter        400 unsupported_parameter
+    │   ├── ContextLengthExceeded       400 context_length_exceeded
+    │   └── PreviousResponseNotFound    400 previous_response_not_found
+    ├── Unauthenticated                 401 authentication_error
+    ├── PermissionDenied                403 permission_error
+    ├── NotFound                        404 not_found_error
+    │   └── ModelNotFound               404 model_not_found
+    ├── MethodNotAllowed                405 method_not_allowed
+    ├── PayloadTooLarge                 413 payload_too_large
+    ├── UnsupportedMediaType            415 unsupported_media_type
+    ├── ProviderError                   502 (the upstream's side)
+    │   ├── ProviderRejected            400 the upstream refused the request itself
+    │   ├── ProviderRateLimited         429 rate_limit_exceeded, keeps Retry-After
+    │   ├── ProviderAuthFailed          502 provider_authentication_failed
+    │   ├── ProviderUnavailable         503 provider_unavailable
+    │   ├── ProviderTimeout             504 provider_timeout
+    │   └── ProviderProtocolError       502 provider_protocol_error
+    └── StoreUnavailable                503 store_unavailable
+
+A `ValueError` that reaches the edge is a bug of ours and answers 500.
+"""
+
+
+class AntiphonError(Exception):
+    """Something we have a name for. `param` is the wire field at fault, or None."""
+
+    status: int = 500
+    type: str = "server_error"
+    code: str | None = None
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Response headers that this error adds."""
+        return {}
+
+    def envelope(self) -> dict[str, dict[str, str | None]]:
+        return {
+            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code},
+        }
+
+
+class InvalidRequest(AntiphonError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+
+class UnsupportedParameter(InvalidRequest):
+    code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    code = "context_length_exceeded"
+
+
+class PreviousResponseNotFound(InvalidRequest):
+    code = "previous_response_not_found"
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__(
+            f'no stored response "{response_id}" to continue from. It may have been created with store: false,'
+            " or deleted; send its items as `input` instead.",
+            param="previous_response_id",
+        )
+
+
+class Unauthenticated(AntiphonError):
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"www-authenticate": "Bearer"}
+
+
+class PermissionDenied(AntiphonError):
+    status = 403
+    type = "permission_error"
+    code = "permission_denied"
+
+
+class NotFound(AntiphonError):
+    status = 404
+    type = "not_found_error"
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    type = "invalid_request_error"
+    code = "model_not_found"
+
+    def __init__(self, model: str, served: list[str]) -> None:
+        names = ", ".join(served[:20]) or "none yet"
+        more = f" and {len(served) - 20} more" if len(served) > 20 else ""
+        super().__init__(
+            f'model "{model}" is not served here; served: {names}{more}. List them with GET /v1/models.',
+            param="model",
+        )
+
+
+class MethodNotAllowed(AntiphonError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class PayloadTooLarge(AntiphonError):
+    status = 413
+    type = "invalid_request_error"
+    code = "payload_too_large"
+
+
+class UnsupportedMediaType(AntiphonError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+
+
+class ProviderError(AntiphonError):
+    """The upstream failed. `provider` is its configured id; messages hold no URL, host or secret."""
+
+    status = 502
+    code = "provider_error"
+
+    def __init__(
+        self, provider: str, message: str, *, param: str | None = None, retry_after: str | None = None
+    ) -> None:
+        super().__init__(message, param=param)
+        self.provider = provider
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": self.retry_after} if self.retry_after else {}
+
+
+class ProviderRejected(ProviderError):
+    status = 400
+    type = "invalid_request_error"
+    code = "provider_rejected"
+
+
+class ProviderContextLength(ProviderRejected):
+    code = "context_length_exceeded"
+
+
+class ProviderRateLimited(ProviderError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class ProviderAuthFailed(ProviderError):
+    code = "provider_authentication_failed"
+
+
+class ProviderUnavailable(ProviderError):
+    status = 503
+    code = "provider_unavailable"
+
+
+class ProviderTimeout(ProviderError):
+    status = 504
+    code = "provider_timeout"
+
+
+class ProviderProtocolError(ProviderError):
+    code = "provider_protocol_error"
+
+
+class StoreUnavailable(AntiphonError):
+    status = 503
+    code = "store_unavailable"

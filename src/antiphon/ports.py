@@ -1,0 +1,119 @@
+"""What the core and the services need from outside, as protocols. The docstrings are the contract."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from antiphon.core.commands import CallModel, CallTool
+from antiphon.core.signals import ModelSignal, ToolDone
+from antiphon.core.transcript import PastTurn
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose data a call may see: a tenant, and a subject (user or key) in it."""
+
+    tenant: str
+    subject: str
+
+
+class Clock(Protocol):
+    def now(self) -> int:
+        """Unix seconds, UTC."""
+        ...
+
+
+class Ids(Protocol):
+    def new(self, prefix: str) -> str:
+        """A fresh id, `prefix` and at least 128 random bits in [0-9a-f]: `resp_1f…`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that a provider serves, under the provider's own name."""
+
+    name: str
+    created_at: int = 0
+    owned_by: str = ""
+
+
+class ModelProvider(Protocol):
+    """Turns a transcript into model signals. One instance per configured provider, shared by all runs."""
+
+    provider_id: str
+
+    def stream(self, model: str, call: CallModel) -> AsyncIterator[Sequence[ModelSignal]]:
+        """Yield signals in batches as they arrive, then exactly one `StepDone`, last.
+
+        The first batch, which may be empty, is yielded as soon as the upstream's 2xx head is here: the run begins
+        then. With `call.stream` false the upstream answers in one piece and only `ItemDone`s and the `StepDone`
+        come. Closing the iterator closes the upstream connection before it returns.
+
+        Raises:
+            ProviderUnavailable, ProviderTimeout, ProviderRateLimited: retried inside only while no head was seen.
+            ProviderRejected: the upstream refused the request; `param` is the wire field, if it told us.
+            ProviderAuthFailed: the upstream refused our credentials.
+            ProviderProtocolError: the upstream broke off or sent what is not the protocol.
+        """
+        ...
+
+    async def list_models(self) -> Sequence[ModelInfo]:
+        """The models the upstream serves now. Raises `ProviderError`."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class ToolRuntime(Protocol):
+    """Runs server-side tools."""
+
+    async def run(self, owner: Owner, call: CallTool) -> ToolDone:
+        """Run one call to its end. A failing tool is a `ToolDone` that says so; only cancellation raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """A response as stored: wire JSON, kept once, and the columns that are queried.
+
+    `head` is the response object without `output`; `input` and `output` are JSON arrays of this response's own new
+    items (not of its ancestors), every item with an id.
+    """
+
+    id: str
+    parent_id: str | None
+    status: str
+    model: str
+    created_at: int
+    head: bytes
+    input: bytes
+    output: bytes
+
+
+class ResponseStore(Protocol):
+    """Responses and their chains. Another tenant's or owner's id answers exactly as an unknown one."""
+
+    async def put_response(self, owner: Owner, response: StoredResponse) -> None:
+        """Insert or replace a response. Durable (a committed transaction, FULL) when it returns.
+
+        Raises StoreUnavailable when it could not be written; then nothing was.
+        """
+        ...
+
+    async def get_response(self, owner: Owner, response_id: str) -> StoredResponse | None:
+        """None when unknown, foreign or deleted."""
+        ...
+
+    async def delete_response(self, owner: Owner, response_id: str) -> bool:
+        """Hide a response at once; its items stay while a live descendant needs them. False when unknown."""
+        ...
+
+    async def get_chain(self, owner: Owner, response_id: str) -> Sequence[PastTurn]:
+        """The turns from the root to `response_id` inclusive, by one query. Empty when unknown or deleted.
+
+        Ancestors that were deleted are still there: a hidden response's items stay as long as a descendant lives.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
