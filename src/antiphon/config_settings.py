@@ -1,0 +1,187 @@
+"""The settings tree: one frozen object, made once by `antiphon.config.load`. Nothing here reads anything.
+
+The reference page is generated from these types: each `Meta(description=…)` is a row of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+PortNumber = Annotated[
+    int, Meta(ge=0, le=65535, description="TCP port to listen on; 0 lets the system choose a free one.")
+]
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
+KeyHash = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+ProviderId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+_SECRET_WORDS = ("key", "token", "secret", "password", "authorization", "credential")
+_REDACTED = "***"
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used. `line` counts from 1; None when no line of a file is at fault."""
+
+    def __init__(self, file: str | None, line: int | None, message: str) -> None:
+        where = ":".join(str(part) for part in (file, line) if part is not None)
+        super().__init__(f"{where}: {message}" if where else message)
+        self.file = file
+        self.line = line
+        self.message = message
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping of the file. A key that is not a field is refused."""
+
+
+class ApiKey(_Section, frozen=True):
+    name: Annotated[Name, Meta(description="Shown in logs; never a secret.")]
+    hash: Annotated[KeyHash, Meta(description="`sha256:` and the hex digest of the key.")]
+    tenant: Annotated[Name, Meta(description="Whose data the key reaches.")] = "default"
+    owner: Annotated[
+        str, Meta(description="The subject inside the tenant; the key's name where left out.")
+    ] = ""
+
+    @property
+    def subject(self) -> str:
+        return self.owner or self.name
+
+
+class AuthSettings(_Section, frozen=True):
+    keys: Annotated[
+        tuple[ApiKey, ...],
+        Meta(
+            description="API keys, hashed; make one with `antiphon key new`. None: anonymous, loopback only."
+        ),
+    ] = ()
+
+
+class LimitSettings(_Section, frozen=True):
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="A larger request body answers 413.")] = (
+        32 * 1024 * 1024
+    )
+    max_open_streams: Annotated[
+        int, Meta(ge=1, description="Streams open at once; one more answers 503 with Retry-After.")
+    ] = 2048
+
+
+class ServerSettings(_Section, frozen=True):
+    host: Annotated[
+        Name, Meta(description="Address to listen on. Any but a loopback address needs `auth.keys`.")
+    ] = "127.0.0.1"
+    port: PortNumber = 8321
+    auth: AuthSettings = AuthSettings()
+    limits: LimitSettings = LimitSettings()
+    heartbeat_s: Annotated[
+        Seconds, Meta(description="A stream that is silent for so long sends an SSE comment.")
+    ] = 15.0
+    responses_done_marker: Annotated[
+        bool,
+        Meta(description="End Responses streams with `data: [DONE]`, as strict Open Responses clients want."),
+    ] = False
+    parameters: Annotated[
+        Literal["strict", "lenient"],
+        Meta(
+            description="`strict` refuses a parameter that the model's server cannot honour;"
+            " `lenient` drops it and says so in a warning header."
+        ),
+    ] = "strict"
+    shutdown_grace_s: Annotated[
+        Seconds, Meta(description="How long running requests may take to end after SIGTERM.")
+    ] = 10.0
+    tls_certfile: Annotated[
+        str | None, Meta(description="PEM file of the certificate chain; with `tls_keyfile`, serves HTTPS.")
+    ] = None
+    tls_keyfile: Annotated[str | None, Meta(description="PEM file of the certificate's private key.")] = None
+
+
+class ProviderSettings(_Section, frozen=True):
+    """One upstream. Its `config` belongs to the provider type, which checks it when the server is built."""
+
+    provider_id: Annotated[ProviderId, Meta(description="Its name here; models are `provider_id/model`.")]
+    provider_type: Annotated[Name, Meta(description="A preset: `remote::openai`, `remote::ollama` …")]
+    config: Annotated[
+        dict[str, Any], Meta(description="What the type takes: `base_url`, `api_key`, `wire` …")
+    ] = {}
+
+    def __repr__(self) -> str:
+        config = redacted(self.config)
+        return f"ProviderSettings({self.provider_id!r}, {self.provider_type!r}, config={config!r})"
+
+
+class ProviderSections(_Section, frozen=True):
+    inference: Annotated[
+        tuple[ProviderSettings, ...],
+        Meta(description="Model servers. None: `antiphon serve` looks for one."),
+    ] = ()
+
+
+class StorageSettings(_Section, frozen=True):
+    url: Annotated[str, Meta(description="Where state lives: `sqlite:///PATH`; `~` is the home folder.")] = ""
+
+
+class RuntimeSettings(_Section, frozen=True):
+    url: Annotated[Literal["inline"], Meta(description="Where runs are executed: in this process.")] = (
+        "inline"
+    )
+
+
+class ModelSettings(_Section, frozen=True):
+    """A model under a name of its own, besides those that providers list themselves."""
+
+    model_id: Annotated[Name, Meta(description="The name that requests use.")]
+    provider_id: Annotated[ProviderId, Meta(description="A `provider_id` of `providers.inference`.")]
+    provider_model_id: Annotated[
+        str, Meta(description="The provider's own name for it; `model_id` where left out.")
+    ] = ""
+
+    @property
+    def upstream_name(self) -> str:
+        return self.provider_model_id or self.model_id
+
+
+class DiscoverySettings(_Section, frozen=True):
+    """What the environment says about model servers. Used only when no inference provider is configured."""
+
+    enabled: bool = True
+    openai_api_key: str = ""
+    openai_base_url: str = ""
+    vllm_url: str = ""
+    vllm_api_key: str = ""
+    ollama_url: str = ""
+    anthropic_api_key: str = ""
+
+    def __repr__(self) -> str:
+        return f"DiscoverySettings({redacted(msgspec.structs.asdict(self))!r})"
+
+
+class Settings(_Section, frozen=True):
+    """Everything the server is told, after file, environment and flags were put together."""
+
+    server: ServerSettings = ServerSettings()
+    providers: ProviderSections = ProviderSections()
+    models: tuple[ModelSettings, ...] = ()
+    storage: StorageSettings = StorageSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
+    source: str | None = None  # the file it came from, as the user would write it
+    home: str = ""  # absolute path of the state folder; not created here
+    notes: tuple[str, ...] = ()  # what the operator should know: parts of the file that have no effect
+
+    def with_inference(self, found: Sequence[ProviderSettings]) -> "Settings":
+        """The same settings with these providers instead of the configured ones."""
+        return msgspec.structs.replace(self, providers=ProviderSections(inference=tuple(found)))
+
+
+def redacted(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy in which each value whose key names a secret is `***`, at any depth."""
+    return {key: _shown(key, item) for key, item in value.items()}
+
+
+def _shown(key: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return redacted(value)  # pyright: ignore[reportUnknownArgumentType] keys of YAML mappings are checked text
+    secret = any(word in key.lower() for word in _SECRET_WORDS)
+    return _REDACTED if secret and value else value
