@@ -1,0 +1,219 @@
+"""A chat completions server that costs almost nothing: a raw asyncio protocol and pre-encoded bytes.
+
+`python -m bench.fake_upstream` serves on a free loopback port and prints `listening on http://127.0.0.1:PORT`.
+The model name chooses the behaviour (`MODELS`); every behaviour answers plain and streamed requests.
+"""
+
+import asyncio
+from typing import cast
+
+import msgspec
+import uvloop
+
+CHUNKS = 100
+WORD = "token "
+TEXT = WORD * CHUNKS
+
+PACED: dict[bytes, tuple[int, float]] = {
+    b"fake-paced": (200, 0.010),
+    b"fake-slow": (60, 0.200),
+}
+"""Model name → chunks of its stream, seconds between two of them."""
+
+MODELS: tuple[str, ...] = ("fake", "fake-tools", "fake-paced", "fake-slow")
+CALL_ARGUMENTS = '{"city":"Paris"}'
+
+_DONE = b"data: [DONE]\n\n"
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n"
+    b"transfer-encoding: chunked\r\n\r\n"
+)
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+def _usage(tokens: int) -> dict[str, object]:
+    return {
+        "prompt_tokens": 12,
+        "completion_tokens": tokens,
+        "total_tokens": 12 + tokens,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    }
+
+
+def _completion(message: dict[str, object], finish: str, model: str) -> bytes:
+    body = msgspec.json.encode(
+        {
+            "id": "chatcmpl-0123456789abcdef",
+            "object": "chat.completion",
+            "created": 1_760_000_000,
+            "model": model,
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
+            "usage": _usage(CHUNKS),
+            "system_fingerprint": None,
+        }
+    )
+    return _json_reply(body)
+
+
+def _json_reply(body: bytes, status: bytes = b"200 OK") -> bytes:
+    return (
+        b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
+    ) + body
+
+
+def _event(model: str, choices: list[dict[str, object]], **more: object) -> bytes:
+    body = msgspec.json.encode(
+        {
+            "id": "chatcmpl-0123456789abcdef",
+            "object": "chat.completion.chunk",
+            "created": 1_760_000_000,
+            "model": model,
+            "choices": choices,
+            **more,
+        }
+    )
+    return _http_chunk(b"data: " + body + b"\n\n")
+
+
+def _http_chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _delta(model: str, delta: dict[str, object], finish: str | None = None) -> bytes:
+    return _event(model, [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}])
+
+
+class Answers:
+    """The bytes of one model's answers, encoded once."""
+
+    def __init__(self, model: str, chunks: int) -> None:
+        call = {"id": "call_0001", "type": "function"}
+        function: dict[str, object] = {"name": "get_weather", "arguments": CALL_ARGUMENTS}
+        first: dict[str, object] = {"role": "assistant", "content": ""}
+        self.text = _completion({"role": "assistant", "content": TEXT, "refusal": None}, "stop", model)
+        self.call = _completion(
+            {"role": "assistant", "content": None, "tool_calls": [{**call, "function": function}]},
+            "tool_calls",
+            model,
+        )
+        self.first = _delta(model, first)
+        self.token = _delta(model, {"content": WORD})
+        self.stop = _delta(model, {}, "stop")
+        self.usage = _event(model, [], usage=_usage(chunks))
+        self.end = _http_chunk(_DONE) + _LAST_CHUNK
+        self.chunks = chunks
+        self.call_stream = (
+            self.first
+            + _delta(model, {"tool_calls": [{"index": 0, **call, "function": {**function, "arguments": ""}}]})
+            + _delta(model, {"tool_calls": [{"index": 0, "function": {"arguments": CALL_ARGUMENTS}}]})
+            + _delta(model, {}, "tool_calls")
+        )
+        self.burst = self.first + self.token * chunks + self.stop
+
+
+_ANSWERS = {name.encode(): Answers(name, PACED.get(name.encode(), (CHUNKS, 0.0))[0]) for name in MODELS}
+_MODEL_LIST = _json_reply(
+    msgspec.json.encode(
+        {
+            "object": "list",
+            "data": [{"id": name, "object": "model", "created": 0, "owned_by": "bench"} for name in MODELS],
+        }
+    )
+)
+_NOT_FOUND = _json_reply(
+    b'{"error":{"message":"no such model or route","type":"not_found"}}', b"404 Not Found"
+)
+
+
+def _flag(body: bytes, name: bytes) -> bool:
+    """Whether a boolean of a request is true. Quotes inside JSON strings are escaped: no text matches."""
+    return b'"%b":true' % name in body or b'"%b": true' % name in body
+
+
+def _model(body: bytes) -> bytes:
+    at = body.find(b'"model":')
+    start = body.find(b'"', at + 8) + 1
+    return body[start : body.find(b'"', start)]
+
+
+class FakeUpstream(asyncio.Protocol):
+    """One connection. Answers in order; a client that leaves stops the stream it was getting."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = self._buffer[:end].lower()
+            at = head.find(b"content-length:")
+            length = int(head[at + 15 : (head + b"\r\n").find(b"\r\n", at)]) if at >= 0 else 0
+            whole = end + 4 + length
+            if len(self._buffer) < whole:
+                return
+            body = self._buffer[end + 4 : whole]
+            self._buffer = self._buffer[whole:]
+            self._answer(head, body)
+
+    def _answer(self, head: bytes, body: bytes) -> None:
+        assert self._transport is not None
+        if head.startswith(b"get /v1/models"):
+            self._transport.write(_MODEL_LIST)
+            return
+        model = _model(body)
+        answers = _ANSWERS.get(model)
+        if answers is None or not head.startswith(b"post /v1/chat/completions"):
+            self._transport.write(_NOT_FOUND)
+            return
+        called = model == b"fake-tools" and b'"tools":' in body and b'"tool_call_id":' not in body
+        if not _flag(body, b"stream"):
+            self._transport.write(answers.call if called else answers.text)
+            return
+        tail = answers.usage + answers.end if _flag(body, b"include_usage") else answers.end
+        if called:
+            self._transport.write(_STREAM_HEAD + answers.call_stream + tail)
+        elif model in PACED:
+            self._transport.write(_STREAM_HEAD + answers.first)
+            self._pace(answers, PACED[model][1], tail)
+        else:
+            self._transport.write(_STREAM_HEAD + answers.burst + tail)
+
+    def _pace(self, answers: Answers, interval: float, tail: bytes) -> None:
+        """Send one token now and then one each `interval` seconds, on an absolute schedule."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+
+        def tick(sent: int) -> None:
+            if self._transport is None:
+                return
+            if sent == answers.chunks:
+                self._transport.write(answers.stop + tail)
+                return
+            self._transport.write(answers.token)
+            self._timer = loop.call_at(start + (sent + 1) * interval, tick, sent + 1)
+
+        tick(0)
+
+
+async def serve() -> None:
+    server = await asyncio.get_running_loop().create_server(FakeUpstream, "127.0.0.1", 0, backlog=1024)
+    port = server.sockets[0].getsockname()[1]
+    print(f"listening on http://127.0.0.1:{port}", flush=True)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve())
