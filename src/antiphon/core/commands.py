@@ -1,11 +1,13 @@
-"""What the loop asks for. The runner carries commands out through the ports."""
+"""What the loop asks for, step by step. The runner carries steps out through the ports and the event writer."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from antiphon.core.items import FunctionCall
+from antiphon.core.items import FunctionCall, ItemStatus
 from antiphon.core.request import ResponseRequest
+from antiphon.core.signals import ModelItem
 from antiphon.core.transcript import Transcript
+from antiphon.core.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +15,7 @@ class CallModel:
     """One sampling step.
 
     `transcript` is all the model sees; `request` carries the settings, whole. The other fields are what the loop
-    decided for this step and win over the request's.
+    decided for this step and win over the request's. `tool_choice` is a `tools.ToolChoice`.
     """
 
     request: ResponseRequest
@@ -21,7 +23,6 @@ class CallModel:
     tool_choice: Any = "auto"
     max_output_tokens: int | None = None
     stream: bool = True
-    extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +32,32 @@ class CallTool:
     call: FunctionCall
 
 
-Command = CallModel | CallTool
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """Show an item of the model: it gets its id and its place in the output."""
+
+    slot: int
+    item: ModelItem
+
+
+@dataclass(frozen=True, slots=True)
+class CloseItem:
+    """Finish a shown item."""
+
+    slot: int
+    item: ModelItem
+    status: ItemStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The response ends. Items still open are closed as they are, `incomplete`."""
+
+    status: Literal["completed", "incomplete", "failed", "cancelled"]
+    incomplete_reason: Literal["max_output_tokens", "content_filter"] | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    usage: Usage | None = None
+
+
+Step = CallModel | CallTool | OpenItem | CloseItem | Finish

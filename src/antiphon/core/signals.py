@@ -90,4 +90,13 @@ class Cancelled:
     """Somebody with the right to do so stopped the run."""
 
 
-Signal = ItemStarted | ItemDone | StepDone | ToolDone | Failed | Cancelled
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A held answer does not match the requested format (`text.format`); nothing of it was shown."""
+
+    item: Message
+    problem: str
+    usage: Usage | None = None
+
+
+Signal = ItemStarted | ItemDone | StepDone | ToolDone | Invalid | Failed | Cancelled

@@ -1,0 +1,38 @@
+"""Shapes of ids.
+
+An item's id is built from the response's: `msg_` + the 32 random hex digits of `resp_…` + a 4-digit counter. So an
+`item_reference` names the response that holds the item, and no index of items is kept.
+"""
+
+RESPONSE_PREFIX = "resp_"
+_RANDOM = 32
+
+PREFIX_BY_TYPE = {
+    "message": "msg_",
+    "reasoning": "rs_",
+    "function_call": "fc_",
+    "function_call_output": "fco_",
+}
+
+
+class ItemIds:
+    """Gives the items of one response their ids, in order."""
+
+    __slots__ = ("_next", "_root")
+
+    def __init__(self, response_id: str) -> None:
+        self._root = response_id.removeprefix(RESPONSE_PREFIX)
+        self._next = 0
+
+    def new(self, item_type: str) -> str:
+        number = self._next
+        self._next = number + 1
+        return f"{PREFIX_BY_TYPE[item_type]}{self._root}{number:04x}"
+
+
+def response_of(item_id: str) -> str | None:
+    """The id of the response that an item id of ours belongs to; None when the id is not of our shape."""
+    _, _, tail = item_id.partition("_")
+    if len(tail) < _RANDOM + 4 or not all(digit in "0123456789abcdef" for digit in tail):
+        return None
+    return RESPONSE_PREFIX + tail[:_RANDOM]

@@ -1,0 +1,232 @@
+"""The agentic loop: read top to bottom it is the specification of a run. No I/O, no clock: signals in, steps out.
+
+It decides which items and calls are let through, when the model is asked again, and how the response ends. Deltas
+do not pass through it. A call that the request does not permit (not among `tools`, outside `allowed_tools`, a second
+one with `parallel_tool_calls: false`) never becomes an output item; the model is told and asked again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from antiphon.core import signals
+from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
+from antiphon.core.items import FunctionCall, FunctionCallOutput, ItemStatus, Message
+from antiphon.core.request import ResponseRequest
+from antiphon.core.signals import FinishReason, ItemDone, ModelItem, Signal
+from antiphon.core.permission import Permission
+from antiphon.core.transcript import Transcript
+from antiphon.core.usage import Usage
+
+MAX_REJECTED_STEPS = 3
+DEFAULT_MAX_STEPS = 64
+
+
+@dataclass(slots=True)
+class Loop:
+    """One response, from its first model call to exactly one `Finish`."""
+
+    request: ResponseRequest
+    transcript: Transcript
+    server_tools: frozenset[str] = frozenset()
+    usage: Usage | None = None
+    service_tier: str | None = None
+    finished: bool = False
+    _permission: Permission = field(init=False)
+    _steps: int = 0
+    _rejected_steps: int = 0
+    _server_calls: int = 0
+    _repaired: bool = False
+    _admitted: set[int] = field(default_factory=set[int])
+    _refused: dict[int, str] = field(default_factory=dict[int, str])
+    _calls: list[FunctionCall] = field(default_factory=list[FunctionCall])
+    _rejections: list[tuple[FunctionCall, str]] = field(default_factory=list[tuple[FunctionCall, str]])
+    _step_calls: int = 0
+    _held: ItemDone | None = None
+    _waiting: dict[str, FunctionCallOutput | None] = field(default_factory=dict[str, FunctionCallOutput | None])
+
+    def __post_init__(self) -> None:
+        self._permission = Permission.of(self.request)
+
+    def start(self) -> Iterator[Step]:
+        yield self._call_model()
+
+    def feed(self, signal: Signal) -> Iterator[Step]:
+        """Advance by one signal. Signals after the end are ignored: tools may answer late."""
+        if self.finished:
+            return
+        match signal:
+            case signals.ItemStarted(slot=slot, item=item):
+                yield from self._release("completed")
+                if self._admit(slot, item):
+                    yield OpenItem(slot, item)
+            case signals.ItemDone():
+                yield from self._item_done(signal)
+            case signals.StepDone(finish=finish, usage=usage, service_tier=tier):
+                self._count(usage, tier)
+                cut = finish in ("length", "content_filter")
+                yield from self._release("incomplete" if cut else "completed")
+                yield from self._after_step(finish)
+            case signals.ToolDone(call_id=call_id, output=output):
+                yield from self._tool_done(call_id, output)
+            case signals.Invalid(item=item, problem=problem, usage=usage):
+                self._count(usage, None)
+                yield from self._repair(item, problem)
+            case signals.Failed(code=code, message=message):
+                yield from self._release("completed")
+                yield from self._finish(Finish("failed", error_code=code, error_message=message))
+            case signals.Cancelled():
+                yield from self._release("completed")
+                yield from self._finish(Finish("cancelled"))
+            case _:
+                assert_never(signal)
+
+    # --- items --------------------------------------------------------------------------------------------
+    def _admit(self, slot: int, item: ModelItem) -> bool:
+        """May this item be shown? Calls need permission; the answer holds for all signals of the slot."""
+        if slot in self._admitted or slot in self._refused:
+            return False
+        if isinstance(item, FunctionCall):
+            reason = self._permission.refusal(item.name, self._step_calls, self._steps)
+            if reason is None and self._last_step:
+                reason = "the limit of model calls is reached; answer without tools"
+            if reason is not None:
+                self._refused[slot] = reason
+                return False
+            self._step_calls += 1
+            if item.name in self.server_tools:
+                self._refused[slot] = ""
+                return False
+        self._admitted.add(slot)
+        return True
+
+    def _item_done(self, signal: ItemDone) -> Iterator[Step]:
+        yield from self._release("completed")
+        slot, item = signal.slot, signal.item
+        if self._admit(slot, item):
+            yield OpenItem(slot, item)
+        if slot in self._admitted:
+            self._held = signal
+        elif isinstance(item, FunctionCall):
+            if self._refused[slot]:
+                self._rejections.append((item, self._refused[slot]))
+            else:
+                self._calls.append(item)
+
+    def _release(self, status: ItemStatus) -> Iterator[Step]:
+        """Close the item that is done. It waits for the next signal, since only that tells if it was cut short."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        self._admitted.discard(held.slot)
+        self._refused[held.slot] = ""
+        if status == "completed" or not isinstance(held.item, FunctionCall):
+            self.transcript = self.transcript.plus(held.item)
+        if isinstance(held.item, FunctionCall) and status == "completed":
+            self._calls.append(held.item)
+        yield CloseItem(held.slot, held.item, status)
+
+    # --- steps --------------------------------------------------------------------------------------------
+    @property
+    def _last_step(self) -> bool:
+        limit = self.request.max_infer_iters or DEFAULT_MAX_STEPS
+        return self._steps >= max(limit, 2) or self._rejected_steps >= MAX_REJECTED_STEPS
+
+    def _call_model(self) -> CallModel:
+        self._steps += 1
+        self._admitted.clear()
+        self._refused.clear()
+        self._calls.clear()
+        self._rejections.clear()
+        self._step_calls = 0
+        choice = "none" if self._last_step else self._permission.choice_for(self._steps)
+        return CallModel(self.request, self.transcript, choice, self._tokens_left())
+
+    def _tokens_left(self) -> int | None:
+        limit = self.request.max_output_tokens
+        if limit is None or self.usage is None:
+            return limit
+        return limit - self.usage.output_tokens
+
+    def _after_step(self, finish: FinishReason) -> Iterator[Step]:
+        if finish == "length":
+            yield from self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
+        elif finish == "content_filter":
+            yield from self._finish(Finish("incomplete", incomplete_reason="content_filter"))
+        elif server_calls := [call for call in self._calls if call.name in self.server_tools]:
+            yield from self._run_tools(server_calls)
+        elif self._calls or not self._rejections:
+            yield from self._finish(Finish("completed"))
+        elif self._last_step:
+            message = "the model kept calling tools that this request does not permit"
+            yield from self._finish(Finish("failed", error_code="server_error", error_message=message))
+        else:
+            self._rejected_steps += 1
+            yield from self._answer_rejections()
+
+    def _answer_rejections(self) -> Iterator[Step]:
+        calls = [call for call, _ in self._rejections]
+        answers = [
+            FunctionCallOutput(call_id=call.call_id, output=f"Error: {reason}")
+            for call, reason in self._rejections
+        ]
+        self.transcript = self.transcript.plus(*calls, *answers)
+        yield from self._next_step()
+
+    def _next_step(self) -> Iterator[Step]:
+        left = self._tokens_left()
+        if left is not None and left <= 0:
+            yield from self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
+        else:
+            yield self._call_model()
+
+    def _run_tools(self, calls: list[FunctionCall]) -> Iterator[Step]:
+        """Start the server-side calls of one step; beyond `max_tool_calls` they are answered, not run."""
+        for call in calls:
+            self._waiting[call.call_id] = None
+        limit = self.request.max_tool_calls
+        over: list[str] = []
+        for call in calls:
+            self._server_calls += 1
+            if limit is not None and self._server_calls > limit:
+                over.append(call.call_id)
+            else:
+                yield CallTool(call)
+        for call_id in over:
+            yield from self._tool_done(call_id, "Error: max_tool_calls is reached; answer without further calls.")
+
+    def _tool_done(self, call_id: str, output: str) -> Iterator[Step]:
+        if call_id not in self._waiting or self._waiting[call_id] is not None:
+            return  # a repeated answer
+        self._waiting[call_id] = FunctionCallOutput(call_id=call_id, output=output)
+        if any(answer is None for answer in self._waiting.values()):
+            return
+        answers, self._waiting = self._waiting, {}
+        calls = [call for call in self._calls if call.call_id in answers]
+        results = [answers[call.call_id] for call in calls]
+        self.transcript = self.transcript.plus(*calls, *(result for result in results if result is not None))
+        if any(call.call_id not in answers for call in self._calls):  # the client owes the rest
+            yield from self._finish(Finish("completed"))
+        else:
+            yield from self._next_step()
+
+    def _repair(self, item: Message, problem: str) -> Iterator[Step]:
+        """The held answer broke the requested format: tell the model once, then give up."""
+        if self._repaired:
+            message = f"the model's answer does not match text.format, also after a second try: {problem}"
+            yield from self._finish(Finish("failed", error_code="server_error", error_message=message))
+            return
+        self._repaired = True
+        advice = f"Your answer does not match the required JSON schema: {problem}. Answer again with JSON only."
+        self.transcript = self.transcript.plus(item, Message(role="user", content=advice))
+        yield from self._next_step()
+
+    # --- the end ------------------------------------------------------------------------------------------
+    def _count(self, usage: Usage | None, tier: str | None) -> None:
+        if usage is not None:
+            self.usage = usage if self.usage is None else self.usage + usage
+        self.service_tier = tier or self.service_tier
+
+    def _finish(self, finish: Finish) -> Iterator[Step]:
+        self.finished = True
+        yield replace(finish, usage=self.usage or Usage())

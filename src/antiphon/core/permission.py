@@ -1,0 +1,56 @@
+"""Which calls a request permits: `tools`, `tool_choice` and `parallel_tool_calls` together."""
+
+from dataclasses import dataclass
+
+from antiphon.core.request import ResponseRequest
+from antiphon.core.tools import ChooseAllowed, ChooseFunction, FunctionTool, ToolChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What `tool_choice` means for each step and each call.
+
+    `required` and a named function bind the first step only: afterwards the model may answer. `none`,
+    `allowed_tools` and a named function's exclusion of other tools in its step are enforced by us, since not every
+    upstream does. The list of tools that the model sees always stays whole.
+    """
+
+    choice: ToolChoice
+    known: frozenset[str]
+    allowed: frozenset[str]
+    parallel: bool
+
+    @classmethod
+    def of(cls, request: ResponseRequest) -> "Permission":
+        known = frozenset(tool.name for tool in request.tools or () if isinstance(tool, FunctionTool))
+        choice: ToolChoice = request.tool_choice if request.tool_choice is not None else "auto"
+        allowed = known
+        if isinstance(choice, ChooseAllowed):
+            allowed = frozenset(str(tool.get("name")) for tool in choice.tools)
+        elif choice == "none":
+            allowed = frozenset()
+        return cls(choice, known, allowed, request.parallel_tool_calls is not False)
+
+    def choice_for(self, step: int) -> ToolChoice:
+        """What to tell the model at step 1, 2, …"""
+        if step == 1:
+            return self.choice
+        if isinstance(self.choice, ChooseAllowed):
+            return ChooseAllowed(mode="auto", tools=self.choice.tools)
+        return "none" if self.choice == "none" else "auto"
+
+    def refusal(self, name: str, calls_so_far: int, step: int) -> str | None:
+        """Why this call may not be made, in words for the model; None when it may."""
+        if name not in self.known:
+            return f'there is no tool "{name}"; there are: {_names(self.known)}'
+        if name not in self.allowed:
+            return f'tool "{name}" may not be called in this request; allowed: {_names(self.allowed)}'
+        if step == 1 and isinstance(self.choice, ChooseFunction) and name != self.choice.name:
+            return f'only "{self.choice.name}" may be called now'
+        if calls_so_far and not self.parallel:
+            return "only one tool may be called at a time; call this one again after the other's result"
+        return None
+
+
+def _names(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

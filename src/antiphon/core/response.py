@@ -1,0 +1,142 @@
+"""The response object, from one function, on every path.
+
+What does not change during a run (the echo of the request) is encoded once; a snapshot joins it with what does.
+Required keys: `Response` of the official OpenAPI and `ResponseResource` of Open Responses, their union.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from antiphon.core.commands import Finish
+from antiphon.core.request import ResponseRequest
+from antiphon.core.signals import ModelItem
+from antiphon.core.usage import Usage
+from antiphon.core.wire import UNSET, JsonObject, encode
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseState:
+    """What changes while a response comes to be. `status` is one of the six of the specification."""
+
+    status: str
+    completed_at: int | None = None
+    incomplete_reason: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    usage: Usage | None = None
+    service_tier: str | None = None
+
+    @classmethod
+    def finished(cls, finish: Finish, *, now: int, service_tier: str | None) -> "ResponseState":
+        return cls(
+            status=finish.status,
+            completed_at=now if finish.status == "completed" else None,
+            incomplete_reason=finish.incomplete_reason,
+            error_code=finish.error_code,
+            error_message=finish.error_message,
+            usage=finish.usage,
+            service_tier=service_tier,
+        )
+
+
+class ResponseObject:
+    """Renders one response. `model` is echoed as the client named it."""
+
+    __slots__ = ("_echo", "_identity", "created_at", "id")
+
+    def __init__(self, response_id: str, created_at: int, request: ResponseRequest) -> None:
+        self.id = response_id
+        self.created_at = created_at
+        self._identity = b'{"id":%b,"object":"response","created_at":%d' % (encode(response_id), created_at)
+        self._echo = encode(_echo(request))[1:-1]
+
+    def head(self, state: ResponseState) -> bytes:
+        """The object without `output`, as it is stored."""
+        return b"%b,%b,%b}" % (self._identity, encode(_changing(state))[1:-1], self._echo)
+
+    def whole(self, state: ResponseState, output: bytes) -> bytes:
+        return with_output(self.head(state), output)
+
+
+def with_output(head: bytes, output: bytes) -> bytes:
+    """A stored head and its output items (a JSON array) as one object."""
+    return b'%b,"output":%b}' % (head[:-1], output)
+
+
+def encode_items(items: Sequence[ModelItem]) -> bytes:
+    return encode(items)
+
+
+def _changing(state: ResponseState) -> JsonObject:
+    incomplete = {"reason": state.incomplete_reason} if state.incomplete_reason else None
+    error = {"code": state.error_code, "message": state.error_message} if state.error_code else None
+    return {
+        "status": state.status,
+        "completed_at": state.completed_at,
+        "error": error,
+        "incomplete_details": incomplete,
+        "usage": state.usage,
+        "service_tier": state.service_tier or "default",
+    }
+
+
+def _echo(request: ResponseRequest) -> JsonObject:
+    """The settings as they are in effect: defaults filled in, numbers where a number is."""
+    fields: dict[str, Any] = {
+        "instructions": request.instructions,
+        "model": request.model,
+        "tools": request.tools or [],
+        "tool_choice": "auto" if request.tool_choice is None else request.tool_choice,
+        "parallel_tool_calls": request.parallel_tool_calls is not False,
+        "metadata": request.metadata or {},
+        "temperature": 1.0 if request.temperature is None else request.temperature,
+        "top_p": 1.0 if request.top_p is None else request.top_p,
+        "presence_penalty": request.presence_penalty or 0.0,
+        "frequency_penalty": request.frequency_penalty or 0.0,
+        "top_logprobs": request.top_logprobs or 0,
+        "max_output_tokens": request.max_output_tokens,
+        "max_tool_calls": request.max_tool_calls,
+        "previous_response_id": request.previous_response_id,
+        "reasoning": _reasoning(request),
+        "text": _text(request),
+        "truncation": request.truncation or "disabled",
+        "store": request.store is not False,
+        "background": False,
+        "safety_identifier": request.safety_identifier,
+        "prompt_cache_key": request.prompt_cache_key,
+    }
+    if request.user is not None:
+        fields["user"] = request.user
+    return fields
+
+
+def _reasoning(request: ResponseRequest) -> JsonObject:
+    asked = request.reasoning
+    if asked is None:
+        return {"effort": None, "summary": None}
+    effort = asked.effort if asked.effort is not UNSET else None
+    return {"effort": effort, "summary": summary_asked(request)}
+
+
+def summary_asked(request: ResponseRequest) -> str | None:
+    """The kind of reasoning summary the caller wants; None for none. `generate_summary` is its old name."""
+    asked = request.reasoning
+    if asked is None:
+        return None
+    for value in (asked.summary, asked.generate_summary):
+        if value is not UNSET and value is not None:
+            return value
+    return None
+
+
+def _text(request: ResponseRequest) -> JsonObject:
+    fields: JsonObject = {"format": {"type": "text"}}
+    text = request.text
+    if text is None:
+        return fields
+    if text.format is not UNSET and text.format is not None:
+        fields["format"] = text.format
+    if text.verbosity is not UNSET and text.verbosity is not None:
+        fields["verbosity"] = text.verbosity
+    return fields

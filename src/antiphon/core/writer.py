@@ -1,0 +1,341 @@
+"""The one state machine that writes events: numbers them, keeps their order legal, and refuses what is not.
+
+Deltas are the hot path: each open part has its bytes prepared once, and a delta is a join of four pieces.
+Order of events: `responses.md`-style streaming rules of the official OpenAPI (`ResponseStreamEvent`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from antiphon.core.items import (
+    FunctionCall,
+    ItemStatus,
+    Logprob,
+    Message,
+    MessagePart,
+    OutputText,
+    Reasoning,
+    ReasoningText,
+    Refusal,
+    SummaryText,
+)
+from antiphon.core.signals import ModelItem
+from antiphon.core.wire import UNSET, encode
+
+
+class Event(NamedTuple):
+    """One numbered event: its wire type and its JSON."""
+
+    number: int
+    type: str
+    data: bytes
+
+
+class IllegalOrder(RuntimeError):
+    """Somebody asked for an event that may not come now: a bug of ours, never of the caller's."""
+
+
+@dataclass(slots=True)
+class _Part:
+    kind: str
+    index: int
+    head: bytes
+    texts: list[str] = field(default_factory=list[str])
+    logprobs: list[Logprob] = field(default_factory=list[Logprob])
+
+    @property
+    def text(self) -> str:
+        return "".join(self.texts)
+
+
+@dataclass(slots=True)
+class _Open:
+    """An item that was added and not yet done."""
+
+    item: ModelItem
+    place: bytes
+    parts: list[_Part] = field(default_factory=list[_Part])
+    part: _Part | None = None
+
+
+_DELTA_TYPE = {
+    "output_text": "response.output_text.delta",
+    "refusal": "response.refusal.delta",
+    "reasoning_text": "response.reasoning_text.delta",
+    "summary_text": "response.reasoning_summary_text.delta",
+    "arguments": "response.function_call_arguments.delta",
+}
+_TERMINAL = {
+    "completed": "response.completed",
+    "incomplete": "response.incomplete",
+    "failed": "response.failed",
+    "cancelled": "response.failed",
+}
+_PAD = "Zq7nX2bTfK0vRjYcMw4LhAeD" * 2
+
+
+class EventWriter:
+    """Events of one response. `take()` hands over what was written since the last call.
+
+    `muted` writes no events and only collects the output: for a caller who wants the final object alone.
+    """
+
+    __slots__ = ("_begun", "_ended", "_events", "_next", "_obfuscate", "_open", "_summaries", "muted", "output")
+
+    def __init__(self, *, summaries: bool = False, obfuscate: bool = False, muted: bool = False) -> None:
+        self.output: list[ModelItem | None] = []
+        self.muted = muted
+        self._events: list[Event] = []
+        self._next = 0
+        self._begun = False
+        self._ended = False
+        self._obfuscate = obfuscate
+        self._summaries = summaries
+        self._open: dict[int, _Open] = {}
+
+    # --- the response -------------------------------------------------------------------------------------
+    def begin(self, response: bytes) -> None:
+        """`response.created` and `response.in_progress`, both with `response` (its JSON)."""
+        if self._begun:
+            raise IllegalOrder("a response begins once")
+        self._begun = True
+        self._whole("response.created", response)
+        self._whole("response.in_progress", response)
+
+    def end(self, status: str, response: bytes) -> None:
+        """The terminal event. Every item must be done."""
+        if not self._begun or self._ended or self._open:
+            raise IllegalOrder(f"a response cannot end now (open items: {len(self._open)})")
+        self._ended = True
+        self._whole(_TERMINAL[status], response)
+
+    def error(self, code: str, message: str, param: str | None = None) -> None:
+        """The flat `error` event; the terminal `response.failed` follows it."""
+        self._check_running()
+        fields = {"type": "error", "code": code, "message": message, "param": param}
+        self._emit("error", encode(fields)[:-1])
+
+    def take(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    # --- items --------------------------------------------------------------------------------------------
+    def open(self, slot: int, item: ModelItem) -> None:
+        """`output_item.added`. `item` is the skeleton, with its id; its place in the output is fixed here."""
+        self._check_running()
+        if slot in self._open:
+            raise IllegalOrder(f"slot {slot} is open already")
+        skeleton = _skeleton(item)
+        index = len(self.output)
+        self.output.append(None)
+        place = b'"item_id":%b,"output_index":%d' % (encode(item.id), index)
+        self._open[slot] = _Open(skeleton, place)
+        if not self.muted:
+            self._item_event("response.output_item.added", index, skeleton)
+
+    def is_open(self, slot: int) -> bool:
+        return slot in self._open
+
+    def delta(self, slot: int, kind: str, text: str, logprobs: Sequence[Logprob] = ()) -> None:
+        """One delta of an open item. `kind`: output_text, refusal, reasoning_text or arguments."""
+        open_item = self._open.get(slot)
+        if open_item is None:
+            raise IllegalOrder(f"a delta for slot {slot}, which is not open")
+        part = open_item.part
+        if part is None or part.kind != kind:
+            part = self._open_part(open_item, kind)
+        part.texts.append(text)
+        if logprobs:
+            part.logprobs.extend(logprobs)
+        if self.muted:
+            return
+        number = self._next
+        self._next = number + 1
+        tail = b',"logprobs":' + encode(logprobs) if logprobs else (b',"logprobs":[]' if kind == "output_text" else b"")
+        if self._obfuscate:
+            tail += b',"obfuscation":"%b"' % _PAD[number % 17 : number % 17 + 1 + -len(text) % 16].encode()
+        data = b'%b%b%b,"sequence_number":%d}' % (part.head, encode(text), tail, number)
+        self._events.append(Event(number, _DELTA_TYPE[part.kind], data))
+
+    def close(self, slot: int, item: ModelItem) -> ModelItem:
+        """Finish an item with its final content; parts that had no delta yet get them here. Returns it as written."""
+        open_item = self._open.get(slot)
+        if open_item is None:
+            raise IllegalOrder(f"slot {slot} is not open")
+        final = self._shape(item)
+        for index, (kind, text, logprobs) in enumerate(_texts(final)):
+            if index >= len(open_item.parts):
+                self._open_part(open_item, kind)
+            part = open_item.parts[index]
+            if not part.texts and text:
+                open_item.part = part
+                self.delta(slot, kind, text, logprobs)
+        if not self.muted:
+            self._close_parts(open_item, final)
+        del self._open[slot]
+        index = int(open_item.place.rpartition(b":")[2])
+        self.output[index] = final
+        if not self.muted:
+            self._item_event("response.output_item.done", index, final)
+        return final
+
+    def abandon(self) -> None:
+        """Close whatever is open with what it has, status `incomplete`: the run was cut off."""
+        for slot in list(self._open):
+            self.close(slot, _partial(self._open[slot]))
+
+    def finished_items(self) -> list[ModelItem]:
+        return [item for item in self.output if item is not None]
+
+    # --- inside -------------------------------------------------------------------------------------------
+    def _shape(self, item: ModelItem) -> ModelItem:
+        if isinstance(item, Reasoning) and self._summaries and item.content is not UNSET and item.content:
+            summary = [SummaryText(text=part.text) for part in item.content]
+            return msgspec.structs.replace(item, summary=summary, content=UNSET)
+        if isinstance(item, Message) and isinstance(item.content, list):
+            return msgspec.structs.replace(item, content=[_with_logprobs(part) for part in item.content])
+        return item
+
+    def _open_part(self, open_item: _Open, kind: str) -> _Part:
+        if kind == "reasoning_text" and self._summaries:
+            kind = "summary_text"
+            if open_item.part is not None and open_item.part.kind == kind:
+                return open_item.part
+        index = len(open_item.parts)
+        key = b"summary_index" if kind == "summary_text" else b"content_index"
+        at = b"" if kind == "arguments" else b',"%b":%d' % (key, index)
+        head = b'{"type":"%b",%b%b,"delta":' % (_DELTA_TYPE[kind].encode(), open_item.place, at)
+        part = _Part(kind, index, head)
+        open_item.parts.append(part)
+        open_item.part = part
+        if not self.muted and kind != "arguments":
+            added = "reasoning_summary_part.added" if kind == "summary_text" else "content_part.added"
+            self._part_event(f"response.{added}", open_item, part, _wire_part(kind, "", ()))
+        return part
+
+    def _close_parts(self, open_item: _Open, final: ModelItem) -> None:
+        place = open_item.place
+        if isinstance(final, FunctionCall):
+            name, arguments = encode(final.name), encode(final.arguments)
+            self._emit(
+                "response.function_call_arguments.done",
+                b'{"type":"response.function_call_arguments.done",%b,"name":%b,"arguments":%b'
+                % (place, name, arguments),
+            )
+            return
+        for part, (kind, text, logprobs) in zip(open_item.parts, _texts(final), strict=False):
+            self._text_done(open_item, part, kind, text, logprobs)
+            done = "reasoning_summary_part.done" if kind == "summary_text" else "content_part.done"
+            self._part_event(f"response.{done}", open_item, part, _wire_part(kind, text, logprobs))
+
+    def _text_done(
+        self, open_item: _Open, part: _Part, kind: str, text: str, logprobs: Sequence[Logprob]
+    ) -> None:
+        event = _DELTA_TYPE[kind].removesuffix("delta") + "done"
+        field_name = b"refusal" if kind == "refusal" else b"text"
+        key = b"summary_index" if kind == "summary_text" else b"content_index"
+        extra = b',"logprobs":' + encode(list(logprobs)) if kind == "output_text" else b""
+        head = b'{"type":"%b",%b,"%b":%d' % (event.encode(), open_item.place, key, part.index)
+        self._emit(event, b'%b,"%b":%b%b' % (head, field_name, encode(text), extra))
+
+    def _part_event(self, event: str, open_item: _Open, part: _Part, value: object) -> None:
+        key = b"summary_index" if part.kind == "summary_text" else b"content_index"
+        self._emit(
+            event,
+            b'{"type":"%b",%b,"%b":%d,"part":%b'
+            % (event.encode(), open_item.place, key, part.index, encode(value)),
+        )
+
+    def _item_event(self, event: str, index: int, item: ModelItem) -> None:
+        self._emit(event, b'{"type":"%b","output_index":%d,"item":%b' % (event.encode(), index, encode(item)))
+
+    def _whole(self, event: str, response: bytes) -> None:
+        if not self.muted:
+            self._emit(event, b'{"type":"%b","response":%b' % (event.encode(), response))
+
+    def _emit(self, event: str, body: bytes) -> None:
+        """`body` is the event's JSON without its closing brace: the number is added last, here only."""
+        number = self._next
+        self._next = number + 1
+        self._events.append(Event(number, event, b'%b,"sequence_number":%d}' % (body, number)))
+
+    def _check_running(self) -> None:
+        if not self._begun or self._ended:
+            raise IllegalOrder("nothing may be written before the response began or after it ended")
+
+
+def _skeleton(item: ModelItem) -> ModelItem:
+    """The item as `output_item.added` shows it: in progress, nothing in it."""
+    match item:
+        case Message():
+            return msgspec.structs.replace(item, status="in_progress", content=[])
+        case Reasoning():
+            return msgspec.structs.replace(item, status="in_progress", summary=[], content=UNSET)
+        case FunctionCall():
+            return msgspec.structs.replace(item, status="in_progress", arguments="")
+
+
+def _partial(open_item: _Open) -> ModelItem:
+    """What an open item holds so far, as an `incomplete` item."""
+    item, status = open_item.item, _INCOMPLETE
+    match item:
+        case Message():
+            content: list[MessagePart] = [
+                Refusal(refusal=part.text)
+                if part.kind == "refusal"
+                else OutputText(text=part.text, annotations=[], logprobs=part.logprobs)
+                for part in open_item.parts
+            ]
+            return msgspec.structs.replace(item, status=status, content=content)
+        case Reasoning():
+            texts = [ReasoningText(text=part.text) for part in open_item.parts]
+            return msgspec.structs.replace(item, status=status, content=texts)
+        case FunctionCall():
+            arguments = "".join(part.text for part in open_item.parts)
+            return msgspec.structs.replace(item, status=status, arguments=arguments)
+
+
+_INCOMPLETE: ItemStatus = "incomplete"
+
+
+def _texts(item: ModelItem) -> list[tuple[str, str, Sequence[Logprob]]]:
+    """(kind, text, logprobs) of each part of a final item, in part order."""
+    match item:
+        case FunctionCall():
+            return [("arguments", item.arguments, ())] if item.arguments else []
+        case Reasoning():
+            summary: list[tuple[str, str, Sequence[Logprob]]] = [
+                ("summary_text", part.text, ()) for part in item.summary
+            ]
+            content = item.content if item.content is not UNSET else []
+            return summary or [("reasoning_text", part.text, ()) for part in content]
+        case Message():
+            return [_message_text(part) for part in item.content if isinstance(part, OutputText | Refusal)]
+
+
+def _message_text(part: OutputText | Refusal) -> tuple[str, str, Sequence[Logprob]]:
+    if isinstance(part, Refusal):
+        return "refusal", part.refusal, ()
+    return "output_text", part.text, part.logprobs if part.logprobs is not UNSET else ()
+
+
+def _with_logprobs(part: MessagePart) -> MessagePart:
+    """Clients want the key `logprobs` on every output text, empty when there are none."""
+    if isinstance(part, OutputText) and part.logprobs is UNSET:
+        return msgspec.structs.replace(part, logprobs=[])
+    return part
+
+
+def _wire_part(kind: str, text: str, logprobs: Sequence[Logprob]) -> object:
+    match kind:
+        case "output_text":
+            return OutputText(text=text, annotations=[], logprobs=list(logprobs))
+        case "refusal":
+            return Refusal(refusal=text)
+        case "summary_text":
+            return SummaryText(text=text)
+        case _:
+            return ReasoningText(text=text)
