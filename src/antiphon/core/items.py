@@ -2,39 +2,88 @@
 
 Source of the shapes: `ItemParam`, `InputItem`, `ItemResource` and `OutputItem` of the official OpenAPI. One struct
 stands for a `type` in all its roles (request, response, stored), so any item that can be output can be sent back.
+Here are the items that run today; the others are in `hosted_items`.
 """
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from antiphon.core.wire import UNSET, Json, JsonObject, UnsetType, Wire
+from antiphon.core.wire import UNSET, UnsetType, Wire
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Role = Literal["user", "assistant", "system", "developer"]
+ImageDetail = Literal["low", "high", "auto", "original"]
 MAX_TEXT = 10 * 1024 * 1024
+MAX_IMAGE_URL = 20 * 1024 * 1024
+MAX_FILE_DATA = 70 * 1024 * 1024
+MAX_PARTS = 10_000
+
+# A caller's own limits are wider than OpenAI's 64 characters: ids that upstreams mint must be able to come back.
+Id = Annotated[str, Meta(max_length=1024)]
+CallId = Annotated[str, Meta(min_length=1, max_length=1024)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 # --- content parts -------------------------------------------------------------------------------------------
+class CacheBreakpoint(Wire):
+    """Marks the end of a prefix that is worth caching."""
+
+    mode: Literal["explicit"]
+
+
 class InputText(Wire, tag="input_text"):
-    text: Annotated[str, Meta(max_length=MAX_TEXT)]
-    prompt_cache_breakpoint: JsonObject | None | UnsetType = UNSET
+    text: Text
+    prompt_cache_breakpoint: CacheBreakpoint | None | UnsetType = UNSET
 
 
 class InputImage(Wire, tag="input_image"):
-    image_url: str | None | UnsetType = UNSET
+    image_url: Annotated[str, Meta(max_length=MAX_IMAGE_URL)] | None | UnsetType = UNSET
     file_id: str | None | UnsetType = UNSET
-    detail: Literal["low", "high", "auto", "original"] | None | UnsetType = UNSET
-    prompt_cache_breakpoint: JsonObject | None | UnsetType = UNSET
+    detail: ImageDetail | None | UnsetType = UNSET
+    prompt_cache_breakpoint: CacheBreakpoint | None | UnsetType = UNSET
 
 
 class InputFile(Wire, tag="input_file"):
     file_id: str | None | UnsetType = UNSET
     filename: str | None | UnsetType = UNSET
-    file_data: str | None | UnsetType = UNSET
+    file_data: Annotated[str, Meta(max_length=MAX_FILE_DATA)] | None | UnsetType = UNSET
     file_url: str | None | UnsetType = UNSET
-    detail: str | None | UnsetType = UNSET
-    prompt_cache_breakpoint: JsonObject | None | UnsetType = UNSET
+    detail: Literal["auto", "low", "high"] | UnsetType = UNSET
+    prompt_cache_breakpoint: CacheBreakpoint | None | UnsetType = UNSET
+
+
+class FileCitation(Wire, tag="file_citation"):
+    """`index` is the position in the part's text where the cited file's marker stood."""
+
+    file_id: str
+    filename: str
+    index: int
+
+
+class UrlCitation(Wire, tag="url_citation"):
+    """The offsets count characters of the part's text."""
+
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class ContainerFileCitation(Wire, tag="container_file_citation"):
+    container_id: str
+    file_id: str
+    filename: str
+    start_index: int
+    end_index: int
+
+
+class FilePath(Wire, tag="file_path"):
+    file_id: str
+    index: int
+
+
+Annotation = FileCitation | UrlCitation | ContainerFileCitation | FilePath
 
 
 class TopLogprob(Wire):
@@ -51,24 +100,37 @@ class Logprob(Wire):
 
 
 class OutputText(Wire, tag="output_text"):
-    text: str
-    annotations: list[JsonObject] = []
+    text: Text
+    annotations: list[Annotation] = []
     logprobs: list[Logprob] | UnsetType = UNSET
 
 
 class Refusal(Wire, tag="refusal"):
-    refusal: str
+    refusal: Text
 
 
 class ReasoningText(Wire, tag="reasoning_text"):
-    text: str
+    text: Text
 
 
 class SummaryText(Wire, tag="summary_text"):
-    text: str
+    text: Text
 
 
 MessagePart = InputText | InputImage | InputFile | OutputText | Refusal
+ToolOutputPart = InputText | InputImage | InputFile
+
+
+# --- who made a call: the model itself, or a program it wrote ---------------------------------------------------
+class DirectCaller(Wire, tag="direct"):
+    pass
+
+
+class ProgramCaller(Wire, tag="program"):
+    caller_id: CallId
+
+
+Caller = DirectCaller | ProgramCaller
 
 
 # --- items ---------------------------------------------------------------------------------------------------
@@ -76,14 +138,14 @@ class Message(Wire, tag="message"):
     """A message of any role. `content` as a plain string is the "easy" form of a request."""
 
     role: Role
-    content: str | list[MessagePart]
-    id: str | UnsetType = UNSET
+    content: Text | Annotated[list[MessagePart], Meta(max_length=MAX_PARTS)]
+    id: Id | UnsetType = UNSET
     status: ItemStatus | UnsetType = UNSET
     phase: Literal["commentary", "final_answer"] | None | UnsetType = UNSET
 
 
 class Reasoning(Wire, tag="reasoning"):
-    id: str | UnsetType = UNSET
+    id: Id | UnsetType = UNSET
     summary: list[SummaryText] = []
     content: list[ReasoningText] | UnsetType = UNSET
     encrypted_content: str | None | UnsetType = UNSET
@@ -93,21 +155,26 @@ class Reasoning(Wire, tag="reasoning"):
 class FunctionCall(Wire, tag="function_call"):
     """`arguments` is JSON text, as the model wrote it."""
 
-    call_id: str
+    call_id: CallId
     name: str
-    arguments: str
-    id: str | UnsetType = UNSET
+    arguments: Text
+    id: Id | UnsetType = UNSET
     status: ItemStatus | UnsetType = UNSET
     namespace: str | UnsetType = UNSET
-    caller: JsonObject | None | UnsetType = UNSET
+    caller: Caller | None | UnsetType = UNSET
+    created_by: str | UnsetType = UNSET
 
 
 class FunctionCallOutput(Wire, tag="function_call_output"):
-    call_id: str
-    output: str | list[InputText | InputImage | InputFile]
-    id: str | None | UnsetType = UNSET
+    call_id: CallId
+    output: Text | Annotated[list[ToolOutputPart], Meta(max_length=MAX_PARTS)]
+    id: Id | None | UnsetType = UNSET
     status: ItemStatus | None | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
+    namespace: str | None | UnsetType = UNSET
+    caller: Caller | None | UnsetType = UNSET
+    created_by: str | UnsetType = UNSET
 
 
 class ItemReference(Wire, tag="item_reference"):
-    id: str
+    id: Id

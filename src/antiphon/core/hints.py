@@ -1,0 +1,42 @@
+"""Fields that belong to another API or another place, and where their meaning is found here."""
+
+from types import MappingProxyType
+from typing import Final
+
+_CHAT_TOOL = (
+    "this is the Chat Completions form of a tool; put name, description and parameters into the tool itself"
+)
+
+_BY_TAG: Final = MappingProxyType(
+    {
+        (None, "messages"): "not a field of this API; send the messages as `input`",
+        (None, "max_tokens"): "not a field of this API; use `max_output_tokens`",
+        (None, "max_completion_tokens"): "not a field of this API; use `max_output_tokens`",
+        (None, "response_format"): "not a field of this API; use `text.format`",
+        (None, "reasoning_effort"): "not a field of this API; use `reasoning.effort`",
+        (None, "verbosity"): "not a field of this API; use `text.verbosity`",
+        (None, "functions"): 'not a field of this API; use `tools` with type "function"',
+        (None, "function_call"): "not a field of this API; use `tool_choice`",
+        (None, "logprobs"): "not a field of this API; use `top_logprobs`",
+        (None, "n"): "not a field of this API; send the request several times",
+        (None, "response_id"): "not a field of this API; use `previous_response_id`",
+        ("function", "function"): _CHAT_TOOL,
+        (
+            "message",
+            "tool_calls",
+        ): "not a field of a message; send each call as an item of type function_call",
+        (
+            "message",
+            "tool_call_id",
+        ): "not a field of a message; send the result as a function_call_output item",
+        (
+            "json_schema",
+            "json_schema",
+        ): "this is the Chat Completions form; put name and schema into the format",
+    }
+)
+
+
+def misplaced(tag: object, name: str) -> str | None:
+    """Advice for the unknown field `name` of the struct tagged `tag`, if we know where its meaning went."""
+    return _BY_TAG.get((tag if isinstance(tag, str) else None, name))

@@ -1,0 +1,92 @@
+"""The slow way from bytes to a wire type: what the typed decoder refuses is repaired, or every fault is named.
+
+Repairs (each is something that real clients send and mean well): a message without `type`; an `item_reference`
+without `type`; null where a field may be left out; null text in a replayed `output_text`; an integer written as
+16.0. All else is an `InvalidRequest` whose message lists the faults and whose `param` names the first.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from antiphon.core.errors import InvalidRequest
+from antiphon.core.json_names import json_name
+from antiphon.core.wire import decode_json
+
+T = TypeVar("T")
+MAX_LISTED = 5
+
+
+class _InvalidJson(InvalidRequest):
+    code = "invalid_json"
+
+
+def load(body: bytes, wanted: type[T], *, refuse: Callable[[dict[str, Any]], None] | None = None) -> T:
+    """`body` as a `wanted`, repaired where it can be.
+
+    `refuse` looks at the plain JSON object before its shape is judged and may raise: "not supported" is a better
+    answer than a list of faults in something that is not supported.
+
+    Raises:
+        InvalidRequest: with `param`; the message has up to five faults.
+    """
+    try:
+        value = _json_object(body)
+        if refuse is not None:
+            refuse(value)
+        return convert(value, wanted)
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def convert(value: Any, wanted: Any) -> Any:
+    """Plain JSON as a `wanted` type. Changes `value` in place. Raises InvalidRequest."""
+    _name_easy_messages(value)
+    try:
+        return msgspec.convert(value, wanted)
+    except msgspec.ValidationError:
+        # Imported late: it reads the types' structure, which only a faulty or unusual request has to pay for.
+        from antiphon.core import faults  # noqa: PLC0415 see above
+
+        found = faults.repair(value, wanted)
+    if found:
+        raise InvalidRequest(_listed(found), param=found[0].param or None)
+    return msgspec.convert(value, wanted)
+
+
+def _name_easy_messages(value: Any) -> None:
+    """Give `type: "message"` to the input items that have a role and no type: most clients write them so."""
+    items: Any = value.get("input") if isinstance(value, dict) else None
+    if isinstance(items, list):
+        for item in items:
+            if isinstance(item, dict) and "role" in item and "type" not in item:
+                item["type"] = "message"
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        raise _InvalidJson("the body is empty; send a JSON object.")
+    try:
+        body.decode()
+        value = decode_json(body)
+    except UnicodeDecodeError as error:
+        raise _InvalidJson(f"the body is not valid UTF-8 (byte {error.start}); send JSON in UTF-8.") from None
+    except msgspec.DecodeError as error:
+        raise _InvalidJson(f"the body is not valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise _InvalidJson(f"the body must be a JSON object, not {json_name(value)}.")
+    return value
+
+
+def _too_deep() -> InvalidRequest:
+    return _InvalidJson("the body is nested too deep; flatten it.")
+
+
+def _listed(found: "list[Any]") -> str:
+    first, *rest = (fault.sentence for fault in found[:MAX_LISTED])
+    if not rest:
+        return first
+    more = len(found) - MAX_LISTED
+    tail = f" And {more} more." if more > 0 else ""
+    return f"{first} Also: {' '.join(rest)}{tail}"

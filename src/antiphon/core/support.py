@@ -1,0 +1,306 @@
+"""What this version refuses by name, and which extensions it knows: one table, for the code and for the docs.
+
+Each row refuses with `UnsupportedParameter` (400, code `unsupported_parameter`) and the wire path in `param`. A value
+that asks for nothing (null, false, an empty list or object) is never refused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from antiphon.core.body import Runnable
+from antiphon.core.errors import UnsupportedParameter
+from antiphon.core.items import FunctionCallOutput, InputFile, InputImage, Message
+
+Place = Literal["parameter", "tool", "item", "content", "tool_choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`name` is a parameter's path, or the `type` of a tool, item, part or choice. `allowed` values pass."""
+
+    place: Place
+    name: str
+    why: str
+    instead: str
+    allowed: tuple[Any, ...] = ()
+
+    def refuse(self, param: str) -> UnsupportedParameter:
+        thing = {
+            "parameter": f"`{self.name}`",
+            "tool": f'tools of type "{self.name}"',
+            "item": f'input items of type "{self.name}"',
+            "content": f"`{self.name}`",
+            "tool_choice": f'a tool_choice of type "{self.name}"',
+        }[self.place]
+        verb = "is" if self.place in {"parameter", "content", "tool_choice"} else "are"
+        return UnsupportedParameter(
+            f"`{param}`: {thing} {verb} not supported yet: {self.why}. {self.instead}.", param=param
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A field that the official API does not have and that is accepted; `effect` says what comes of it."""
+
+    name: str
+    source: str
+    effect: str
+
+
+INCLUDES: Final = (
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+)
+
+_HOSTED = "this version runs no hosted tools"
+_AS_FUNCTION = "Offer it as a function tool and run it in your client"
+_LEAVE_OUT = "Leave it out"
+_AS_MESSAGE = "Leave the item out, or give its content as a message"
+
+
+def _parameters() -> tuple[Row, ...]:
+    def row(name: str, why: str, instead: str, *allowed: Any) -> Row:
+        return Row("parameter", name, why, instead, allowed)
+
+    return (
+        row(
+            "background", "runs end with the request that started them", "Send background: false, and stream"
+        ),
+        row("conversation", "there are no stored conversations", "Continue with previous_response_id"),
+        row("prompt", "there are no stored prompt templates", "Send instructions and input"),
+        row("context_management", "there is no compaction", "Send truncation: auto, or a shorter input"),
+        row("moderation", "there is no moderation service", "Check the text in your client"),
+        row("multi_agent", "one response is run by one agent", "Start the other agents from your client"),
+        row("prompt_cache_retention", "upstream caches are not steered", _LEAVE_OUT, "in_memory"),
+        row("prompt_cache_options", "upstream caches are not steered", "Send prompt_cache_key only"),
+        row("reasoning.mode", "upstreams offer no modes", "Use reasoning.effort", "standard"),
+        row(
+            "reasoning.context", "earlier reasoning is always sent as it was", _LEAVE_OUT, "auto", "all_turns"
+        ),
+        row("guardrails", "there are no guardrails", "Check the text in your client"),
+        row("agent", "there are no stored agents", "Send model, instructions and tools"),
+        row("chat_template_kwargs", "templates are not steered", "Use reasoning.effort for thinking"),
+    )
+
+
+def _tools() -> tuple[Row, ...]:
+    hosted = (
+        "file_search",
+        "web_search",
+        "web_search_2025_08_26",
+        "web_search_preview",
+        "web_search_preview_2025_03_11",
+        "code_interpreter",
+        "image_generation",
+        "mcp",
+        "computer",
+        "computer_use_preview",
+        "local_shell",
+        "shell",
+        "apply_patch",
+        "tool_search",
+        "programmatic_tool_calling",
+    )
+    return (
+        *(Row("tool", name, _HOSTED, _AS_FUNCTION) for name in hosted),
+        Row(
+            "tool",
+            "custom",
+            "free-text calls are not translated",
+            "Offer a function with one string argument",
+        ),
+        Row("tool", "namespace", "names are not grouped", "List its functions in `tools` one by one"),
+    )
+
+
+def _items() -> tuple[Row, ...]:
+    hosted = (
+        "file_search_call",
+        "web_search_call",
+        "computer_call",
+        "computer_call_output",
+        "image_generation_call",
+        "code_interpreter_call",
+        "local_shell_call",
+        "local_shell_call_output",
+        "shell_call",
+        "shell_call_output",
+        "apply_patch_call",
+        "apply_patch_call_output",
+        "mcp_list_tools",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "mcp_call",
+        "tool_search_call",
+        "tool_search_output",
+        "additional_tools",
+        "program",
+        "program_output",
+    )
+    custom = "Send the turn as function_call and function_call_output"
+    return (
+        *(Row("item", name, _HOSTED, _AS_MESSAGE) for name in hosted),
+        Row("item", "custom_tool_call", "free-text calls are not translated", custom),
+        Row("item", "custom_tool_call_output", "free-text calls are not translated", custom),
+        Row("item", "compaction", "there is no compaction", "Send the items it stands for"),
+        Row("item", "compaction_trigger", "there is no compaction", "Send a shorter input"),
+        Row("item", "multi_agent_call", "one response is run by one agent", _AS_MESSAGE),
+        Row("item", "multi_agent_call_output", "one response is run by one agent", _AS_MESSAGE),
+        Row("item", "agent_message", "one response is run by one agent", _AS_MESSAGE),
+    )
+
+
+_FILES = "there is no file store"
+_PARTS: Final = MappingProxyType(
+    {
+        "input_image.file_id": Row(
+            "content", "input_image.file_id", _FILES, "Send image_url, also as a data URL"
+        ),
+        "input_file.file_id": Row("content", "input_file.file_id", _FILES, "Send file_data as a data URL"),
+        "input_file.file_url": Row(
+            "content", "input_file.file_url", "files are not fetched", "Send file_data as a data URL"
+        ),
+    }
+)
+
+
+def _choices() -> tuple[Row, ...]:
+    hosted = [row.name for row in _tools() if row.name not in {"custom", "namespace"}]
+    why = "tools of that type are refused, so there is none to choose"
+    names = (*hosted, "computer_use", "custom")
+    return tuple(Row("tool_choice", name, why, 'Send "auto" or {"type": "function", …}') for name in names)
+
+
+def _by_name(rows: tuple[Row, ...]) -> Mapping[str, Row]:
+    return MappingProxyType({row.name: row for row in rows})
+
+
+_PARAMETERS: Final = _parameters()
+_TOP: Final = tuple(row for row in _PARAMETERS if "." not in row.name)
+_REASONING: Final = tuple(row for row in _PARAMETERS if row.name.startswith("reasoning."))
+_TOOLS: Final = _by_name(_tools())
+_ITEMS: Final = _by_name(_items())
+_CHOICES: Final = _by_name(_choices())
+
+
+def extensions() -> tuple[Extension, ...]:
+    return (
+        Extension("presence_penalty", "Open Responses", "passed to the model"),
+        Extension("frequency_penalty", "Open Responses", "passed to the model"),
+        Extension("max_infer_iters", "OGX", "honoured: at most so many model calls, 1 to 100"),
+        Extension("guardrails", "OGX", "accepted when null or empty, else refused"),
+        Extension("agent", "others", "accepted when null or empty, else refused"),
+        Extension("client_metadata", "Codex", "accepted and inert: neither stored nor passed on"),
+        Extension("seed", "vLLM", "passed to the model"),
+        Extension("stop", "vLLM", "passed to the model"),
+        Extension("top_k", "vLLM", "passed to the model"),
+        Extension("min_p", "vLLM", "passed to the model"),
+        Extension("repetition_penalty", "vLLM", "passed to the model"),
+    )
+
+
+def rows() -> tuple[Row, ...]:
+    """Every refusal, in the order of the docs."""
+    return (*_PARAMETERS, *_TOOLS.values(), *_CHOICES.values(), *_ITEMS.values(), *_PARTS.values())
+
+
+# --- applying it -----------------------------------------------------------------------------------------------
+def refuse_request(request: Runnable) -> None:
+    """Raises UnsupportedParameter. Tool and item types need no look: a `Runnable` cannot hold the refused ones."""
+    for row in _TOP:
+        _refuse_value(row, getattr(request, row.name, None))
+    if request.reasoning is not None:
+        for row in _REASONING:
+            _refuse_value(row, getattr(request.reasoning, row.name.partition(".")[2]))
+    if isinstance(request.input, list):
+        for at, item in enumerate(request.input):
+            if isinstance(item, Message):
+                _refuse_parts(item.content, f"input[{at}].content")
+            elif isinstance(item, FunctionCallOutput):
+                _refuse_parts(item.output, f"input[{at}].output")
+
+
+def refuse_json(body: dict[str, Any]) -> None:
+    """The same for a body that is still plain JSON, of any shape."""
+    for row in _TOP:
+        _refuse_value(row, body.get(row.name))
+    for at, tool in enumerate(_objects(body.get("tools"))):
+        _refuse_type(_TOOLS, tool.get("type"), f"tools[{at}]", "type")
+    for at, item in enumerate(_objects(body.get("input"))):
+        _refuse_type(_ITEMS, item.get("type"), f"input[{at}]")
+    for choice in _objects([body.get("tool_choice")]):
+        _refuse_type(_CHOICES, choice.get("type"), "tool_choice", "type")
+
+
+def refuse_choice(kind: object, param: str) -> None:
+    """Refuse an `allowed_tools` entry of a type that is refused as a tool."""
+    _refuse_type(_CHOICES, kind, param)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """`value` as a list with its objects in their places; what is no object counts as an empty one."""
+    if not isinstance(value, list):
+        return []
+    return [one if isinstance(one, dict) else {} for one in value]
+
+
+def _refuse_type(table: Mapping[str, Row], kind: object, path: str, key: str = "") -> None:
+    if isinstance(kind, str) and kind in table:
+        raise table[kind].refuse(f"{path}.{key}" if key else path)
+
+
+def _refuse_value(row: Row, value: Any) -> None:
+    if value and value not in row.allowed:
+        raise row.refuse(row.name)
+
+
+def _refuse_parts(parts: Any, path: str) -> None:
+    if isinstance(parts, str):
+        return
+    for at, part in enumerate(parts):
+        if isinstance(part, InputImage) and part.file_id:
+            raise _PARTS["input_image.file_id"].refuse(f"{path}[{at}].file_id")
+        if isinstance(part, InputFile) and part.file_id:
+            raise _PARTS["input_file.file_id"].refuse(f"{path}[{at}].file_id")
+        if isinstance(part, InputFile) and part.file_url:
+            raise _PARTS["input_file.file_url"].refuse(f"{path}[{at}].file_url")
+
+
+# --- the page of the docs ------------------------------------------------------------------------------------------
+_HEADINGS: Final = MappingProxyType(
+    {
+        "parameter": "Request parameters",
+        "tool": "Tool types",
+        "tool_choice": "Tool choices",
+        "item": "Input item types",
+        "content": "Content part fields",
+    }
+)
+
+
+def as_markdown() -> str:
+    """`docs/reference/refused.md`, whole."""
+    lines = [
+        "# What is refused until later",
+        "",
+        "Made from `antiphon.core.support`; edit there. Each of these is answered with status 400, code",
+        "`unsupported_parameter` and the place in `param`. A value that asks for nothing (null, false, empty) passes.",
+    ]
+    for place, heading in _HEADINGS.items():
+        lines += ["", f"## {heading}", "", "| name | passes | why | instead |", "|---|---|---|---|"]
+        for row in rows():
+            if row.place == place:
+                passes = ", ".join(f"`{one}`" for one in row.allowed) or "–"
+                lines.append(f"| `{row.name}` | {passes} | {row.why} | {row.instead} |")
+    lines += ["", "# Extensions that are known", "", "Any other unknown field is refused.", ""]
+    lines += ["| field | known from | effect |", "|---|---|---|"]
+    lines += [f"| `{one.name}` | {one.source} | {one.effect} |" for one in extensions()]
+    return "\n".join(lines) + "\n"
