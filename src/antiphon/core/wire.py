@@ -4,20 +4,23 @@ A field that the wire may leave out is `UNSET` when it was left out, so that abs
 each value renders back to the JSON it came from.
 """
 
-from typing import Any
+from typing import Any, dataclass_transform
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-type_of_json = dict[str, Any] | list[Any] | str | int | float | bool | None
-
 __all__ = ["UNSET", "Json", "JsonObject", "UnsetType", "Wire", "decode_json", "encode"]
 
-Json = type_of_json
+Json = dict[str, Any] | list[Any] | str | int | float | bool | None
 JsonObject = dict[str, Any]
 
 
-class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class _WireMeta(msgspec.StructMeta):
+    """Tells type checkers what msgspec inherits from `Wire`: subclasses are frozen and keyword-only too."""
+
+
+class Wire(msgspec.Struct, metaclass=_WireMeta, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of the wire types: immutable, keyword-only, and closed: an unknown key is an error, not ignored."""
 
 
