@@ -42,6 +42,9 @@ class ModelProvider(Protocol):
     """Turns a transcript into model signals. One instance per configured provider, shared by all runs."""
 
     provider_id: str
+    enforces_json_schema: bool
+    """Whether the upstream constrains its answer to `text.format` json_schema; else the run checks it."""
+    enforces_json_object: bool
 
     def stream(self, model: str, call: CallModel) -> AsyncIterator[Sequence[ModelSignal]]:
         """Yield signals in batches as they arrive, then exactly one `StepDone`, last.

@@ -23,12 +23,41 @@ class PastTurn:
     output: bytes
 
     def items(self) -> list[TranscriptItem]:
-        return _ITEMS.decode(self.input) + _ITEMS.decode(self.output)
+        """The items the model may see: a call that was cut short was never made, so it is left out."""
+        return sendable(_ITEMS.decode(self.input) + _ITEMS.decode(self.output))
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether a look inside for calls or their outputs can pay; told without decoding."""
+        return b'"function_call' in self.output or b'"function_call' in self.input
+
+
+def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:
+    """The items without calls that were cut short, and with each call's output right behind its group of calls.
+
+    Chat upstreams demand that order; a client may put a message between a call and its output.
+    """
+    kept = [item for item in items if not (isinstance(item, FunctionCall) and item.status == "incomplete")]
+    if not any(isinstance(item, FunctionCall) for item in kept):
+        return kept
+    outputs = {item.call_id: item for item in kept if isinstance(item, FunctionCallOutput)}
+    called = {item.call_id for item in kept if isinstance(item, FunctionCall)}
+    ordered: list[TranscriptItem] = []
+    group: list[str] = []
+    for item in kept:
+        if isinstance(item, FunctionCall):
+            group.append(item.call_id)
+        elif group:
+            ordered += [outputs[call_id] for call_id in group if call_id in outputs]
+            group = []
+        if not (isinstance(item, FunctionCallOutput) and item.call_id in called):
+            ordered.append(item)
+    return ordered + [outputs[call_id] for call_id in group if call_id in outputs]
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """Order: `instructions` first (a system message for this response only), then `history` root first, then `items`."""
+    """Order: `instructions` (a system message for this response only), `history` root first, then `items`."""
 
     instructions: str | None = None
     history: tuple[PastTurn, ...] = ()
@@ -41,3 +70,15 @@ class Transcript:
         """Every item of the history and of this response, oldest first."""
         past = [item for turn in self.history for item in turn.items()]
         return [*past, *self.items]
+
+    def shortened(self) -> "Transcript | None":
+        """Without about the older half, beginning at a user message; None when nothing can be dropped.
+
+        `truncation: auto` of the Responses API drops from the beginning.
+        """
+        items = self.all_items()
+        starts = [at for at, item in enumerate(items) if isinstance(item, Message) and item.role == "user"]
+        later = [at for at in starts if at >= len(items) // 2] or starts[-1:]
+        if not later or later[0] == 0:
+            return None
+        return Transcript(self.instructions, (), tuple(items[later[0] :]))

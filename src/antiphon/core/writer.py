@@ -139,6 +139,17 @@ class EventWriter:
     def is_open(self, slot: int) -> bool:
         return slot in self._open
 
+    @property
+    def has_open_items(self) -> bool:
+        return bool(self._open)
+
+    def item_id(self, slot: int) -> str:
+        """The id of an open item."""
+        open_item = self._open.get(slot)
+        if open_item is None or not open_item.item.id:
+            raise IllegalOrder(f"slot {slot} is not open")
+        return open_item.item.id
+
     def delta(self, slot: int, kind: str, text: str, logprobs: Sequence[Logprob] = ()) -> None:
         """One delta of an open item. `kind`: output_text, refusal, reasoning_text or arguments."""
         open_item = self._open.get(slot)

@@ -1,0 +1,1 @@
+"""Driving one loop through the ports."""

@@ -1,0 +1,241 @@
+"""Drives one loop: carries its steps out through the ports, feeds it signals, writes events and stores the end.
+
+A run begins when its first model call has answered with a 2xx head. An error before that is raised, and nothing was
+sent or stored; an error after it ends the response as `failed`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import msgspec
+
+from antiphon.core import signals
+from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
+from antiphon.core.errors import (
+    AntiphonError,
+    ProviderContextLength,
+    ProviderRateLimited,
+    ProviderRejected,
+    StoreUnavailable,
+)
+from antiphon.core.ids import ItemIds
+from antiphon.core.items import Logprob
+from antiphon.core.loop import Loop
+from antiphon.core.response import ResponseObject, ResponseState, encode_items
+from antiphon.core.signals import ModelItem, ModelSignal
+from antiphon.core.writer import Event, EventWriter
+from antiphon.ports import Clock, ModelProvider, Owner, ResponseStore, StoredResponse, ToolRuntime
+from antiphon.runs.held_answer import HeldAnswer
+
+Emit = Callable[[list[Event]], Awaitable[None]]
+MAX_TRUNCATIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunPorts:
+    """What a run needs from outside. `store` is None for `store: false`: then nothing can be kept by mistake."""
+
+    provider: ModelProvider
+    upstream_model: str
+    store: ResponseStore | None
+    tools: ToolRuntime
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Run:
+    """One response on its way. `execute` once; read `state` and `output` afterwards."""
+
+    owner: Owner
+    loop: Loop
+    writer: EventWriter
+    response: ResponseObject
+    item_ids: ItemIds
+    stored_input: bytes
+    ports: RunPorts
+    emit: Emit | None = None
+    state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
+    output: bytes = b"[]"
+    begun: bool = False
+    _call: CallModel | None = None
+    _tool_calls: list[CallTool] = field(default_factory=list[CallTool])
+    _finish: Finish | None = None
+    _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def execute(self) -> bytes:
+        """Run to the end and return the final response object.
+
+        Raises what went wrong before the run began. Cancelling it cancels the upstream call and the tools; a run
+        that had begun is then stored as `cancelled`.
+        """
+        try:
+            await self._drive()
+        except AntiphonError as error:
+            if not self.begun:
+                raise
+            self._apply(self.loop.feed(signals.Failed(_error_code(error), error.message)))
+        except asyncio.CancelledError:
+            if self.begun:
+                self._apply(self.loop.feed(signals.Cancelled()))
+                self.emit = None
+                await self._conclude()
+            raise
+        return await self._conclude()
+
+    async def begin(self) -> None:
+        """`response.created` and `response.in_progress`; from here on errors are events. Repeating does nothing."""
+        if self.begun:
+            return
+        self.begun = True
+        self.writer.begin(self.response.whole(self.state, b"[]"))
+
+    async def flush(self) -> None:
+        """Send what was written. One sender at a time, so that events leave in their order."""
+        if self.emit is None:
+            return
+        async with self._sending:
+            events = self.writer.take()
+            if events:
+                await self.emit(events)
+
+    # --- steps --------------------------------------------------------------------------------------------
+    async def _drive(self) -> None:
+        self._apply(self.loop.start())
+        while self._finish is None:
+            if self._call is not None:
+                call, self._call = self._call, None
+                await self._sample(call)
+            elif self._tool_calls:
+                calls, self._tool_calls = self._tool_calls, []
+                await self._run_tools(calls)
+            else:
+                raise RuntimeError("the loop waits for nothing and has not finished")
+
+    def _apply(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            match step:
+                case OpenItem(slot=slot, item=item):
+                    item_id = self.item_ids.new(_type_of(item))
+                    self.writer.open(slot, msgspec.structs.replace(item, id=item_id))
+                case CloseItem(slot=slot, item=item, status=status):
+                    item_id = self.writer.item_id(slot)
+                    self.writer.close(slot, msgspec.structs.replace(item, id=item_id, status=status))
+                case CallModel():
+                    self._call = step
+                case CallTool():
+                    self._tool_calls.append(step)
+                case Finish():
+                    self._finish = step
+
+    async def _run_tools(self, calls: Sequence[CallTool]) -> None:
+        """All at once; the loop hears of each as it ends and puts the results in call order."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self.ports.tools.run(self.owner, call)) for call in calls]
+        for task in tasks:
+            self._apply(self.loop.feed(task.result()))
+
+    # --- one model call -----------------------------------------------------------------------------------
+    async def _sample(self, call: CallModel) -> None:
+        """One model call, again with a shorter transcript where `truncation: auto` allows it."""
+        call = replace(call, stream=not self.writer.muted)
+        for _ in range(MAX_TRUNCATIONS):
+            try:
+                return await self._sample_once(call)
+            except ProviderContextLength:
+                shorter = call.transcript.shortened()
+                if call.request.truncation != "auto" or shorter is None or self.writer.has_open_items:
+                    raise
+                call = replace(call, transcript=shorter)
+                self.loop.transcript = shorter
+        return await self._sample_once(call)
+
+    async def _sample_once(self, call: CallModel) -> None:
+        held = HeldAnswer.wanted(call.request, self.ports.provider)
+        stream = self.ports.provider.stream(self.ports.upstream_model, call)
+        async with aclosing(cast(AsyncGenerator[Sequence[ModelSignal], None], stream)) as batches:
+            async for batch in batches:
+                if not self.begun:
+                    await self.begin()
+                for signal in batch:
+                    for passed in held.take(signal) if held is not None else (signal,):
+                        self._hear(passed)
+                if self._finish is None:
+                    await self.flush()
+
+    def _hear(self, signal: ModelSignal | signals.Invalid) -> None:
+        match signal:
+            case signals.TextDelta(slot=slot, text=text, logprobs=logprobs):
+                self._delta(slot, "output_text", text, logprobs)
+            case signals.ArgumentsDelta(slot=slot, text=text):
+                self._delta(slot, "arguments", text)
+            case signals.ReasoningDelta(slot=slot, text=text):
+                self._delta(slot, "reasoning_text", text)
+            case signals.RefusalDelta(slot=slot, text=text):
+                self._delta(slot, "refusal", text)
+            case _:
+                self._apply(self.loop.feed(signal))
+
+    def _delta(self, slot: int, kind: str, text: str, logprobs: Sequence[Logprob] = ()) -> None:
+        """Deltas of a slot that the loop did not open belong to a call that is not shown."""
+        if text and self.writer.is_open(slot):
+            self.writer.delta(slot, kind, text, logprobs)
+
+    # --- the end ------------------------------------------------------------------------------------------
+    async def _conclude(self) -> bytes:
+        """Close what is open, store the response, and only then send the terminal event."""
+        finish = self._finish or Finish("failed", error_code="server_error", error_message="the run broke off")
+        self.writer.abandon()
+        now = self.ports.clock.now()
+        self.state = ResponseState.finished(finish, now=now, service_tier=self.loop.service_tier)
+        self.output = encode_items(self.writer.finished_items())
+        try:
+            await self._store()
+        except StoreUnavailable as error:
+            self.state = replace(
+                self.state,
+                status="failed",
+                completed_at=None,
+                incomplete_reason=None,
+                error_code="server_error",
+                error_message=f"the response could not be stored: {error.message}",
+            )
+        final = self.response.whole(self.state, self.output)
+        if self.state.status == "failed" and self.state.error_code and self.state.error_message:
+            self.writer.error(self.state.error_code, self.state.error_message)
+        self.writer.end(self.state.status, final)
+        await self.flush()
+        return final
+
+    async def _store(self) -> None:
+        if self.ports.store is None:
+            return
+        request = self.loop.request
+        record = StoredResponse(
+            id=self.response.id,
+            parent_id=request.previous_response_id,
+            status=self.state.status,
+            model=request.model,
+            created_at=self.response.created_at,
+            head=self.response.head(self.state),
+            input=self.stored_input,
+            output=self.output,
+        )
+        await self.ports.store.put_response(self.owner, record)
+
+
+def _type_of(item: ModelItem) -> str:
+    return cast(str, item.__struct_config__.tag)
+
+
+def _error_code(error: AntiphonError) -> str:
+    """The response error code (`ResponseErrorCode` of the official OpenAPI) of an error after the run began."""
+    if isinstance(error, ProviderRateLimited):
+        return "rate_limit_exceeded"
+    if isinstance(error, ProviderRejected):
+        return "invalid_prompt"
+    return "server_error"
+
+
