@@ -1,0 +1,60 @@
+"""`MemoryStore`: the store port in a dictionary, for tests, simulation and plugin authors."""
+
+from collections.abc import Sequence
+
+from antiphon.core.errors import StoreUnavailable
+from antiphon.core.transcript import PastTurn
+from antiphon.ports import Owner, StoredResponse
+
+
+class MemoryStore:
+    """A `ResponseStore` that forgets when the process ends, and keeps every other promise."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[Owner, str], StoredResponse] = {}
+        self._hidden: set[tuple[Owner, str]] = set()
+        self._closed = False
+
+    async def put_response(self, owner: Owner, response: StoredResponse) -> None:
+        self._check_open()
+        self._rows[owner, response.id] = response
+
+    async def get_response(self, owner: Owner, response_id: str) -> StoredResponse | None:
+        self._check_open()
+        key = (owner, response_id)
+        return None if key in self._hidden else self._rows.get(key)
+
+    async def delete_response(self, owner: Owner, response_id: str) -> bool:
+        if await self.get_response(owner, response_id) is None:
+            return False
+        self._hidden.add((owner, response_id))
+        at: str | None = response_id
+        while at is not None and (owner, at) in self._hidden and not self._has_child(owner, at):
+            self._hidden.discard((owner, at))
+            at = self._rows.pop((owner, at)).parent_id
+        return True
+
+    async def get_chain(self, owner: Owner, response_id: str) -> Sequence[PastTurn]:
+        at = await self.get_response(owner, response_id)
+        turns: list[PastTurn] = []
+        while at is not None:
+            turns.append(PastTurn(at.id, at.input, at.output))
+            if at.parent_id is None:
+                return turns[::-1]
+            at = self._rows.get((owner, at.parent_id))
+        return ()
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+    @property
+    def stored(self) -> dict[str, StoredResponse]:
+        """Everything kept, hidden ones too, by id: for assertions."""
+        return {response_id: row for (_, response_id), row in self._rows.items()}
+
+    def _has_child(self, owner: Owner, response_id: str) -> bool:
+        return any(key[0] == owner and row.parent_id == response_id for key, row in self._rows.items())
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store is closed: the server is stopping.")

@@ -1,0 +1,1 @@
+"""What alembic runs; found by path, never imported."""

@@ -1,0 +1,43 @@
+-- Every statement names tenant and subject: a foreign row is an unknown one.
+
+-- name: put_response
+-- A replaced response stays hidden if it was: a run that ends after DELETE does not bring it back.
+INSERT INTO responses (id, tenant, subject, parent_id, status, model, created_at, head, input, output)
+VALUES (:id, :tenant, :subject, :parent_id, :status, :model, :created_at, :head, :input, :output)
+ON CONFLICT (id, tenant, subject) DO UPDATE SET
+  parent_id = excluded.parent_id, status = excluded.status, model = excluded.model,
+  created_at = excluded.created_at, head = excluded.head, input = excluded.input, output = excluded.output
+
+-- name: get_response
+SELECT id, parent_id, status, model, created_at, head, input, output
+FROM responses
+WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
+
+-- name: is_visible
+SELECT 1 FROM responses WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
+
+-- name: get_chain
+-- From the asked-for response to its root; the ancestors may be hidden.
+WITH RECURSIVE chain (id, parent_id, input, output) AS (
+  SELECT id, parent_id, input, output FROM responses
+  WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
+  UNION ALL
+  SELECT r.id, r.parent_id, r.input, r.output
+  FROM chain JOIN responses AS r ON r.id = chain.parent_id AND r.tenant = :tenant AND r.subject = :subject
+)
+SELECT id, parent_id, input, output FROM chain
+
+-- name: hide_response
+UPDATE responses SET hidden = 1
+WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
+RETURNING id
+
+-- name: purge_response
+-- Remove a hidden response that nothing continues. Gives its parent, which may be the next one to go.
+DELETE FROM responses
+WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 1
+  AND NOT EXISTS (
+    SELECT 1 FROM responses AS child
+    WHERE child.parent_id = :id AND child.tenant = :tenant AND child.subject = :subject
+  )
+RETURNING parent_id
