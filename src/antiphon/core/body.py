@@ -42,20 +42,20 @@ class FormatJsonSchema(Wire, tag="json_schema"):
     name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+\Z")]
     schema: JsonObject
     description: str | UnsetType = UNSET
-    strict: bool | None | UnsetType = UNSET
+    strict: bool | UnsetType | None = UNSET
 
 
 class TextConfig(Wire):
     format: FormatText | FormatJsonObject | FormatJsonSchema | UnsetType = UNSET
-    verbosity: Literal["low", "medium", "high"] | None | UnsetType = UNSET
+    verbosity: Literal["low", "medium", "high"] | UnsetType | None = UNSET
 
 
 class ReasoningConfig(Wire):
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None | UnsetType = UNSET
-    summary: Literal["auto", "concise", "detailed"] | None | UnsetType = UNSET
-    generate_summary: Literal["auto", "concise", "detailed"] | None | UnsetType = UNSET
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | UnsetType | None = UNSET
+    summary: Literal["auto", "concise", "detailed"] | UnsetType | None = UNSET
+    generate_summary: Literal["auto", "concise", "detailed"] | UnsetType | None = UNSET
     mode: str | UnsetType = UNSET
-    context: Literal["auto", "current_turn", "all_turns"] | None | UnsetType = UNSET
+    context: Literal["auto", "current_turn", "all_turns"] | UnsetType | None = UNSET
 
 
 class StreamOptions(Wire):
@@ -70,13 +70,13 @@ class Prompt(Wire):
     """A stored template. Its id may stand for the model and the input as well."""
 
     id: Id
-    version: str | None | UnsetType = UNSET
-    variables: dict[str, str | InputText | InputImage | InputFile] | None | UnsetType = UNSET
+    version: str | UnsetType | None = UNSET
+    variables: dict[str, str | InputText | InputImage | InputFile] | UnsetType | None = UNSET
 
 
 class ContextManagement(Wire):
     type: str
-    compact_threshold: Annotated[int, Meta(ge=1000)] | None | UnsetType = UNSET
+    compact_threshold: Annotated[int, Meta(ge=1000)] | UnsetType | None = UNSET
 
 
 class ModerationConfig(Wire):
@@ -84,13 +84,13 @@ class ModerationConfig(Wire):
 
 
 class ModerationPolicy(Wire):
-    input: ModerationConfig | None | UnsetType = UNSET
-    output: ModerationConfig | None | UnsetType = UNSET
+    input: ModerationConfig | UnsetType | None = UNSET
+    output: ModerationConfig | UnsetType | None = UNSET
 
 
 class ModerationRequest(Wire):
     model: str
-    policy: ModerationPolicy | None | UnsetType = UNSET
+    policy: ModerationPolicy | UnsetType | None = UNSET
 
 
 class PromptCacheOptions(Wire):
@@ -105,7 +105,7 @@ ChoiceT = TypeVar("ChoiceT")
 
 
 class CreateResponse(Wire, Generic[ItemT, ToolT, ChoiceT], omit_defaults=True):
-    """The body of `POST /responses` over some set of items, tools and choices. A top-level null counts as left out.
+    """The body of `POST /responses` over some set of items and tools. A top-level null counts as left out.
 
     After the fields of the official `CreateResponse` come the extensions of Open Responses, OGX and vLLM;
     `support` says of each whether it is honoured.

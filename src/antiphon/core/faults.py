@@ -1,11 +1,12 @@
-"""Walk plain JSON beside the structure of a wire type: repair what may be repaired, name every fault by its path.
+"""Walk plain JSON beside the structure of a wire type: repair what may be, name each fault by its path.
 
-msgspec reports the first fault only, and of a union no more than that nothing fitted; a caller deserves all of
-them, with the path as OpenAI writes it (`input[2].content[0].text`) and the nearest valid name.
+msgspec reports the first fault only, and of a union no more than that nothing fitted; a caller deserves all
+of them, with the path as OpenAI writes it (`input[2].content[0].text`) and the nearest valid name.
 """
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Any, Final
 from msgspec import inspect
 
 from antiphon.core.hints import misplaced
-from antiphon.core.json_names import json_name
+from antiphon.core.json_values import is_array, is_object, json_name
 
 MAX_FAULTS: Final = 25
 SHOWN_NAMES: Final = 12
@@ -28,17 +29,15 @@ class Fault:
     sentence: str
 
 
-class _Enough(Exception):  # noqa: N818 a signal, not an error
+class _Enough(Exception):
     """So many faults that the rest would help nobody."""
 
 
 def repair(value: Any, wanted: Any) -> list[Fault]:
     """Repair `value` in place towards the type `wanted`; what is still wrong, in document order."""
     walk = _Walk()
-    try:
+    with suppress(_Enough):
         walk.visit(value, _structure(wanted), "")
-    except _Enough:
-        pass
     return walk.faults
 
 
@@ -76,28 +75,26 @@ class _Walk:
                 return value
 
     def _note(self, path: str, what: str) -> None:
-        self.faults.append(Fault(path, f"{f'`{path}`' if path else 'the body'}: {what}."))
+        end = "" if what.endswith("?") else "."
+        self.faults.append(Fault(path, f"{f'`{path}`' if path else 'the body'}: {what}{end}"))
         if len(self.faults) >= MAX_FAULTS:
             raise _Enough
 
     def _union(self, value: Any, kind: inspect.UnionType, path: str) -> Any:
-        if isinstance(value, dict):
+        if is_object(value):
             structs = [one for one in kind.types if isinstance(one, inspect.StructType)]
             if structs:
                 return self._one_of(value, structs, path)
         fitting = [one for one in kind.types if _is_of(value, one)]
         if fitting:
-            # Literals first: a string may be one of a few words or, in another branch, free.
-            return self.visit(value, fitting[-1] if len(fitting) > 1 else fitting[0], path)
+            return self.visit(value, fitting[0], path)
         if isinstance(value, float) and value.is_integer():
             for one in kind.types:
                 if isinstance(one, inspect.IntType):
                     return self.visit(int(value), one, path)
-        same_form = [
-            one for one in kind.types if isinstance(one, inspect.LiteralType) and isinstance(value, str)
-        ]
-        if same_form:
-            self._note(path, _not_among(value, _words(same_form[0])))
+        words = [word for one in kind.types if isinstance(one, inspect.LiteralType) for word in _words(one)]
+        if words and isinstance(value, str):
+            self._note(path, _not_among(value, words))
         else:
             self._note(path, f"expected {_expected(kind)}, found {json_name(value)}")
         return value
@@ -121,7 +118,7 @@ class _Walk:
         return value
 
     def _struct(self, value: Any, kind: inspect.StructType, path: str) -> Any:
-        if not isinstance(value, dict):
+        if not is_object(value):
             self._note(path, f"expected an object, found {json_name(value)}")
             return value
         known = {one.encode_name: one for one in kind.fields}
@@ -147,7 +144,7 @@ class _Walk:
             self._note(_join(path, name), f'expected "{kind.tag}", found {json_name(value[name])}')
 
     def _list(self, value: Any, kind: inspect.ListType, path: str) -> Any:
-        if not isinstance(value, list):
+        if not is_array(value):
             self._note(path, f"expected an array, found {json_name(value)}")
             return value
         if not self._size(len(value), kind, path, "elements"):
@@ -157,7 +154,7 @@ class _Walk:
         return value
 
     def _dict(self, value: Any, kind: inspect.DictType, path: str) -> Any:
-        if not isinstance(value, dict):
+        if not is_object(value):
             self._note(path, f"expected an object, found {json_name(value)}")
             return value
         if not self._size(len(value), kind, path, "keys"):
@@ -209,7 +206,6 @@ class _Walk:
             self._note(path, f"{json_name(value)} has characters that are not allowed; allowed: {allowed}")
 
 
-# --- repairs -------------------------------------------------------------------------------------------------
 def _add_type(value: dict[str, Any], tags: dict[Any, inspect.StructType]) -> None:
     if value.get("type") is not None:
         return
@@ -228,7 +224,6 @@ def _repair_nulls(value: dict[str, Any], kind: inspect.StructType, known: dict[s
             del value[name]
 
 
-# --- what a type expects -------------------------------------------------------------------------------------
 def _is_of(value: Any, kind: inspect.Type) -> bool:
     """Whether the JSON form fits, limits and insides apart."""
     match kind:
@@ -247,9 +242,9 @@ def _is_of(value: Any, kind: inspect.Type) -> bool:
         case inspect.LiteralType():
             return isinstance(value, str | int) and value in kind.values
         case inspect.ListType():
-            return isinstance(value, list)
+            return is_array(value)
         case inspect.DictType() | inspect.StructType():
-            return isinstance(value, dict)
+            return is_object(value)
         case inspect.UnionType():
             return any(_is_of(value, one) for one in kind.types)
         case inspect.Metadata():

@@ -1,5 +1,6 @@
 """Fields that belong to another API or another place, and where their meaning is found here."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -7,7 +8,7 @@ _CHAT_TOOL = (
     "this is the Chat Completions form of a tool; put name, description and parameters into the tool itself"
 )
 
-_BY_TAG: Final = MappingProxyType(
+_BY_TAG: Final[Mapping[tuple[object, str], str]] = MappingProxyType(
     {
         (None, "messages"): "not a field of this API; send the messages as `input`",
         (None, "max_tokens"): "not a field of this API; use `max_output_tokens`",
@@ -39,4 +40,4 @@ _BY_TAG: Final = MappingProxyType(
 
 def misplaced(tag: object, name: str) -> str | None:
     """Advice for the unknown field `name` of the struct tagged `tag`, if we know where its meaning went."""
-    return _BY_TAG.get((tag if isinstance(tag, str) else None, name))
+    return _BY_TAG.get((tag, name))

@@ -1,7 +1,7 @@
 """Items and content parts: the unit of content, exactly the wire items of the Responses API.
 
-Source of the shapes: `ItemParam`, `InputItem`, `ItemResource` and `OutputItem` of the official OpenAPI. One struct
-stands for a `type` in all its roles (request, response, stored), so any item that can be output can be sent back.
+Source of the shapes: `ItemParam`, `InputItem`, `ItemResource` and `OutputItem` of the official OpenAPI. One
+struct stands for a `type` in all its roles (request, response, stored): what can be output can be sent back.
 Here are the items that run today; the others are in `hosted_items`.
 """
 
@@ -19,13 +19,12 @@ MAX_IMAGE_URL = 20 * 1024 * 1024
 MAX_FILE_DATA = 70 * 1024 * 1024
 MAX_PARTS = 10_000
 
-# A caller's own limits are wider than OpenAI's 64 characters: ids that upstreams mint must be able to come back.
+# Wider than OpenAI's 64 characters: ids that upstreams mint must be able to come back.
 Id = Annotated[str, Meta(max_length=1024)]
 CallId = Annotated[str, Meta(min_length=1, max_length=1024)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
-# --- content parts -------------------------------------------------------------------------------------------
 class CacheBreakpoint(Wire):
     """Marks the end of a prefix that is worth caching."""
 
@@ -34,23 +33,23 @@ class CacheBreakpoint(Wire):
 
 class InputText(Wire, tag="input_text"):
     text: Text
-    prompt_cache_breakpoint: CacheBreakpoint | None | UnsetType = UNSET
+    prompt_cache_breakpoint: CacheBreakpoint | UnsetType | None = UNSET
 
 
 class InputImage(Wire, tag="input_image"):
-    image_url: Annotated[str, Meta(max_length=MAX_IMAGE_URL)] | None | UnsetType = UNSET
-    file_id: str | None | UnsetType = UNSET
-    detail: ImageDetail | None | UnsetType = UNSET
-    prompt_cache_breakpoint: CacheBreakpoint | None | UnsetType = UNSET
+    image_url: Annotated[str, Meta(max_length=MAX_IMAGE_URL)] | UnsetType | None = UNSET
+    file_id: str | UnsetType | None = UNSET
+    detail: ImageDetail | UnsetType | None = UNSET
+    prompt_cache_breakpoint: CacheBreakpoint | UnsetType | None = UNSET
 
 
 class InputFile(Wire, tag="input_file"):
-    file_id: str | None | UnsetType = UNSET
-    filename: str | None | UnsetType = UNSET
-    file_data: Annotated[str, Meta(max_length=MAX_FILE_DATA)] | None | UnsetType = UNSET
-    file_url: str | None | UnsetType = UNSET
+    file_id: str | UnsetType | None = UNSET
+    filename: str | UnsetType | None = UNSET
+    file_data: Annotated[str, Meta(max_length=MAX_FILE_DATA)] | UnsetType | None = UNSET
+    file_url: str | UnsetType | None = UNSET
     detail: Literal["auto", "low", "high"] | UnsetType = UNSET
-    prompt_cache_breakpoint: CacheBreakpoint | None | UnsetType = UNSET
+    prompt_cache_breakpoint: CacheBreakpoint | UnsetType | None = UNSET
 
 
 class FileCitation(Wire, tag="file_citation"):
@@ -121,7 +120,6 @@ MessagePart = InputText | InputImage | InputFile | OutputText | Refusal
 ToolOutputPart = InputText | InputImage | InputFile
 
 
-# --- who made a call: the model itself, or a program it wrote ---------------------------------------------------
 class DirectCaller(Wire, tag="direct"):
     pass
 
@@ -133,7 +131,6 @@ class ProgramCaller(Wire, tag="program"):
 Caller = DirectCaller | ProgramCaller
 
 
-# --- items ---------------------------------------------------------------------------------------------------
 class Message(Wire, tag="message"):
     """A message of any role. `content` as a plain string is the "easy" form of a request."""
 
@@ -141,14 +138,14 @@ class Message(Wire, tag="message"):
     content: Text | Annotated[list[MessagePart], Meta(max_length=MAX_PARTS)]
     id: Id | UnsetType = UNSET
     status: ItemStatus | UnsetType = UNSET
-    phase: Literal["commentary", "final_answer"] | None | UnsetType = UNSET
+    phase: Literal["commentary", "final_answer"] | UnsetType | None = UNSET
 
 
 class Reasoning(Wire, tag="reasoning"):
     id: Id | UnsetType = UNSET
     summary: list[SummaryText] = []
     content: list[ReasoningText] | UnsetType = UNSET
-    encrypted_content: str | None | UnsetType = UNSET
+    encrypted_content: str | UnsetType | None = UNSET
     status: ItemStatus | UnsetType = UNSET
 
 
@@ -161,18 +158,18 @@ class FunctionCall(Wire, tag="function_call"):
     id: Id | UnsetType = UNSET
     status: ItemStatus | UnsetType = UNSET
     namespace: str | UnsetType = UNSET
-    caller: Caller | None | UnsetType = UNSET
+    caller: Caller | UnsetType | None = UNSET
     created_by: str | UnsetType = UNSET
 
 
 class FunctionCallOutput(Wire, tag="function_call_output"):
     call_id: CallId
     output: Text | Annotated[list[ToolOutputPart], Meta(max_length=MAX_PARTS)]
-    id: Id | None | UnsetType = UNSET
-    status: ItemStatus | None | UnsetType = UNSET
-    name: str | None | UnsetType = UNSET
-    namespace: str | None | UnsetType = UNSET
-    caller: Caller | None | UnsetType = UNSET
+    id: Id | UnsetType | None = UNSET
+    status: ItemStatus | UnsetType | None = UNSET
+    name: str | UnsetType | None = UNSET
+    namespace: str | UnsetType | None = UNSET
+    caller: Caller | UnsetType | None = UNSET
     created_by: str | UnsetType = UNSET
 
 

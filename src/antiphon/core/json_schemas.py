@@ -1,4 +1,4 @@
-"""A light check of the JSON Schemas that callers send: enough to fail early, with the place, and never to hang.
+"""A light check of the JSON Schemas that callers send: enough to fail early, with the place; it cannot hang.
 
 Not a metaschema validation: upstreams differ in what they accept. Refused is only what no upstream can use.
 """
@@ -6,6 +6,8 @@ Not a metaschema validation: upstreams differ in what they accept. Refused is on
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import unquote
+
+from antiphon.core.json_values import is_array, is_object
 
 _TYPES: Final = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 _ONE: Final = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
@@ -20,7 +22,7 @@ def nesting_exceeds(value: Any, levels: int) -> bool:
         row = [
             inner
             for one in row
-            for inner in (one.values() if isinstance(one, dict) else one)
+            for inner in (one.values() if is_object(one) else one)
             if isinstance(inner, dict | list)
         ]
         if not row:
@@ -29,21 +31,16 @@ def nesting_exceeds(value: Any, levels: int) -> bool:
 
 
 def fault_of_schema(schema: dict[str, Any], *, of_arguments: bool = False) -> tuple[str, str] | None:
-    """The first fault as (path below the schema, what), or None. `of_arguments`: the top must be an object."""
+    """The first fault as (path below the schema, what), or None. `of_arguments`: its top is an object."""
     kind = schema.get("type")
-    if (
-        of_arguments
-        and kind is not None
-        and kind != "object"
-        and not (isinstance(kind, list) and "object" in kind)
-    ):
+    if of_arguments and kind is not None and kind != "object" and not (is_array(kind) and "object" in kind):
         return ".type", 'the arguments of a function are an object; expected "object"'
     todo: list[tuple[str, Any]] = [("", schema)]
     while todo:
         path, one = todo.pop()
         if isinstance(one, bool):
             continue
-        if not isinstance(one, dict):
+        if not is_object(one):
             return path, "expected a schema: an object, true or false"
         fault = _fault_of_node(one, schema)
         if fault is not None:
@@ -55,13 +52,11 @@ def fault_of_schema(schema: dict[str, Any], *, of_arguments: bool = False) -> tu
 def _fault_of_node(node: dict[str, Any], root: dict[str, Any]) -> tuple[str, str] | None:
     kind = node.get("type")
     if kind is not None:
-        kinds = kind if isinstance(kind, list) else [kind]
+        kinds = kind if is_array(kind) else [kind]
         if not kinds or not all(isinstance(one, str) and one in _TYPES for one in kinds):
             return ".type", f"expected one of {', '.join(sorted(_TYPES))}, or an array of them"
     required = node.get("required")
-    if required is not None and not (
-        isinstance(required, list) and all(isinstance(one, str) for one in required)
-    ):
+    if required is not None and not (is_array(required) and all(isinstance(one, str) for one in required)):
         return ".required", "expected an array of property names"
     enum = node.get("enum")
     if enum is not None and not isinstance(enum, list):
@@ -84,9 +79,9 @@ def _resolves(reference: Any, root: dict[str, Any]) -> bool:
     at: Any = root
     for part in unquote(reference[2:]).split("/"):
         key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(at, dict) and key in at:
+        if is_object(at) and key in at:
             at = at[key]
-        elif isinstance(at, list) and key.isdecimal() and len(key) < 8 and int(key) < len(at):
+        elif is_array(at) and key.isdecimal() and len(key) < 8 and int(key) < len(at):
             at = at[int(key)]
         else:
             return False
@@ -97,21 +92,21 @@ def _inner(node: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key in _ONE:
         if key in node:
             inner = node[key]
-            if isinstance(inner, list) and key == "items":  # the older tuple form
+            if is_array(inner) and key == "items":  # the older tuple form
                 yield from ((f".items[{at}]", one) for at, one in enumerate(inner))
             else:
                 yield f".{key}", inner
     for key in _MANY:
         if key in node:
             inner = node[key]
-            if isinstance(inner, list):
+            if is_array(inner):
                 yield from ((f".{key}[{at}]", one) for at, one in enumerate(inner))
             else:
                 yield f".{key}", None
     for key in _NAMED:
         if key in node:
             inner = node[key]
-            if isinstance(inner, dict):
+            if is_object(inner):
                 yield from ((f".{key}.{name[:64]}", one) for name, one in inner.items())
             else:
                 yield f".{key}", None

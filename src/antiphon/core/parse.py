@@ -1,18 +1,21 @@
-"""The slow way from bytes to a wire type: what the typed decoder refuses is repaired, or every fault is named.
+"""The slow way from bytes to a wire type: what the typed decoder refuses is repaired, or each fault is named.
 
-Repairs (each is something that real clients send and mean well): a message without `type`; an `item_reference`
-without `type`; null where a field may be left out; null text in a replayed `output_text`; an integer written as
-16.0. All else is an `InvalidRequest` whose message lists the faults and whose `param` names the first.
+Repairs (each is something that real clients send and mean well): a message or an `item_reference` without
+`type`; null where a field may be left out; null text in a replayed `output_text`; an integer written as 16.0.
+All else is an `InvalidRequest` whose message lists the faults and whose `param` names the first.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from antiphon.core.errors import InvalidRequest
-from antiphon.core.json_names import json_name
+from antiphon.core.json_values import is_array, is_object, json_name
 from antiphon.core.wire import decode_json
+
+if TYPE_CHECKING:
+    from antiphon.core.faults import Fault
 
 T = TypeVar("T")
 MAX_LISTED = 5
@@ -25,11 +28,12 @@ class _InvalidJson(InvalidRequest):
 def load(body: bytes, wanted: type[T], *, refuse: Callable[[dict[str, Any]], None] | None = None) -> T:
     """`body` as a `wanted`, repaired where it can be.
 
-    `refuse` looks at the plain JSON object before its shape is judged and may raise: "not supported" is a better
-    answer than a list of faults in something that is not supported.
+    `refuse` looks at the plain JSON object before its shape is judged and may raise: "not supported" is a
+    better answer than a list of faults in something that is not supported.
 
     Raises:
         InvalidRequest: with `param`; the message has up to five faults.
+
     """
     try:
         value = _json_object(body)
@@ -40,7 +44,7 @@ def load(body: bytes, wanted: type[T], *, refuse: Callable[[dict[str, Any]], Non
         raise _too_deep() from None
 
 
-def convert(value: Any, wanted: Any) -> Any:
+def convert(value: Any, wanted: type[T]) -> T:
     """Plain JSON as a `wanted` type. Changes `value` in place. Raises InvalidRequest."""
     _name_easy_messages(value)
     try:
@@ -57,10 +61,10 @@ def convert(value: Any, wanted: Any) -> Any:
 
 def _name_easy_messages(value: Any) -> None:
     """Give `type: "message"` to the input items that have a role and no type: most clients write them so."""
-    items: Any = value.get("input") if isinstance(value, dict) else None
-    if isinstance(items, list):
+    items: Any = value.get("input") if is_object(value) else None
+    if is_array(items):
         for item in items:
-            if isinstance(item, dict) and "role" in item and "type" not in item:
+            if is_object(item) and "role" in item and "type" not in item:
                 item["type"] = "message"
 
 
@@ -74,7 +78,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
         raise _InvalidJson(f"the body is not valid UTF-8 (byte {error.start}); send JSON in UTF-8.") from None
     except msgspec.DecodeError as error:
         raise _InvalidJson(f"the body is not valid JSON: {error}.") from None
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise _InvalidJson(f"the body must be a JSON object, not {json_name(value)}.")
     return value
 
@@ -83,7 +87,7 @@ def _too_deep() -> InvalidRequest:
     return _InvalidJson("the body is nested too deep; flatten it.")
 
 
-def _listed(found: "list[Any]") -> str:
+def _listed(found: "list[Fault]") -> str:
     first, *rest = (fault.sentence for fault in found[:MAX_LISTED])
     if not rest:
         return first

@@ -50,7 +50,7 @@ class ResponseRequest(Runnable):
 
     @classmethod
     def parse(cls, body: bytes) -> "ResponseRequest":
-        """The request in `body`. Raises InvalidRequest or UnsupportedParameter, naming the field in `param`."""
+        """The request in `body`. Raises InvalidRequest or UnsupportedParameter, with the field in `param`."""
         try:
             request = _DECODER.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -69,7 +69,7 @@ def _check_tools(tools: list[FunctionTool]) -> None:
         first = seen.setdefault(tool.name, at)
         if first != at:
             raise InvalidRequest(
-                f'`tools[{at}].name`: "{tool.name}" is already the name of tools[{first}]; names must differ.',
+                f'`tools[{at}].name`: "{tool.name}" is the name of tools[{first}] too; names must differ.',
                 param=f"tools[{at}].name",
             )
         if tool.parameters is not None:
@@ -123,7 +123,7 @@ def _check_named(name: str, names: list[str], path: str) -> None:
     if name not in names:
         known = ", ".join(names[:20]) or "none"
         raise InvalidRequest(
-            f'`{path}`: "{name[:128]}" is not among `tools`; there: {known}. `tools` are not inherited from an'
-            " earlier response; send them again.",
+            f'`{path}`: "{name[:128]}" is not among `tools`; there: {known}. `tools` are not inherited'
+            " from an earlier response; send them again.",
             param=path,
         )

@@ -1,7 +1,7 @@
 """What this version refuses by name, and which extensions it knows: one table, for the code and for the docs.
 
-Each row refuses with `UnsupportedParameter` (400, code `unsupported_parameter`) and the wire path in `param`. A value
-that asks for nothing (null, false, an empty list or object) is never refused.
+Each row refuses with `UnsupportedParameter` (400, code `unsupported_parameter`) and the path in `param`. A
+value that asks for nothing (null, false, an empty list or object) is never refused.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from antiphon.core.body import Runnable
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.items import FunctionCallOutput, InputFile, InputImage, Message
+from antiphon.core.json_values import is_array, is_object
 
 Place = Literal["parameter", "tool", "item", "content", "tool_choice"]
 
@@ -212,9 +213,8 @@ def rows() -> tuple[Row, ...]:
     return (*_PARAMETERS, *_TOOLS.values(), *_CHOICES.values(), *_ITEMS.values(), *_PARTS.values())
 
 
-# --- applying it -----------------------------------------------------------------------------------------------
 def refuse_request(request: Runnable) -> None:
-    """Raises UnsupportedParameter. Tool and item types need no look: a `Runnable` cannot hold the refused ones."""
+    """Raises UnsupportedParameter. Tool and item types need no look: a `Runnable` holds no refused ones."""
     for row in _TOP:
         _refuse_value(row, getattr(request, row.name, None))
     if request.reasoning is not None:
@@ -247,9 +247,9 @@ def refuse_choice(kind: object, param: str) -> None:
 
 def _objects(value: Any) -> list[dict[str, Any]]:
     """`value` as a list with its objects in their places; what is no object counts as an empty one."""
-    if not isinstance(value, list):
+    if not is_array(value):
         return []
-    return [one if isinstance(one, dict) else {} for one in value]
+    return [one if is_object(one) else {} for one in value]
 
 
 def _refuse_type(table: Mapping[str, Row], kind: object, path: str, key: str = "") -> None:
@@ -274,7 +274,6 @@ def _refuse_parts(parts: Any, path: str) -> None:
             raise _PARTS["input_file.file_url"].refuse(f"{path}[{at}].file_url")
 
 
-# --- the page of the docs ------------------------------------------------------------------------------------------
 _HEADINGS: Final = MappingProxyType(
     {
         "parameter": "Request parameters",
@@ -292,13 +291,14 @@ def as_markdown() -> str:
         "# What is refused until later",
         "",
         "Made from `antiphon.core.support`; edit there. Each of these is answered with status 400, code",
-        "`unsupported_parameter` and the place in `param`. A value that asks for nothing (null, false, empty) passes.",
+        "`unsupported_parameter` and the place in `param`. A value that asks for nothing passes: null, false,",
+        "empty.",
     ]
     for place, heading in _HEADINGS.items():
         lines += ["", f"## {heading}", "", "| name | passes | why | instead |", "|---|---|---|---|"]
         for row in rows():
             if row.place == place:
-                passes = ", ".join(f"`{one}`" for one in row.allowed) or "–"
+                passes = ", ".join(f"`{one}`" for one in row.allowed) or "-"
                 lines.append(f"| `{row.name}` | {passes} | {row.why} | {row.instead} |")
     lines += ["", "# Extensions that are known", "", "Any other unknown field is refused.", ""]
     lines += ["| field | known from | effect |", "|---|---|---|"]

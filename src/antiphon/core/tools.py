@@ -1,4 +1,4 @@
-"""Tool specifications of a request, and `tool_choice`, as far as they run today; the rest is in `hosted_tools`."""
+"""Tool specifications of a request, and `tool_choice`, as far as they run today; the rest: `hosted_tools`."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from msgspec import Meta
 from antiphon.core.wire import UNSET, JsonObject, UnsetType, Wire
 
 ToolName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_-]+\Z")]
-AllowedCallers = list[Literal["direct", "programmatic"]] | None | UnsetType
+AllowedCallers = list[Literal["direct", "programmatic"]] | UnsetType | None
 
 
 class FunctionTool(Wire, tag="function"):
@@ -16,8 +16,8 @@ class FunctionTool(Wire, tag="function"):
     name: ToolName
     parameters: JsonObject | None = None
     strict: bool | None = None
-    description: str | None | UnsetType = UNSET
-    output_schema: JsonObject | None | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    output_schema: JsonObject | UnsetType | None = UNSET
     defer_loading: bool | UnsetType = UNSET
     allowed_callers: AllowedCallers = UNSET
 
@@ -27,7 +27,7 @@ class ChooseFunction(Wire, tag="function"):
 
 
 class ChooseAllowed(Wire, tag="allowed_tools"):
-    """Only these tools may be called, though the model is shown all. An entry is `{type, name}` or like it."""
+    """Only these tools may be called; the model is shown all. An entry is `{type, name}` or like it."""
 
     mode: Literal["auto", "required"]
     tools: Annotated[list[JsonObject], Meta(max_length=512)]

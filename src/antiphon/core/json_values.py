@@ -1,6 +1,14 @@
-"""JSON values in words, for messages."""
+"""Plain JSON values: what they are, and what to call them in a message."""
 
-from typing import Any
+from typing import Any, TypeGuard
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def json_name(value: Any) -> str:
