@@ -14,11 +14,14 @@
     ├── UnsupportedMediaType            415 unsupported_media_type
     ├── ProviderError                   502 (the upstream's side)
     │   ├── ProviderRejected            400 the upstream refused the request itself
+    │   │   ├── ProviderContextLength   400 context_length_exceeded
+    │   │   └── ProviderModelUnknown    404 model_not_found
     │   ├── ProviderRateLimited         429 rate_limit_exceeded, keeps Retry-After
     │   ├── ProviderAuthFailed          502 provider_authentication_failed
     │   ├── ProviderUnavailable         503 provider_unavailable
     │   ├── ProviderTimeout             504 provider_timeout
     │   └── ProviderProtocolError       502 provider_protocol_error
+    ├── TooManyStreams                  503 too_many_streams, with Retry-After
     └── StoreUnavailable                503 store_unavailable
 
 A `ValueError` that reaches the edge is a bug of ours and answers 500.
@@ -113,6 +116,14 @@ class MethodNotAllowed(AntiphonError):
     type = "invalid_request_error"
     code = "method_not_allowed"
 
+    def __init__(self, method: str, path: str, allowed: list[str]) -> None:
+        super().__init__(f"{method} is not served at {path}; served: {', '.join(allowed)}.")
+        self.allowed = allowed
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"allow": ", ".join(self.allowed)}
+
 
 class PayloadTooLarge(AntiphonError):
     status = 413
@@ -154,6 +165,11 @@ class ProviderContextLength(ProviderRejected):
     code = "context_length_exceeded"
 
 
+class ProviderModelUnknown(ProviderRejected):
+    status = 404
+    code = "model_not_found"
+
+
 class ProviderRateLimited(ProviderError):
     status = 429
     type = "rate_limit_error"
@@ -176,6 +192,18 @@ class ProviderTimeout(ProviderError):
 
 class ProviderProtocolError(ProviderError):
     code = "provider_protocol_error"
+
+
+class TooManyStreams(AntiphonError):
+    status = 503
+    code = "too_many_streams"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} streams are open, the limit of this server; try again in a moment.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": "1"}
 
 
 class StoreUnavailable(AntiphonError):

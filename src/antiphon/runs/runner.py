@@ -85,7 +85,7 @@ class Run:
             raise
         return await self._conclude()
 
-    async def begin(self) -> None:
+    def begin(self) -> None:
         """`response.created` and `response.in_progress`; from here on errors are events. Repeating does nothing."""
         if self.begun:
             return
@@ -158,7 +158,7 @@ class Run:
         async with aclosing(cast(AsyncGenerator[Sequence[ModelSignal], None], stream)) as batches:
             async for batch in batches:
                 if not self.begun:
-                    await self.begin()
+                    self.begin()
                 for signal in batch:
                     for passed in held.take(signal) if held is not None else (signal,):
                         self._hear(passed)

@@ -1,0 +1,83 @@
+"""Small repairs of what upstreams answer, so that strict clients accept it; the rest passes as it came."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from antiphon.core.wire import JsonObject, decode_json, encode
+
+_RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def corrected_body(body: bytes, model: str) -> bytes:
+    """A whole answer with the model named as the client named it."""
+    try:
+        fields: dict[str, Any] = dict(_RAW.decode(body))
+    except msgspec.DecodeError:
+        return body
+    fields["model"] = model
+    return encode(fields)
+
+
+class StreamCorrections:
+    """Corrects a chat stream event by event, decoding only those that need it.
+
+    The model is named as the client named it; a tool call's first fragment gets the `type` that clients assert;
+    a stream that ends without `[DONE]` gets one. Feed it network reads; each result holds whole events.
+    """
+
+    __slots__ = ("_model", "_rest", "_same_model", "ended")
+
+    def __init__(self, model: str, upstream_model: str) -> None:
+        self._model = model
+        self._same_model = model == upstream_model
+        self._rest = b""
+        self.ended = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        data = self._rest + chunk if self._rest else chunk
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        end = data.rfind(b"\n\n")
+        if end < 0:
+            self._rest = data
+            return b""
+        whole, self._rest = data[: end + 2], data[end + 2 :]
+        if b"data: [DONE]" in whole:
+            self.ended = True
+        if self._same_model and b'"tool_calls"' not in whole:
+            return whole
+        return b"".join(self._corrected(event) for event in _events(whole))
+
+    def finish(self) -> bytes:
+        """What is owed at the end of a stream."""
+        if self.ended:
+            return b""
+        rest = self._corrected(self._rest.strip(b"\n")) if self._rest.strip() else b""
+        return rest + b"data: [DONE]\n\n"
+
+    def _corrected(self, event: bytes) -> bytes:
+        if not event.startswith(b"data: {"):
+            return event + b"\n\n"
+        try:
+            chunk: Any = decode_json(event[6:])
+        except ValueError:
+            return event + b"\n\n"
+        if "model" in chunk:
+            chunk["model"] = self._model
+        for choice in chunk.get("choices") or ():
+            _name_tool_calls(choice.get("delta") or {})
+        return b"data: %b\n\n" % encode(chunk)
+
+
+def _events(data: bytes) -> Iterator[bytes]:
+    return (event for event in data.split(b"\n\n") if event)
+
+
+def _name_tool_calls(delta: JsonObject) -> None:
+    for position, call in enumerate(delta.get("tool_calls") or ()):
+        if call.get("index") is None:
+            call["index"] = position
+        if call.get("id") and not call.get("type"):
+            call["type"] = "function"

@@ -1,0 +1,106 @@
+"""`POST /v1/chat/completions` and `POST /v1/completions`."""
+
+from dataclasses import dataclass
+
+from starlette.types import Send
+
+from antiphon.chat.corrections import StreamCorrections, corrected_body
+from antiphon.chat.request import ChatRequest, CompletionRequest, parse_chat, parse_completion, with_model
+from antiphon.core.errors import AntiphonError
+from antiphon.core.wire import encode
+from antiphon.models.catalog import Catalog, Resolved
+from antiphon.web.http import JsonReply, Reply, Request
+from antiphon.web.routing import Route
+from antiphon.web.sse import SseSender, Watch
+from antiphon.web.streams import OpenStreams
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """One request on its way to the model's server and back."""
+
+    resolved: Resolved
+    path: str
+    model: str
+    body: bytes
+    stream: bool
+    heartbeat_s: float
+    streams: OpenStreams
+
+    async def respond(self, request: Request, send: Send) -> None:
+        if self.stream:
+            with self.streams.one():
+                await self._stream(request, send)
+            return
+        answer = b""
+        with Watch(request.receive) as watch:
+            async with await self.resolved.provider.open(self.path, self.body, stream=False) as reply:
+                answer = await reply.read()
+        if not watch.gone:
+            await JsonReply(corrected_body(answer, self.model)).respond(request, send)
+
+    async def _stream(self, request: Request, send: Send) -> None:
+        sender = SseSender(send, request.request_id)
+        last = b""
+        with Watch(request.receive, on_silence=sender.heartbeat, every_s=self.heartbeat_s) as watch:
+            try:
+                last = await self._pass_on(sender)
+            except AntiphonError as error:
+                if not sender.started:
+                    raise
+                last = b"data: %b\n\n" % encode(error.envelope())
+        if not watch.gone:
+            await sender.finish(last)
+
+    async def _pass_on(self, sender: SseSender) -> bytes:
+        corrections = StreamCorrections(self.model, self.resolved.upstream_model)
+        async with await self.resolved.provider.open(self.path, self.body, stream=True) as reply:
+            async for chunk in reply:
+                whole = corrections.feed(chunk)
+                if whole:
+                    await sender.write(whole)
+        return corrections.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRoutes:
+    catalog: Catalog
+    heartbeat_s: float
+    streams: OpenStreams
+
+    async def chat(self, request: Request) -> Reply:
+        body = await request.json_body()
+        return await self._forward("/chat/completions", parse_chat(body), body)
+
+    async def completion(self, request: Request) -> Reply:
+        body = await request.json_body()
+        return await self._forward("/completions", parse_completion(body), body)
+
+    async def _forward(self, path: str, asked: ChatRequest | CompletionRequest, body: bytes) -> Reply:
+        resolved = await self.catalog.resolve(asked.model)
+        if resolved.upstream_model != asked.model:
+            body = with_model(body, resolved.upstream_model)
+        stream = asked.stream is True
+        return Forwarded(resolved, path, asked.model, body, stream, self.heartbeat_s, self.streams)
+
+    def table(self) -> list[Route]:
+        return [
+            Route(
+                "POST",
+                "/v1/chat/completions",
+                self.chat,
+                "Create a chat completion",
+                request="ChatRequest",
+                response="ChatCompletion",
+                events="ChatCompletionChunk",
+            ),
+            Route(
+                "POST",
+                "/v1/completions",
+                self.completion,
+                "Create a text completion",
+                request="CompletionRequest",
+                response="Completion",
+                events="Completion",
+            ),
+        ]

@@ -1,0 +1,1 @@
+"""The Responses API: create, get, delete, input items."""

@@ -1,0 +1,131 @@
+"""Routes of the Responses API. Errors raised below become the envelope in `web/edge.py`."""
+
+from dataclasses import dataclass
+
+from starlette.types import Send
+
+from antiphon.core.request import ResponseRequest
+from antiphon.core.support import INCLUDES
+from antiphon.responses.rendering import Visible, render_item
+from antiphon.responses.service import ResponseService
+from antiphon.runs.runner import Run
+from antiphon.web.http import JsonReply, Reply, Request, json_reply
+from antiphon.web.paging import PAGE_QUERY, Page, included, refuse_unknown
+from antiphon.web.routing import Query, Route
+from antiphon.web.sse import DONE, SseSender, Watch
+from antiphon.web.streams import OpenStreams
+
+COMMIT_TO_STREAM_S = 10.0
+_INCLUDE = Query(
+    "include",
+    {"type": "array", "items": {"type": "string", "enum": sorted(INCLUDES)}},
+    "Optional parts of items to show.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """`heartbeat_s`: a comment after so much silence. `done_marker`: end with `data: [DONE]`."""
+
+    heartbeat_s: float = 15.0
+    done_marker: bool = False
+
+
+class ResponseStream:
+    """The events of a run as it goes. An error before the run begins is raised and becomes a real status."""
+
+    def __init__(self, run: Run, settings: StreamSettings, streams: OpenStreams) -> None:
+        self._run = run
+        self._settings = settings
+        self._streams = streams
+
+    async def respond(self, request: Request, send: Send) -> None:
+        run, sender = self._run, SseSender(send, request.request_id)
+        run.emit = sender.emit
+        seen = 0
+
+        async def on_silence() -> None:
+            nonlocal seen
+            if not run.begun:
+                run.begin()
+                await run.flush()
+            elif sender.writes == seen:
+                await sender.heartbeat()
+            seen = sender.writes
+
+        every_s = min(COMMIT_TO_STREAM_S, self._settings.heartbeat_s)
+        with self._streams.one(), Watch(request.receive, on_silence=on_silence, every_s=every_s) as watch:
+            await run.execute()
+        if not watch.gone:
+            await sender.finish(DONE if self._settings.done_marker else b"")
+
+
+class WholeResponse:
+    """The final object of a run, when it is there."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    async def respond(self, request: Request, send: Send) -> None:
+        body = b""
+        with Watch(request.receive) as watch:
+            body = await self._run.execute()
+        if not watch.gone:
+            await JsonReply(body).respond(request, send)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRoutes:
+    service: ResponseService
+    settings: StreamSettings
+    streams: OpenStreams
+
+    async def create(self, request: Request) -> Reply:
+        run = await self.service.prepare(request.owner, ResponseRequest.parse(await request.json_body()))
+        if run.loop.request.stream:
+            return ResponseStream(run, self.settings, self.streams)
+        return WholeResponse(run)
+
+    async def get(self, request: Request) -> Reply:
+        query = request.query()
+        refuse_unknown(query, "include")
+        visible = Visible.of(included(query))
+        return JsonReply(await self.service.get(request.owner, request.params["response_id"], visible))
+
+    async def delete(self, request: Request) -> Reply:
+        response_id = request.params["response_id"]
+        await self.service.delete(request.owner, response_id)
+        return json_reply({"id": response_id, "object": "response", "deleted": True})
+
+    async def input_items(self, request: Request) -> Reply:
+        query = request.query()
+        refuse_unknown(query, "include", *(parameter.name for parameter in PAGE_QUERY))
+        visible = Visible.of(included(query))
+        page = Page.of(query)
+        items = await self.service.input_items(request.owner, request.params["response_id"])
+        shown = [render_item(item, visible) for item in items]
+        return json_reply(page.cut(shown, [str(item.id) for item in items]))
+
+    def table(self) -> list[Route]:
+        one = "/v1/responses/{response_id}"
+        return [
+            Route(
+                "POST",
+                "/v1/responses",
+                self.create,
+                "Create a response: run the model, with function tools and stored state",
+                request="CreateResponse",
+                response="Response",
+                events="Event",
+            ),
+            Route("GET", one, self.get, "Get a stored response", response="Response", query=(_INCLUDE,)),
+            Route("DELETE", one, self.delete, "Delete a response", response="Deleted"),
+            Route(
+                "GET",
+                one + "/input_items",
+                self.input_items,
+                "List what the model was given",
+                response="ItemList",
+                query=(*PAGE_QUERY, _INCLUDE),
+            ),
+        ]

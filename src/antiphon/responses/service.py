@@ -1,0 +1,149 @@
+"""Responses: from a request to a run, and what is stored of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from antiphon.core.context import build_context, own_items
+from antiphon.core.errors import InvalidRequest, NotFound, PreviousResponseNotFound
+from antiphon.core.ids import RESPONSE_PREFIX, ItemIds, response_of
+from antiphon.core.items import ItemReference
+from antiphon.core.loop import Loop
+from antiphon.core.request import ResponseRequest
+from antiphon.core.response import ResponseObject, summary_asked, with_output
+from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem
+from antiphon.core.wire import UNSET, encode
+from antiphon.core.writer import EventWriter
+from antiphon.models.catalog import Catalog
+from antiphon.ports import Clock, Ids, Owner, ResponseStore, StoredResponse, ToolRuntime
+from antiphon.responses.rendering import Visible, render_items
+from antiphon.runs.runner import Run, RunPorts
+
+_ITEMS = msgspec.json.Decoder(list[TranscriptItem])
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseService:
+    catalog: Catalog
+    store: ResponseStore
+    tools: ToolRuntime
+    clock: Clock
+    ids: Ids
+
+    async def prepare(self, owner: Owner, request: ResponseRequest) -> Run:
+        """Check a request against the models and the chain, and make its run. Nothing is sent or stored yet.
+
+        Raises ModelNotFound, PreviousResponseNotFound, InvalidRequest.
+        """
+        resolved = await self.catalog.resolve(request.model)
+        history = await self._history(owner, request.previous_response_id)
+        response_id = self.ids.new(RESPONSE_PREFIX)
+        item_ids = ItemIds(response_id)
+        given = await self._dereferenced(owner, request.input, history)
+        context = build_context(history, own_items(given, item_ids))
+        transcript = Transcript(request.instructions, tuple(history), context.shown)
+        keeps = request.store is not False
+        return Run(
+            owner=owner,
+            loop=Loop(request, transcript),
+            writer=EventWriter(
+                summaries=summary_asked(request) is not None,
+                obfuscate=_obfuscated(request),
+                muted=not request.stream,
+            ),
+            response=ResponseObject(response_id, self.clock.now(), request),
+            item_ids=item_ids,
+            stored_input=encode(context.stored) if keeps else b"[]",
+            ports=RunPorts(
+                resolved.provider, resolved.upstream_model, self.store if keeps else None, self.tools, self.clock
+            ),
+        )
+
+    async def get(self, owner: Owner, response_id: str, visible: Visible) -> bytes:
+        """The response object. Raises NotFound: unknown, deleted and foreign ids answer alike."""
+        stored = await self._stored(owner, response_id)
+        if b'"top_logprobs":0,' not in stored.head:  # asked for by the request itself
+            visible = replace(visible, logprobs=True)
+        return with_output(stored.head, render_items(stored.output, visible))
+
+    async def delete(self, owner: Owner, response_id: str) -> None:
+        """Hide a response at once. Raises NotFound."""
+        if not await self.store.delete_response(owner, response_id):
+            raise _unknown(response_id)
+
+    async def input_items(self, owner: Owner, response_id: str) -> list[TranscriptItem]:
+        """The whole context that was sent, oldest first: the chain's items, then the response's own input."""
+        stored = await self._stored(owner, response_id)
+        past = await self._history(owner, stored.parent_id) if stored.parent_id else []
+        earlier = [item for turn in past for part in (turn.input, turn.output) for item in _ITEMS.decode(part)]
+        return earlier + _ITEMS.decode(stored.input)
+
+    async def _stored(self, owner: Owner, response_id: str) -> StoredResponse:
+        stored = await self.store.get_response(owner, response_id)
+        if stored is None:
+            raise _unknown(response_id)
+        return stored
+
+    async def _history(self, owner: Owner, parent_id: str | None) -> Sequence[PastTurn]:
+        if parent_id is None:
+            return ()
+        turns = await self.store.get_chain(owner, parent_id)
+        if not turns:
+            raise PreviousResponseNotFound(parent_id)
+        return turns
+
+    async def _dereferenced(
+        self, owner: Owner, given: str | Sequence[object] | None, history: Sequence[PastTurn]
+    ) -> str | list[TranscriptItem] | None:
+        """The input with each `item_reference` replaced by the stored item."""
+        if given is None or isinstance(given, str):
+            return given
+        items: list[TranscriptItem] = []
+        for at, item in enumerate(given):
+            if isinstance(item, ItemReference):
+                items.append(await self._referenced(owner, item.id, history, at))
+            else:
+                items.append(item)  # type: ignore[arg-type]  # `parse` refused every other item type
+        return items
+
+    async def _referenced(
+        self, owner: Owner, item_id: str, history: Sequence[PastTurn], at: int
+    ) -> TranscriptItem:
+        for turn in reversed(history):
+            if item_id.encode() in turn.input or item_id.encode() in turn.output:
+                found = _find(item_id, turn.input, turn.output)
+                if found is not None:
+                    return found
+        response_id = response_of(item_id)
+        stored = await self.store.get_response(owner, response_id) if response_id else None
+        found = _find(item_id, stored.input, stored.output) if stored is not None else None
+        if found is None:
+            raise InvalidRequest(
+                f'there is no stored item "{item_id}"; send the item itself instead of a reference.',
+                param=f"input[{at}].id",
+            )
+        return found
+
+
+def _find(item_id: str, *arrays: bytes) -> TranscriptItem | None:
+    for array in arrays:
+        for item in _ITEMS.decode(array):
+            if item.id == item_id:
+                return item
+    return None
+
+
+def _unknown(response_id: str) -> NotFound:
+    return NotFound(
+        f'there is no response "{response_id}". It may have been deleted, or created with store: false.',
+        param="response_id",
+    )
+
+
+def _obfuscated(request: ResponseRequest) -> bool:
+    """`include_obfuscation` is on unless the caller turns it off (`ResponseStreamOptions` of the official OpenAPI)."""
+    if not request.stream:
+        return False
+    options = request.stream_options
+    return options is None or options.include_obfuscation in (UNSET, True)

@@ -1,0 +1,69 @@
+"""Lists with cursors: `limit`, `order`, `after`, and the list object of the OpenAI APIs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from antiphon.core.errors import InvalidRequest
+from antiphon.core.wire import JsonObject
+from antiphon.web.routing import Query
+
+PAGE_QUERY = (
+    Query("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Items on a page."),
+    Query("order", {"type": "string", "enum": ["asc", "desc"], "default": "desc"}, "By age; desc is newest first."),
+    Query("after", {"type": "string"}, "The id of the last item of the page before."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    limit: int = 20
+    order: Literal["asc", "desc"] = "desc"
+    after: str | None = None
+
+    @classmethod
+    def of(cls, query: Mapping[str, Sequence[str]]) -> "Page":
+        """From a query string. Raises InvalidRequest."""
+        limit = _last(query, "limit") or "20"
+        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:6]) <= 100:
+            raise InvalidRequest(f"limit is a whole number from 1 to 100, not {limit[:50]!r}.", param="limit")
+        order = _last(query, "order") or "desc"
+        if order not in ("asc", "desc"):
+            raise InvalidRequest(f'order is "asc" or "desc", not {order[:50]!r}.', param="order")
+        return cls(int(limit), "asc" if order == "asc" else "desc", _last(query, "after") or None)
+
+    def cut(self, items: Sequence[object], ids: Sequence[str]) -> JsonObject:
+        """The page of `items` (oldest first, with their `ids`) as a list object. Raises InvalidRequest."""
+        places = range(len(items)) if self.order == "asc" else range(len(items) - 1, -1, -1)
+        start = 0
+        if self.after is not None:
+            start = next((at + 1 for at, place in enumerate(places) if ids[place] == self.after), -1)
+            if start < 0:
+                raise InvalidRequest(f'no item of this list has the id "{self.after[:200]}".', param="after")
+        page = places[start : start + self.limit]
+        return {
+            "object": "list",
+            "data": [items[place] for place in page],
+            "first_id": ids[page[0]] if page else None,
+            "last_id": ids[page[-1]] if page else None,
+            "has_more": start + self.limit < len(items),
+        }
+
+
+def _last(query: Mapping[str, Sequence[str]], name: str) -> str | None:
+    values = query.get(name)
+    return values[-1] if values else None
+
+
+def refuse_unknown(query: Mapping[str, Sequence[str]], *known: str) -> None:
+    """Raises InvalidRequest for a query parameter that is not served here. `include[]` counts as `include`."""
+    for name in query:
+        if name.removesuffix("[]") not in known:
+            served = ", ".join(known) or "none"
+            raise InvalidRequest(f'query parameter "{name[:100]}" is not served here; served: {served}.', param=name[:100])
+
+
+def included(query: Mapping[str, Sequence[str]]) -> list[str]:
+    """The values of `include` in each form that clients send: repeated, with `[]`, or comma-separated."""
+    given = [*query.get("include", ()), *query.get("include[]", ())]
+    return [value for part in given for value in part.split(",") if value]

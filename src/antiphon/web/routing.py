@@ -1,0 +1,85 @@
+"""The route table: what is served, as data. Dispatch, `/openapi.json` and the coverage page are made from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from starlette.routing import compile_path
+
+from antiphon.core.errors import MethodNotAllowed, NotFound
+from antiphon.web.http import NO_PARAMS, Handler
+
+Method = Literal["GET", "POST", "DELETE"]
+OLD_PREFIX = "/v1/openai/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query parameter. `schema` is its JSON Schema."""
+
+    name: str
+    schema: Mapping[str, Any]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `path` has `{name}` for a segment and `{name:path}` for the rest; `public` needs no key.
+
+    `request` and `response` are the types of the JSON bodies, for the OpenAPI document; `events` the type of the
+    events where the operation can stream.
+    """
+
+    method: Method
+    path: str
+    handler: Handler
+    summary: str
+    tag: str = "OpenAI"
+    request: Any = None
+    response: Any = None
+    events: Any = None
+    query: Sequence[Query] = ()
+    public: bool = False
+
+
+class Router:
+    """Finds the route of a method and a path, with and without a trailing slash, also below the old prefix."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+        self._exact: dict[str, dict[str, Route]] = {}
+        patterns: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            table = patterns if "{" in route.path else self._exact
+            table.setdefault(route.path, {})[route.method] = route
+        self._patterns = [(compile_path(path)[0], methods) for path, methods in patterns.items()]
+
+    def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
+        """The route and the variable parts of the path. Raises NotFound or MethodNotAllowed."""
+        methods = self._exact.get(path)
+        if methods is not None and (route := methods.get(method)) is not None:
+            return route, NO_PARAMS
+        plain = _plain(path)
+        methods, params = self._methods(plain)
+        if methods is None:
+            raise NotFound(f"there is no route {path[:200]}; GET /openapi.json lists them.")
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            raise MethodNotAllowed(method, path[:200], sorted(methods))
+        return route, params
+
+    def _methods(self, path: str) -> tuple[dict[str, Route] | None, Mapping[str, str]]:
+        methods = self._exact.get(path)
+        if methods is not None:
+            return methods, NO_PARAMS
+        for pattern, found in self._patterns:
+            match = pattern.match(path)
+            if match is not None:
+                return found, match.groupdict()
+        return None, NO_PARAMS
+
+
+def _plain(path: str) -> str:
+    if path.startswith(OLD_PREFIX + "/"):
+        path = "/v1" + path[len(OLD_PREFIX) :]
+    return path.rstrip("/") or "/"
