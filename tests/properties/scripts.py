@@ -1,0 +1,231 @@
+"""Generated scripts of what a model may do, weighted towards calls, and a player that runs them through loop and writer."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+from antiphon.core import signals
+from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
+from antiphon.core.ids import ItemIds
+from antiphon.core.items import FunctionCall, Message, OutputText, Reasoning, ReasoningText, Refusal
+from antiphon.core.loop import Loop
+from antiphon.core.request import ResponseRequest
+from antiphon.core.response import ResponseObject, ResponseState, encode_items
+from antiphon.core.signals import ModelSignal
+from antiphon.core.tools import ChooseAllowed, FunctionTool
+from antiphon.core.transcript import Transcript
+from antiphon.core.usage import Usage
+from antiphon.core.writer import Event, EventWriter
+
+SERVER_TOOLS = frozenset({"search", "lookup"})
+TOOL_NAMES = ("weather", "search", "lookup", "forbidden", "unheard_of")
+
+texts = st.lists(st.text(max_size=6), max_size=4)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One item of a step: its kind, its text in chunks, the tool's name."""
+
+    kind: str
+    chunks: list[str]
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Script:
+    """What each model call answers, and how the run may be disturbed: (step, signal index) at which `fault` strikes."""
+
+    request: ResponseRequest
+    steps: list[tuple[list[Piece], str]]
+    streamed: bool
+    fault: str | None = None
+    fault_at: int = 0
+
+
+pieces = st.one_of(
+    st.builds(Piece, st.sampled_from(["text", "reasoning", "refusal"]), texts),
+    st.builds(Piece, st.just("call"), texts, st.sampled_from(TOOL_NAMES)),
+    st.builds(Piece, st.just("call"), texts, st.sampled_from(["search", "lookup"])),
+)
+finishes = st.sampled_from(["stop", "stop", "stop", "tool_calls", "length", "content_filter"])
+steps = st.lists(st.tuples(st.lists(pieces, max_size=4), finishes), min_size=1, max_size=6)
+choices = st.sampled_from(
+    [
+        None,
+        "auto",
+        "none",
+        "required",
+        ChooseAllowed(mode="auto", tools=[{"type": "function", "name": "weather"}, {"type": "function", "name": "search"}]),
+    ]
+)
+requests = st.builds(
+    lambda choice, parallel, iterations, calls, tokens: ResponseRequest(
+        model="m",
+        input="hi",
+        stream=True,
+        tools=[FunctionTool(name=name) for name in ("weather", "search", "lookup", "forbidden")],
+        tool_choice=choice,
+        parallel_tool_calls=parallel,
+        max_infer_iters=iterations,
+        max_tool_calls=calls,
+        max_output_tokens=tokens,
+    ),
+    choices,
+    st.sampled_from([None, True, False]),
+    st.sampled_from([None, 1, 2, 5]),
+    st.sampled_from([None, 1, 2]),
+    st.sampled_from([None, None, 16, 30]),
+)
+scripts = st.builds(
+    Script,
+    requests,
+    steps,
+    st.booleans(),
+    st.sampled_from([None, None, None, "failed", "cancelled"]),
+    st.integers(0, 20),
+)
+
+
+def signals_of(pieces_: list[Piece], finish: str, streamed: bool, step: int) -> list[ModelSignal]:
+    """The signals of one model call. Streamed slots interleave: all start, then deltas round robin, then all end."""
+    made = [(_item(piece, step, at), piece) for at, piece in enumerate(pieces_)]
+    result: list[ModelSignal] = []
+    if streamed:
+        result += [signals.ItemStarted(at, _empty(item)) for at, (item, _) in enumerate(made)]
+        for turn in range(4):
+            result += [
+                _delta(at, piece, piece.chunks[turn])
+                for at, (_, piece) in enumerate(made)
+                if turn < len(piece.chunks)
+            ]
+    result += [signals.ItemDone(at, item) for at, (item, _) in enumerate(made)]
+    usage = Usage(input_tokens=5, output_tokens=7, total_tokens=12)
+    result.append(signals.StepDone(finish, usage))  # type: ignore[arg-type]
+    return result
+
+
+def _item(piece: Piece, step: int, at: int) -> signals.ModelItem:
+    text = "".join(piece.chunks)
+    match piece.kind:
+        case "text":
+            return Message(role="assistant", content=[OutputText(text=text, annotations=[])])
+        case "refusal":
+            return Message(role="assistant", content=[Refusal(refusal=text)])
+        case "reasoning":
+            return Reasoning(content=[ReasoningText(text=text)])
+        case _:
+            return FunctionCall(call_id=f"call_{step}_{at}", name=piece.name, arguments=text)
+
+
+def _empty(item: signals.ModelItem) -> signals.ModelItem:
+    match item:
+        case Message():
+            return Message(role="assistant", content=[])
+        case Reasoning():
+            return Reasoning()
+        case FunctionCall():
+            return FunctionCall(call_id=item.call_id, name=item.name, arguments="")
+
+
+def _delta(slot: int, piece: Piece, text: str) -> ModelSignal:
+    match piece.kind:
+        case "text":
+            return signals.TextDelta(slot, text)
+        case "refusal":
+            return signals.RefusalDelta(slot, text)
+        case "reasoning":
+            return signals.ReasoningDelta(slot, text)
+        case _:
+            return signals.ArgumentsDelta(slot, text)
+
+
+@dataclass
+class Played:
+    events: list[Event] = field(default_factory=list)
+    calls: list[CallModel] = field(default_factory=list)
+    tool_calls: list[CallTool] = field(default_factory=list)
+    finishes: list[Finish] = field(default_factory=list)
+    final: bytes = b""
+
+
+@dataclass
+class Player:
+    """Runs a script through loop and writer without any I/O, as the runner does."""
+
+    script: Script
+    writer: EventWriter = field(default_factory=EventWriter)
+    played: Played = field(default_factory=Played)
+
+    def __post_init__(self) -> None:
+        self.loop = Loop(self.script.request, Transcript(), SERVER_TOOLS)
+        self.ids = ItemIds("resp_" + "0" * 32)
+        self.response = ResponseObject("resp_" + "0" * 32, 1, self.script.request)
+        self._count = 0
+
+    def play(self) -> Played:
+        self.writer.begin(self.response.whole(ResponseState("in_progress"), b"[]"))
+        pending = self._apply(self.loop.start())
+        step = 0
+        while pending and not self.played.finishes:
+            command = pending.pop(0)
+            if isinstance(command, CallModel):
+                pieces_, finish = self.script.steps[min(step, len(self.script.steps) - 1)]
+                for signal in signals_of(pieces_, finish, self.script.streamed, step):
+                    pending += self._hear(signal)
+                step += 1
+            else:
+                call = command.call
+                pending += self._apply(self.loop.feed(signals.ToolDone(call.call_id, f"result of {call.call_id}")))
+        self._end()
+        return self.played
+
+    def _hear(self, signal: ModelSignal) -> list[CallModel | CallTool]:
+        self._count += 1
+        if self.script.fault and self._count == self.script.fault_at:
+            fault = signals.Failed("server_error", "gone") if self.script.fault == "failed" else signals.Cancelled()
+            return self._apply(self.loop.feed(fault))
+        kinds = {
+            signals.TextDelta: "output_text",
+            signals.RefusalDelta: "refusal",
+            signals.ReasoningDelta: "reasoning_text",
+            signals.ArgumentsDelta: "arguments",
+        }
+        if isinstance(signal, signals.TextDelta | signals.RefusalDelta | signals.ReasoningDelta | signals.ArgumentsDelta):
+            if signal.text and self.writer.is_open(signal.slot) and not self.played.finishes:
+                self.writer.delta(signal.slot, kinds[type(signal)], signal.text)
+            return []
+        return self._apply(self.loop.feed(signal))
+
+    def _apply(self, made: "list[Step] | object") -> list[CallModel | CallTool]:
+        commands: list[CallModel | CallTool] = []
+        for step in made:  # type: ignore[attr-defined]
+            match step:
+                case OpenItem(slot=slot, item=item):
+                    kind = str(item.__struct_config__.tag)
+                    self.writer.open(slot, _with(item, id=self.ids.new(kind)))
+                case CloseItem(slot=slot, item=item, status=status):
+                    self.writer.close(slot, _with(item, id=self.writer.item_id(slot), status=status))
+                case CallModel():
+                    self.played.calls.append(step)
+                    commands.append(step)
+                case CallTool():
+                    self.played.tool_calls.append(step)
+                    commands.append(step)
+                case Finish():
+                    self.played.finishes.append(step)
+        return commands
+
+    def _end(self) -> None:
+        self.writer.abandon()
+        finish = self.played.finishes[0] if self.played.finishes else Finish("failed", error_code="x")
+        state = ResponseState.finished(finish, now=2, service_tier=None)
+        self.played.final = self.response.whole(state, encode_items(self.writer.finished_items()))
+        self.writer.end(state.status, self.played.final)
+        self.played.events = self.writer.take()
+
+
+def _with(item: signals.ModelItem, **changes: object) -> signals.ModelItem:
+    import msgspec
+
+    return msgspec.structs.replace(item, **changes)

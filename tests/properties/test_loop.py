@@ -1,0 +1,199 @@
+"""What holds for every run, whatever the model does. Each property is shown to catch a seeded fault."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, event, find, given, settings
+from hypothesis.errors import NoSuchExample
+
+from antiphon.core.items import FunctionCall, FunctionCallOutput
+from antiphon.core.writer import Event, EventWriter
+from tests.properties.scripts import Played, Player, Script, scripts
+
+TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
+
+
+def decoded(played: Played) -> list[dict[str, Any]]:
+    return [json.loads(one.data) for one in played.events]
+
+
+def ends_once(played: Played) -> bool:
+    ends = [at for at, one in enumerate(played.events) if one.type in TERMINAL]
+    return len(played.finishes) == 1 and ends == [len(played.events) - 1]
+
+
+def numbers_have_no_gap(played: Played) -> bool:
+    return [one["sequence_number"] for one in decoded(played)] == list(range(len(played.events)))
+
+
+def event_names_match(played: Played) -> bool:
+    return all(one.type == body["type"] for one, body in zip(played.events, decoded(played), strict=True))
+
+
+def indexes_are_distinct_and_stable(played: Played) -> bool:
+    place: dict[str, int] = {}
+    for body in decoded(played):
+        if body["type"] == "response.output_item.added":
+            place[body["item"]["id"]] = body["output_index"]
+        item_id = body.get("item_id") or body.get("item", {}).get("id")
+        if item_id is not None and place.get(item_id) != body["output_index"]:
+            return False
+    return sorted(place.values()) == list(range(len(place)))
+
+
+def every_item_is_closed_once(played: Played) -> bool:
+    open_items: set[str] = set()
+    for body in decoded(played):
+        if body["type"] == "response.output_item.added":
+            open_items.add(body["item"]["id"])
+        elif body["type"] == "response.output_item.done":
+            if body["item"]["id"] not in open_items:
+                return False
+            open_items.remove(body["item"]["id"])
+    return not open_items
+
+
+def every_call_is_answered_before_the_next_step(played: Played) -> bool:
+    for call in played.calls:
+        items = call.transcript.items
+        calls = [item.call_id for item in items if isinstance(item, FunctionCall)]
+        answers = [item.call_id for item in items if isinstance(item, FunctionCallOutput)]
+        if sorted(calls) != sorted(answers):
+            return False
+    return True
+
+
+def final_output_is_the_fold_of_the_events(played: Played) -> bool:
+    done = {
+        body["output_index"]: body["item"]
+        for body in decoded(played)
+        if body["type"] == "response.output_item.done"
+    }
+    output = json.loads(played.final)["output"]
+    return [done[index] for index in sorted(done)] == output and decoded(played)[-1]["response"]["output"] == output
+
+
+def deltas_add_up(played: Played) -> bool:
+    """Reconstruct each text from its deltas alone and compare with the `done` events and the final object."""
+    built: dict[tuple[str, str, int], str] = {}
+    final = {item["id"]: item for item in json.loads(played.final)["output"]}
+    for body in decoded(played):
+        kind, _, verb = body["type"].rpartition(".")
+        key = (body.get("item_id", ""), kind, body.get("content_index", body.get("summary_index", 0)))
+        if verb == "delta":
+            built[key] = built.get(key, "") + body["delta"]
+        elif verb == "done" and kind.endswith(("output_text", "refusal", "arguments", "reasoning_text")):
+            text = body.get("text", body.get("refusal", body.get("arguments")))
+            if built.get(key, "") != text or _text_of(final[key[0]], kind, key[2]) != text:
+                return False
+    return True
+
+
+def _text_of(item: dict[str, Any], kind: str, index: int) -> str:
+    if kind.endswith("arguments"):
+        return str(item["arguments"])
+    part = item["content"][index]
+    return str(part.get("text", part.get("refusal")))
+
+
+def forbidden_calls_are_never_shown(played: Played) -> bool:
+    shown = {item["name"] for item in json.loads(played.final)["output"] if item["type"] == "function_call"}
+    return not shown & {"unheard_of", "search", "lookup"}
+
+
+PROPERTIES: list[Callable[[Played], bool]] = [
+    ends_once,
+    numbers_have_no_gap,
+    event_names_match,
+    indexes_are_distinct_and_stable,
+    every_item_is_closed_once,
+    every_call_is_answered_before_the_next_step,
+    final_output_is_the_fold_of_the_events,
+    deltas_add_up,
+    forbidden_calls_are_never_shown,
+]
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(scripts)
+def test_every_property_holds_for_every_script(script: Script) -> None:
+    played = Player(script).play()
+    event(f"model calls: {min(len(played.calls), 4)}")
+    event(f"end: {played.finishes[0].status if played.finishes else 'none'}")
+    for holds in PROPERTIES:
+        assert holds(played), holds.__name__
+
+
+# --- seeded faults ----------------------------------------------------------------------------------------------
+class SkipsANumber(EventWriter):
+    def close(self, slot: int, item: Any) -> Any:
+        self._next += 1
+        return super().close(slot, item)
+
+
+class ReusesAnIndex(EventWriter):
+    def _item_event(self, event: str, index: int, item: Any) -> None:
+        super()._item_event(event, 0, item)
+
+
+class ForgetsToClose(EventWriter):
+    def _item_event(self, event: str, index: int, item: Any) -> None:
+        if event.endswith("added") or index != 1:
+            super()._item_event(event, index, item)
+
+
+class LosesADelta(EventWriter):
+    def delta(self, slot: int, kind: str, text: str, logprobs: Any = ()) -> None:
+        super().delta(slot, kind, text[:1], logprobs)
+
+
+class EndsTwice(EventWriter):
+    def end(self, status: str, response: bytes) -> None:
+        super().end(status, response)
+        self._whole("response.completed", response)
+
+
+class MisnamesAnEvent(EventWriter):
+    def take(self) -> list[Event]:
+        return [one._replace(type=one.type.replace("_text.done", "_text.delta")) for one in super().take()]
+
+
+def _play_with(writer: type[EventWriter]) -> Callable[[Script], Played]:
+    return lambda script: Player(script, writer()).play()
+
+
+def _without_answers(script: Script) -> Played:
+    played = Player(script).play()
+    for call in played.calls:
+        kept = tuple(item for item in call.transcript.items if not isinstance(item, FunctionCallOutput))
+        object.__setattr__(call.transcript, "items", kept)
+    return played
+
+
+def _showing_server_calls(script: Script) -> Played:
+    player = Player(script)
+    player.loop.server_tools = frozenset()
+    return player.play()
+
+
+@pytest.mark.parametrize(
+    ("play", "caught_by"),
+    [
+        (_play_with(SkipsANumber), numbers_have_no_gap),
+        (_play_with(ReusesAnIndex), indexes_are_distinct_and_stable),
+        (_play_with(ForgetsToClose), every_item_is_closed_once),
+        (_play_with(LosesADelta), deltas_add_up),
+        (_play_with(EndsTwice), ends_once),
+        (_play_with(MisnamesAnEvent), event_names_match),
+        (_play_with(ForgetsToClose), final_output_is_the_fold_of_the_events),
+        (_without_answers, every_call_is_answered_before_the_next_step),
+        (_showing_server_calls, forbidden_calls_are_never_shown),
+    ],
+)
+def test_a_seeded_fault_is_found(play: Callable[[Script], Played], caught_by: Callable[[Played], bool]) -> None:
+    try:
+        find(scripts, lambda script: not caught_by(play(script)), settings=settings(max_examples=2000, deadline=None))
+    except NoSuchExample:
+        pytest.fail(f"{caught_by.__name__} never noticed the fault")
