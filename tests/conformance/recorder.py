@@ -1,0 +1,156 @@
+"""Every exchange of the suite, checked against the official document and counted for the docs."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.conformance import official
+from tests.conformance.legal import check_stream, frames, response_events
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer as the client saw them. `whole` is false when it left a stream early."""
+
+    method: str
+    path: str
+    request: bytes
+    status: int
+    content_type: str
+    body: bytes
+    whole: bool = True
+
+
+ROUTES: tuple[tuple[str, str, str | None, str | None], ...] = (
+    ("POST", "/v1/responses", "Response", "ResponseStreamEvent"),
+    ("GET", "/v1/responses/{id}", "Response", None),
+    ("DELETE", "/v1/responses/{id}", None, None),
+    ("GET", "/v1/responses/{id}/input_items", "ResponseItemList", None),
+    ("POST", "/v1/chat/completions", "CreateChatCompletionResponse", "CreateChatCompletionStreamResponse"),
+    ("POST", "/v1/completions", "CreateCompletionResponse", "CreateCompletionResponse"),
+    ("GET", "/v1/models", "ListModelsResponse", None),
+    ("GET", "/v1/models/{id}", "Model", None),
+)
+"""Method, route, schema of a JSON answer, schema of a stream's events."""
+
+
+def route_of(method: str, path: str) -> tuple[str, str, str | None, str | None] | None:
+    plain = path.split("?", maxsplit=1)[0].replace("/v1/openai/v1/", "/v1/").rstrip("/")
+    for route in ROUTES:
+        pattern = re.sub(r"\{id\}", ".+" if "models" in route[1] else "[^/]+", route[1])
+        if route[0] == method and re.fullmatch(pattern, plain):
+            return route
+    return None
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was exercised: for each thing whether it was ever valid, and whether it ever was not."""
+
+    passed: set[str] = field(default_factory=set[str])
+    failed: set[str] = field(default_factory=set[str])
+    refused: set[str] = field(default_factory=set[str])
+
+    def note(self, name: str, errors: list[str]) -> None:
+        (self.failed if errors else self.passed).add(name)
+
+
+class Recorder:
+    """Takes exchanges; `violations` are those of the current test, the rest grows over the session."""
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+        self.routes = Seen()
+        self.events = Seen()
+        self.items = Seen()
+        self.parameters: dict[str, Seen] = {"/v1/responses": Seen(), "/v1/chat/completions": Seen()}
+
+    def take_violations(self) -> list[str]:
+        taken, self.violations = self.violations, []
+        return taken
+
+    def add(self, exchange: Exchange) -> None:
+        route = route_of(exchange.method, exchange.path)
+        if route is None or not official.available():
+            return
+        method, path, body_schema, event_schema = route
+        errors: list[str]
+        if exchange.status >= 400:
+            errors = self._error(exchange)
+        elif "text/event-stream" in exchange.content_type:
+            errors = self._stream(exchange, event_schema)
+        else:
+            errors = self._body(exchange, body_schema)
+        kind = "stream" if "text/event-stream" in exchange.content_type else str(exchange.status)
+        self.routes.note(f"{method} {path} {kind}", errors)
+        if method == "POST" and path in self.parameters:
+            self._parameters(self.parameters[path], exchange)
+        self.violations += [f"{method} {exchange.path} ({exchange.status}): {error}" for error in errors]
+
+    def _error(self, exchange: Exchange) -> list[str]:
+        if "application/json" not in exchange.content_type:
+            return [f"an error is {exchange.content_type}, not JSON"]
+        body = json.loads(exchange.body)
+        errors = official.openai().errors("ErrorResponse", body)
+        if not errors and set(body["error"]) != {"message", "type", "param", "code"}:
+            errors.append(f"the envelope has the keys {sorted(body['error'])}")
+        return errors
+
+    def _body(self, exchange: Exchange, schema: str | None) -> list[str]:
+        if schema is None:
+            return []
+        body: Json = json.loads(exchange.body)
+        if schema == "ResponseItemList" and not body.get("data"):
+            # The document has no empty list: its first_id and last_id are strings. Ours are null then.
+            body = {**body, "first_id": "", "last_id": ""}
+        errors = official.openai().errors(schema, body)
+        key = "data" if schema == "ResponseItemList" else "output"
+        shown: list[Json] = body.get(key, [])
+        for item in shown:
+            self.items.note(item["type"], errors)
+        return errors
+
+    def _stream(self, exchange: Exchange, schema: str | None) -> list[str]:
+        if schema != "ResponseStreamEvent":
+            return self._chat_stream(exchange, schema)
+        errors: list[str] = []
+        events = response_events(exchange.body, errors)
+        for event in events:
+            wrong = official.openai().event_errors(event)
+            self.events.note(event["type"], wrong)
+            errors += wrong
+            if event["type"] == "response.output_item.done":
+                self.items.note(event["item"]["type"], wrong)
+        return errors + check_stream(events, whole=exchange.whole)
+
+    def _chat_stream(self, exchange: Exchange, schema: str | None) -> list[str]:
+        errors: list[str] = []
+        data = [frame.data[0] for frame in frames(exchange.body) if frame.data]
+        if (
+            exchange.whole
+            and (not data or data[-1] != "[DONE]")
+            and not any('"error"' in line[:10] for line in data)
+        ):
+            errors.append("the stream does not end with [DONE]")
+        for line in data:
+            chunk = json.loads(line) if line != "[DONE]" else None
+            if chunk is not None and "error" not in chunk and schema is not None:
+                errors += official.openai().errors(schema, chunk)
+        return errors
+
+    def _parameters(self, seen: Seen, exchange: Exchange) -> None:
+        try:
+            body = json.loads(exchange.request)
+        except ValueError:
+            return
+        if not isinstance(body, dict):
+            return
+        if exchange.status < 400:
+            seen.passed |= {name for name, value in body.items() if value is not None}  # pyright: ignore[reportUnknownVariableType] JSON of any shape
+        elif exchange.status == 400 and "application/json" in exchange.content_type:
+            error = json.loads(exchange.body)["error"]
+            if error["code"] == "unsupported_parameter" and error["param"]:
+                seen.refused.add(re.split(r"[.\[]", error["param"])[0])

@@ -1,0 +1,33 @@
+"""What every folder shares: the recorder of exchanges, and the page that is written from what it saw."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.coverage import page
+from tests.conformance.recorder import Recorder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--coverage-page", type=Path, help="write what the session exercised to this Markdown file"
+    )
+
+
+@pytest.fixture(scope="session")
+def session_recorder(request: pytest.FixtureRequest) -> Iterator[Recorder]:
+    recorder = Recorder()
+    yield recorder
+    target: Path | None = request.config.getoption("--coverage-page")
+    if target is not None:
+        target.write_text(page(recorder))
+
+
+@pytest.fixture
+def recorder(session_recorder: Recorder) -> Iterator[Recorder]:
+    """Fails the test when a body or an event in it was not what the official document says."""
+    session_recorder.take_violations()
+    yield session_recorder
+    violations = session_recorder.take_violations()
+    assert not violations, "\n".join(violations)

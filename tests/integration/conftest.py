@@ -1,0 +1,76 @@
+"""The installed program as a process, an upstream that the tests control, and clients of both kinds."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import openai
+import pytest
+
+from bench.program import Program, start_antiphon
+from tests.conformance.recorder import Recorder
+from tests.integration.clients import Raw, async_client, sync_client
+from tests.integration.upstream import Upstream
+
+StartServer = Callable[..., Program]
+
+
+def configuration(upstream: Upstream, folder: Path, more: str = "") -> str:
+    return f"""\
+version: 2
+{more}
+providers:
+  inference:
+  - provider_id: up
+    provider_type: remote::openai-compatible
+    config: {{base_url: "{upstream.url}", api_key: sk-upstream-secret, wire: chat}}
+  - provider_id: scripted
+    provider_type: inline::scripted
+storage: {{url: "sqlite:///{folder}/antiphon.db"}}
+"""
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """One server for all tests that leave it as they found it."""
+    folder = tmp_path_factory.mktemp("server")
+    with start_antiphon(folder, configuration(upstream, folder)) as program:
+        program.wait_ready()
+        yield program
+
+
+@pytest.fixture
+def start_server(upstream: Upstream, tmp_path: Path) -> Iterator[StartServer]:
+    """Starts servers of a test's own. A second one in the same test finds the first one's database."""
+    with ExitStack() as running:
+
+        def start(more: str = "") -> Program:
+            program = running.enter_context(start_antiphon(tmp_path, configuration(upstream, tmp_path, more)))
+            program.wait_ready()
+            return program
+
+        yield start
+
+
+@pytest.fixture
+def client(server: Program, recorder: Recorder) -> Iterator[openai.OpenAI]:
+    with sync_client(server.url, recorder) as made:
+        yield made
+
+
+@pytest.fixture
+async def aclient(server: Program, recorder: Recorder) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with async_client(server.url, recorder) as made:
+        yield made
+
+
+@pytest.fixture
+def raw(server: Program, recorder: Recorder) -> Iterator[Raw]:
+    with Raw(server.port, recorder) as connection:
+        yield connection
