@@ -1,0 +1,186 @@
+"""What becomes of each request parameter on the chat completions wire: one table, for the renderer and the docs.
+
+`passed`: sent under `field`. `emulated`: done another way, see the note. `refused`: 400 with `param` (or, where the
+operator chose `parameters: lenient`, dropped with a warning). Parameters that this server itself carries out
+(`store`, `metadata`, `truncation` …) are not of the wire and not in the table.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from antiphon.core.errors import UnsupportedParameter
+from antiphon.core.request import ResponseRequest
+from antiphon.core.tools import ChooseAllowed, ChooseFunction
+from antiphon.core.wire import UNSET
+from antiphon.providers.presets import Capabilities
+
+Kind = Literal["passed", "emulated", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One parameter. `capability` names the flag that must be set for it to be passed; "" means always.
+
+    `otherwise` is what happens without the flag, and `note` says how.
+    """
+
+    param: str
+    field: str
+    capability: str = ""
+    otherwise: Kind = "refused"
+    note: str = ""
+
+    def kind(self, capabilities: Capabilities) -> Kind:
+        has = not self.capability or bool(getattr(capabilities, self.capability))
+        return "passed" if has else self.otherwise
+
+
+class Unsupported(NamedTuple):
+    """A parameter that this upstream cannot honour."""
+
+    param: str
+    why: str
+
+    def error(self, provider: str) -> UnsupportedParameter:
+        return UnsupportedParameter(
+            f'`{self.param}`: provider "{provider}" {self.why}. Leave it out, or choose another model.',
+            param=self.param,
+        )
+
+
+SCALARS: tuple[Rule, ...] = (
+    Rule("temperature", "temperature"),
+    Rule("top_p", "top_p"),
+    Rule("presence_penalty", "presence_penalty", "penalties"),
+    Rule("frequency_penalty", "frequency_penalty", "penalties"),
+    Rule("user", "user"),
+    Rule("seed", "seed"),
+    Rule("stop", "stop"),
+    Rule("top_k", "top_k", "top_k"),
+    Rule("min_p", "min_p", "min_p"),
+    Rule(
+        "prompt_cache_key",
+        "prompt_cache_key",
+        "prompt_cache_key",
+        "emulated",
+        "these servers cache prefixes by content and need no key",
+    ),
+)
+"""Values that go over as they are."""
+
+OTHERS: tuple[Rule, ...] = (
+    Rule("instructions", "messages", note="the first message, of role system or developer"),
+    Rule("input", "messages", note="calls of one step become one assistant message"),
+    Rule("input: input_image", "image_url parts"),
+    Rule("input: input_file", "file parts", "file_parts"),
+    Rule(
+        "input: reasoning",
+        "reasoning or reasoning_content",
+        "reasoning_field",
+        "emulated",
+        "left out, as chat models do not see earlier reasoning",
+    ),
+    Rule("max_output_tokens", "max_tokens or max_completion_tokens"),
+    Rule("tools", "tools"),
+    Rule(
+        "tool_choice: none",
+        "tool_choice",
+        "tool_choice",
+        "emulated",
+        "the tools are not sent",
+    ),
+    Rule("tool_choice: required", "tool_choice", "tool_choice"),
+    Rule("tool_choice: function", "tool_choice", "tool_choice"),
+    Rule(
+        "tool_choice: allowed_tools",
+        "tool_choice",
+        "allowed_tools",
+        "emulated",
+        "its mode is sent, and this server refuses other calls",
+    ),
+    Rule(
+        "parallel_tool_calls",
+        "parallel_tool_calls",
+        "parallel_tool_calls",
+        "emulated",
+        "this server refuses further calls of a step",
+    ),
+    Rule(
+        "text.format: json_schema",
+        "response_format",
+        "json_schema",
+        "emulated",
+        "asked for, held and validated",
+    ),
+    Rule(
+        "text.format: json_object",
+        "response_format",
+        "json_object",
+        "emulated",
+        "asked for, held and validated",
+    ),
+    Rule(
+        "text.verbosity",
+        "verbosity",
+        "verbosity",
+        "emulated",
+        "low and high become a line of the instructions",
+    ),
+    Rule("reasoning.effort", "reasoning_effort or chat_template_kwargs", "reasoning_effort"),
+    Rule("top_logprobs", "logprobs, top_logprobs", "logprobs"),
+    Rule("include: message.output_text.logprobs", "logprobs", "logprobs", "emulated", "nothing is included"),
+    Rule("safety_identifier", "safety_identifier", "safety_identifier", "emulated", "sent as `user`"),
+    Rule(
+        "service_tier", "service_tier", "service_tier", note="auto and default mean the same there and pass"
+    ),
+    Rule("repetition_penalty", "repetition_penalty or repeat_penalty", "repetition_penalty"),
+)
+"""Values that are translated; `chat_render` has the code."""
+
+
+def rules() -> tuple[Rule, ...]:
+    """The whole table, in the order of the docs."""
+    return (*OTHERS, *SCALARS)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The table worked out for one upstream, so that a request costs a walk over two short tuples."""
+
+    passed: tuple[tuple[str, str], ...]
+    refused: tuple[str, ...]
+
+    @classmethod
+    def of(cls, capabilities: Capabilities) -> "Plan":
+        passed = [(rule.param, rule.field) for rule in SCALARS if rule.kind(capabilities) == "passed"]
+        if capabilities.repetition_penalty:
+            passed.append(("repetition_penalty", capabilities.repetition_penalty))
+        refused = [rule.param for rule in SCALARS if rule.kind(capabilities) == "refused"]
+        if not capabilities.repetition_penalty:
+            refused.append("repetition_penalty")
+        return cls(tuple(passed), tuple(refused))
+
+
+def unsupported(request: ResponseRequest, capabilities: Capabilities, plan: Plan) -> list[Unsupported]:
+    """Every parameter of the request that the table refuses for this upstream, in no promised order."""
+    why = "does not know this parameter"
+    found = [Unsupported(name, why) for name in plan.refused if getattr(request, name) is not None]
+    if request.top_logprobs and not capabilities.logprobs:
+        found.append(Unsupported("top_logprobs", "gives no log probabilities"))
+    if request.service_tier not in (None, "auto", "default") and not capabilities.service_tier:
+        found.append(Unsupported("service_tier", "has one service tier"))
+    if not capabilities.tool_choice and request.tools and _forces_a_call(request):
+        found.append(Unsupported("tool_choice", "cannot be made to call a tool"))
+    if not capabilities.reasoning_effort and request.reasoning is not None:
+        effort = request.reasoning.effort
+        if effort is not UNSET and effort is not None:
+            found.append(Unsupported("reasoning.effort", "cannot steer reasoning"))
+    return found
+
+
+def _forces_a_call(request: ResponseRequest) -> bool:
+    match request.tool_choice:
+        case "required" | ChooseFunction() | ChooseAllowed(mode="required"):
+            return True
+        case _:
+            return False

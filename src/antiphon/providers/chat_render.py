@@ -1,0 +1,239 @@
+"""CallModel → the bytes of a chat completions body.
+
+Turns of the history never change, so each is rendered once and kept; a body is spliced from those bytes, which makes
+turn 200 cost what turn 2 costs, but for the copying.
+"""
+
+from collections import OrderedDict
+from typing import Any
+
+from antiphon.core.body import FormatJsonObject, FormatJsonSchema
+from antiphon.core.commands import CallModel
+from antiphon.core.request import ResponseRequest
+from antiphon.core.tools import ChooseAllowed, ChooseFunction, FunctionTool, ToolChoice
+from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem, sendable
+from antiphon.core.wire import UNSET, JsonObject, encode
+from antiphon.providers.chat_messages import Rendered, render_items
+from antiphon.providers.chat_parameters import Plan, Unsupported, unsupported
+from antiphon.providers.presets import Capabilities
+
+MAX_KEPT_BYTES = 64 * 1024 * 1024
+ENTRY_BYTES = 400
+"""What an entry costs beside its bytes: key, tuple, links."""
+
+NO_ARGUMENTS: JsonObject = {"type": "object", "properties": {}}
+VERBOSITY_LINES = {"low": "Keep your answers short.", "high": "Answer in detail."}
+
+
+class ChatRenderer:
+    """Renders for one upstream. With `lenient`, what the upstream cannot honour is left out, not refused."""
+
+    def __init__(
+        self,
+        provider: str,
+        capabilities: Capabilities,
+        *,
+        lenient: bool = False,
+        max_kept_bytes: int = MAX_KEPT_BYTES,
+    ) -> None:
+        self._provider = provider
+        self._can = capabilities
+        self._plan = Plan.of(capabilities)
+        self._lenient = lenient
+        self._turns = _RenderedTurns(max_kept_bytes)
+
+    def render(self, model: str, call: CallModel) -> bytes:
+        """Raises UnsupportedParameter for what this upstream cannot honour, unless lenient."""
+        if not self._lenient:
+            for found in self.unsupported(call.request):
+                raise found.error(self._provider)
+        settings = encode(self._settings(call))
+        messages = self._messages(call.transcript, call.request)
+        return b'{"model":%b,"messages":[%b],%b' % (encode(model), messages, settings[1:])
+
+    def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
+        return unsupported(request, self._can, self._plan)
+
+    # --- messages --------------------------------------------------------------------------------------------
+    def _messages(self, transcript: Transcript, request: ResponseRequest) -> bytes:
+        pieces: list[Rendered] = []
+        for turn in transcript.history:
+            pieces.append(self._turns.get(turn.id) or self._keep(turn))
+        pieces.append(render_items(transcript.items, self._can))
+        pieces = [piece for piece in pieces if piece.json]
+        if not all(one.joins(later) for one, later in zip(pieces, pieces[1:], strict=False)):
+            pieces = [render_items(_in_order(transcript), self._can)]
+        system = self._system(transcript.instructions, request)
+        parts = [piece.json for piece in pieces]
+        return b",".join([system, *parts] if system else parts)
+
+    def _keep(self, turn: PastTurn) -> Rendered:
+        rendered = render_items(turn.items(), self._can)
+        self._turns.put(turn.id, rendered)
+        return rendered
+
+    def _system(self, instructions: str | None, request: ResponseRequest) -> bytes:
+        """The instructions, and the lines that stand for what this upstream has no parameter for."""
+        lines = [instructions] if instructions else []
+        text = request.text
+        if text is not None:
+            if (
+                not self._can.verbosity
+                and isinstance(text.verbosity, str)
+                and text.verbosity in VERBOSITY_LINES
+            ):
+                lines.append(VERBOSITY_LINES[text.verbosity])
+            match text.format:
+                case FormatJsonSchema(schema=schema) if not self._can.json_schema:
+                    lines.append(
+                        "Answer with one JSON value that is valid under this JSON Schema, and with nothing else:\n"
+                        + encode(schema).decode()
+                    )
+                case FormatJsonObject() if not self._can.json_object:
+                    lines.append("Answer with one JSON object and with nothing else.")
+                case _:
+                    pass
+        if not lines:
+            return b""
+        role = "developer" if self._can.developer_role else "system"
+        return encode({"role": role, "content": "\n\n".join(lines)})
+
+    # --- settings --------------------------------------------------------------------------------------------
+    def _settings(self, call: CallModel) -> JsonObject:
+        request = call.request
+        body: JsonObject = {}
+        for name, field in self._plan.passed:
+            value = getattr(request, name)
+            if value is not None:
+                body[field] = value
+        if call.max_output_tokens is not None:
+            body[self._can.max_tokens_field] = call.max_output_tokens
+        if request.tools:
+            self._tools(request.tools, call.tool_choice, request, body)
+        if request.text is not None:
+            self._text(request, body)
+        if request.reasoning is not None:
+            self._reasoning(request, body)
+        self._labels(request, body)
+        if request.top_logprobs or _wants_logprobs(request):
+            self._logprobs(request, body)
+        body["stream"] = call.stream
+        if call.stream and self._can.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+        return body
+
+    def _tools(
+        self, tools: list[FunctionTool], choice: ToolChoice, request: ResponseRequest, body: JsonObject
+    ) -> None:
+        if choice == "none" and not self._can.tool_choice:
+            return
+        body["tools"] = [_tool(tool) for tool in tools]
+        if self._can.tool_choice and choice != "auto":
+            sent = self._choice(choice)
+            if sent != "auto":
+                body["tool_choice"] = sent
+        if self._can.parallel_tool_calls and request.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
+
+    def _choice(self, choice: ToolChoice) -> str | JsonObject:
+        match choice:
+            case ChooseFunction(name=name):
+                return {"type": "function", "function": {"name": name}}
+            case ChooseAllowed(mode=mode, tools=tools):
+                if not self._can.allowed_tools:
+                    return mode
+                named = [{"type": "function", "function": {"name": tool.get("name")}} for tool in tools]
+                return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": named}}
+            case str():
+                return choice
+
+    def _text(self, request: ResponseRequest, body: JsonObject) -> None:
+        text = request.text
+        if text is None:
+            return
+        if self._can.verbosity and isinstance(text.verbosity, str):
+            body["verbosity"] = text.verbosity
+        match text.format:
+            case FormatJsonSchema() as wanted if self._can.json_schema:
+                schema: JsonObject = {"name": wanted.name, "schema": wanted.schema}
+                if wanted.description is not UNSET:
+                    schema["description"] = wanted.description
+                if wanted.strict is not UNSET and wanted.strict is not None:
+                    schema["strict"] = wanted.strict
+                body["response_format"] = {"type": "json_schema", "json_schema": schema}
+            case FormatJsonObject() | FormatJsonSchema() if self._can.json_object:
+                body["response_format"] = {"type": "json_object"}
+            case _:
+                pass
+
+    def _reasoning(self, request: ResponseRequest, body: JsonObject) -> None:
+        effort = request.reasoning.effort if request.reasoning is not None else None
+        if not isinstance(effort, str) or self._can.reasoning_effort is None:
+            return
+        if self._can.reasoning_effort == "field":
+            body["reasoning_effort"] = effort
+        elif effort == "none":
+            body["chat_template_kwargs"] = {"enable_thinking": False}
+        else:
+            body["chat_template_kwargs"] = {"reasoning_effort": effort}
+
+    def _labels(self, request: ResponseRequest, body: JsonObject) -> None:
+        if request.safety_identifier is not None:
+            if self._can.safety_identifier:
+                body["safety_identifier"] = request.safety_identifier
+            else:
+                body.setdefault("user", request.safety_identifier)
+        if request.service_tier is not None and self._can.service_tier:
+            body["service_tier"] = request.service_tier
+
+    def _logprobs(self, request: ResponseRequest, body: JsonObject) -> None:
+        if self._can.logprobs:
+            body["logprobs"] = True
+            if request.top_logprobs:
+                body["top_logprobs"] = request.top_logprobs
+
+
+class _RenderedTurns:
+    """Rendered turns by response id, the least recently used dropped first, bounded by bytes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[str, Rendered] = OrderedDict()
+
+    def get(self, turn_id: str) -> Rendered | None:
+        found = self._kept.get(turn_id)
+        if found is not None:
+            self._kept.move_to_end(turn_id)
+        return found
+
+    def put(self, turn_id: str, rendered: Rendered) -> None:
+        if turn_id in self._kept:
+            return
+        self._kept[turn_id] = rendered
+        self._bytes += len(rendered.json) + ENTRY_BYTES
+        while self._bytes > self._max_bytes:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= len(dropped.json) + ENTRY_BYTES
+
+    @property
+    def size_bytes(self) -> int:
+        return self._bytes
+
+
+def _in_order(transcript: Transcript) -> list[TranscriptItem]:
+    return sendable(transcript.all_items())
+
+
+def _tool(tool: FunctionTool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description is not UNSET and tool.description is not None:
+        function["description"] = tool.description
+    function["parameters"] = tool.parameters if tool.parameters is not None else NO_ARGUMENTS
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _wants_logprobs(request: ResponseRequest) -> bool:
+    return request.include is not None and "message.output_text.logprobs" in request.include

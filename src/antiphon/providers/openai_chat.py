@@ -1,0 +1,208 @@
+"""The wire `openai_chat`: every upstream that speaks `/v1/chat/completions`, by preset."""
+
+import ssl
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from antiphon.core.commands import CallModel
+from antiphon.core.errors import InvalidRequest, ProviderError, ProviderProtocolError
+from antiphon.core.request import ResponseRequest
+from antiphon.core.signals import ModelSignal
+from antiphon.ports import Ids, ModelInfo
+from antiphon.providers.chat_parameters import Unsupported
+from antiphon.providers.chat_render import ChatRenderer
+from antiphon.providers.chat_stream import ChatDecoder
+from antiphon.providers.endpoints import azure_endpoints, endpoints
+from antiphon.providers.presets import (
+    PRESETS,
+    Capabilities,
+    Preset,
+    UpstreamConfig,
+    capabilities_of,
+    parse_config,
+    timeouts_of,
+)
+from antiphon.providers.refusals import Redaction
+from antiphon.providers.sse import SSEParser
+from antiphon.providers.upstream import Upstream, UpstreamClient, UpstreamReply
+
+CHAT = "/chat/completions"
+
+_PARAMS = {
+    "messages": "input",
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+    "response_format": "text.format",
+    "reasoning_effort": "reasoning.effort",
+    "verbosity": "text.verbosity",
+}
+"""Names of the chat API in an upstream's refusal, and what our caller wrote instead."""
+
+
+class _ListedModel(msgspec.Struct):
+    id: str
+    created: int | float | None = None
+    owned_by: str | None = None
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_ListedModel] | None = None
+
+
+_MODELS = msgspec.json.Decoder(_ModelList)
+
+
+class OpenAIChat:
+    """One configured provider. Shared by all runs; holds no state of any of them."""
+
+    def __init__(
+        self,
+        provider_id: str,
+        preset: Preset,
+        config: UpstreamConfig,
+        client: UpstreamClient,
+        ids: Ids,
+        *,
+        lenient: bool = False,
+    ) -> None:
+        self.provider_id = provider_id
+        self.capabilities: Capabilities = capabilities_of(preset, config)
+        self.enforces_json_schema = self.capabilities.json_schema
+        self.enforces_json_object = self.capabilities.json_object
+        self._config = config
+        self._ids = ids
+        base_url = config.base_url or preset.default_url or ""
+        self._endpoints = (
+            azure_endpoints(base_url, config.api_version) if preset.azure else endpoints(base_url)
+        )
+        host = self._endpoints.base.host or ""
+        self._redaction = Redaction((*_secrets(config), self._endpoints.base.authority, host))
+        self._upstream = Upstream(
+            provider_id,
+            client,
+            _headers(preset, config),
+            timeouts_of(config),
+            config.max_retries,
+            config.max_retry_wait_s,
+            _verify(config.tls_verify),
+            self._redaction,
+        )
+        self._renderer = ChatRenderer(provider_id, self.capabilities, lenient=lenient)
+
+    @classmethod
+    def from_config(
+        cls,
+        provider_id: str,
+        provider_type: str,
+        mapping: Mapping[str, Any],
+        client: UpstreamClient,
+        ids: Ids,
+        *,
+        lenient: bool = False,
+    ) -> "OpenAIChat":
+        """The provider that a configuration describes. Raises ProviderConfigError."""
+        config = parse_config(provider_type, mapping)
+        return cls(provider_id, PRESETS[provider_type], config, client, ids, lenient=lenient)
+
+    def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
+        """The parameters that this upstream cannot honour: refused, or dropped where the server is lenient."""
+        return self._renderer.unsupported(request)
+
+    async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
+        """See `ports.ModelProvider.stream`."""
+        body = self._renderer.render(model, call)
+        try:
+            reply = await self.open(CHAT, body, model=model)
+        except ProviderError as error:
+            _rename_param(error)
+            raise
+        with_id = self._new_call_id
+        decoder = ChatDecoder(self.provider_id, with_id, self._redaction)
+        async with reply:
+            yield ()
+            if not call.stream or reply.is_json:
+                yield decoder.whole(await reply.read())
+                return
+            parser = SSEParser()
+            while not parser.done and (chunk := await reply.next_chunk()):
+                signals = decoder.feed(parser.feed(chunk))
+                if parser.done:
+                    signals += decoder.finish(done=True)
+                if signals:
+                    yield signals
+            if not parser.done:
+                signals = decoder.feed(parser.finish())
+                yield signals + decoder.finish(done=parser.done)
+            await reply.drain()
+
+    async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
+        """POST `body` as it is and return the 2xx answer, to be used in an `async with`.
+
+        `path` is relative to the base URL: `/chat/completions`, `/completions`, `/embeddings`. `model` is the
+        upstream's name of the model, which Azure has in its URL. Read the reply with `read()` or, for a stream,
+        `chunks()`. Raises ProviderError for refusals, after retries.
+        """
+        if self._endpoints.per_deployment and "/" in model:
+            raise InvalidRequest(f'"{model}" cannot be the name of a deployment.', param="model")
+        return await self._upstream.send("POST", self._endpoints.url(path, model), body)
+
+    async def list_models(self) -> Sequence[ModelInfo]:
+        """The models that the upstream lists, or the configured `allowed_models` of one that cannot list them."""
+        allowed = self._config.allowed_models
+        if not self.capabilities.models_listed:
+            return [ModelInfo(name, 0, self.provider_id) for name in allowed or ()]
+        reply = await self._upstream.send("GET", self._endpoints.url("/models"), max_retries=0)
+        async with reply:
+            body = await reply.read()
+        models = self._decode_models(body)
+        return [model for model in models if allowed is None or model.name in allowed]
+
+    async def aclose(self) -> None:
+        """Nothing to close: connections belong to the `UpstreamClient`."""
+
+    def _decode_models(self, body: bytes) -> list[ModelInfo]:
+        try:
+            listed = _MODELS.decode(body).data or []
+        except (msgspec.DecodeError, RecursionError):
+            raise ProviderProtocolError(
+                self.provider_id, f'provider "{self.provider_id}" answered /models with something else.'
+            ) from None
+        return [ModelInfo(one.id, _seconds(one.created), one.owned_by or self.provider_id) for one in listed]
+
+    def _new_call_id(self) -> str:
+        return self._ids.new("call_")
+
+
+def _seconds(created: float | None) -> int:
+    """Unix seconds. watsonx writes milliseconds."""
+    value = int(created or 0)
+    return value // 1000 if value > 100_000_000_000 else value
+
+
+def _headers(preset: Preset, config: UpstreamConfig) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if config.api_key:
+        bearer = preset.auth_header == "authorization"
+        headers[preset.auth_header] = f"Bearer {config.api_key}" if bearer else config.api_key
+    if config.organization:
+        headers["openai-organization"] = config.organization
+    if config.project:
+        headers["openai-project"] = config.project
+    return {**headers, **{name.lower(): value for name, value in config.headers.items()}}
+
+
+def _secrets(config: UpstreamConfig) -> tuple[str, ...]:
+    """What must not be quoted: short values would redact half of every message, and are no secrets."""
+    return tuple(text for text in (config.api_key or "", *config.headers.values()) if len(text) >= 6)
+
+
+def _verify(setting: bool | str) -> ssl.SSLContext | bool:
+    return ssl.create_default_context(cafile=setting) if isinstance(setting, str) else setting
+
+
+def _rename_param(error: ProviderError) -> None:
+    if error.param is not None:
+        head = error.param.split("[", 1)[0].split(".", 1)[0]
+        error.param = _PARAMS.get(head, error.param)

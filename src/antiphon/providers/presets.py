@@ -1,0 +1,227 @@
+"""Presets: what is known about each kind of upstream, as data, and the `config:` mapping of a provider.
+
+A preset says where the server usually is, how it wants its key, and what its chat completions can do. An operator
+whose server does better or worse says so under `capabilities`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import msgspec
+
+from antiphon.providers.upstream import Timeouts
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an upstream's `/chat/completions` understands. `parameters.py` turns these into rules per parameter."""
+
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    developer_role: bool = False
+    parallel_tool_calls: bool = True
+    tool_choice: bool = True
+    allowed_tools: bool = False
+    json_schema: bool = True
+    json_object: bool = True
+    logprobs: bool = True
+    penalties: bool = True
+    reasoning_field: Literal["reasoning", "reasoning_content"] | None = None
+    reasoning_effort: Literal["field", "template"] | None = "field"
+    verbosity: bool = False
+    stream_usage: bool = True
+    service_tier: bool = False
+    prompt_cache_key: bool = False
+    safety_identifier: bool = False
+    file_parts: bool = False
+    top_k: bool = False
+    min_p: bool = False
+    repetition_penalty: Literal["repetition_penalty", "repeat_penalty"] | None = None
+    tokenize_path: str | None = None
+    models_listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One provider type. `default_url` is None where only the operator can know it."""
+
+    provider_type: str
+    default_url: str | None
+    capabilities: Capabilities
+    auth_header: Literal["authorization", "api-key"] = "authorization"
+    key_required: bool = False
+    azure: bool = False
+
+
+PRESETS: Mapping[str, Preset] = {
+    preset.provider_type: preset
+    for preset in (
+        Preset(
+            "remote::openai",
+            "https://api.openai.com/v1",
+            Capabilities(
+                max_tokens_field="max_completion_tokens",
+                developer_role=True,
+                allowed_tools=True,
+                verbosity=True,
+                service_tier=True,
+                prompt_cache_key=True,
+                safety_identifier=True,
+                file_parts=True,
+            ),
+            key_required=True,
+        ),
+        Preset(
+            "remote::azure",
+            None,
+            Capabilities(
+                max_tokens_field="max_completion_tokens",
+                service_tier=True,
+                prompt_cache_key=True,
+                models_listed=False,
+            ),
+            auth_header="api-key",
+            key_required=True,
+            azure=True,
+        ),
+        Preset(
+            "remote::vllm",
+            "http://localhost:8000/v1",
+            Capabilities(
+                reasoning_field="reasoning_content",
+                top_k=True,
+                min_p=True,
+                repetition_penalty="repetition_penalty",
+                tokenize_path="/tokenize",
+            ),
+        ),
+        Preset(
+            "remote::ollama",
+            "http://localhost:11434/v1",
+            Capabilities(
+                reasoning_field="reasoning",
+                parallel_tool_calls=False,
+                tool_choice=False,
+            ),
+        ),
+        Preset(
+            "remote::llama-cpp-server",
+            "http://localhost:8080/v1",
+            Capabilities(
+                reasoning_field="reasoning_content",
+                reasoning_effort="template",
+                top_k=True,
+                min_p=True,
+                repetition_penalty="repeat_penalty",
+                tokenize_path="/tokenize",
+            ),
+        ),
+        Preset("remote::openai-compatible", None, Capabilities()),
+    )
+}
+
+
+class ProviderConfigError(ValueError):
+    """A provider's `config:` is wrong at `key` ("" for the mapping itself). The message says what was expected."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class TimeoutConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    connect_s: float = 10.0
+    first_byte_s: float = 600.0
+    idle_s: float = 300.0
+
+
+class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `config:` mapping of a remote provider. Every key is optional; `url` is another name of `base_url`."""
+
+    base_url: str | None = None
+    api_key: str | None = None
+    api_version: str | None = None
+    headers: dict[str, str] = {}
+    organization: str | None = None
+    project: str | None = None
+    allowed_models: list[str] | None = None
+    timeouts: TimeoutConfig = TimeoutConfig()
+    max_retries: int = 2
+    max_retry_wait_s: float = 30.0
+    tls_verify: bool | str = True
+    wire: Literal["auto", "chat"] = "auto"
+    capabilities: dict[str, Any] = {}
+
+
+ALIASES: Mapping[str, str] = {
+    "url": "base_url",
+    "api_base": "base_url",
+    "api_token": "api_key",
+}
+"""Names that Llama Stack configurations use, and ours."""
+
+INERT = frozenset({"refresh_models", "api_type", "max_tokens", "network"})
+"""Keys of Llama Stack configurations that say what is so here anyway, or that requests say for themselves."""
+
+
+def parse_config(provider_type: str, mapping: Mapping[str, Any]) -> UpstreamConfig:
+    """The configuration of one provider. Raises ProviderConfigError, naming the key."""
+    preset = PRESETS.get(provider_type)
+    if preset is None:
+        raise ProviderConfigError("", f'no provider type "{provider_type}"; known: {", ".join(PRESETS)}.')
+    known: dict[str, Any] = {}
+    for key, value in mapping.items():
+        name = ALIASES.get(key, key)
+        if key in INERT or value is None:
+            continue
+        if name not in UpstreamConfig.__struct_fields__:
+            raise ProviderConfigError(key, f'unknown key "{key}"{_nearest(key)}')
+        if name in known:
+            raise ProviderConfigError(key, f'"{key}" and "{name}" say the same thing twice; keep one.')
+        known[name] = value
+    try:
+        config = msgspec.convert(known, UpstreamConfig)
+        capabilities_of(preset, config)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at ")
+        key = path.strip("`").removeprefix("$").removeprefix(".")
+        raise ProviderConfigError(key, f"{text}{f' (at {key})' if key else ''}") from None
+    _check(preset, config)
+    return config
+
+
+def capabilities_of(preset: Preset, config: UpstreamConfig) -> Capabilities:
+    """The preset's capabilities with the operator's corrections. Raises msgspec.ValidationError."""
+    if not config.capabilities:
+        return preset.capabilities
+    return msgspec.convert(
+        {**msgspec.structs.asdict(preset.capabilities), **config.capabilities}, Capabilities
+    )
+
+
+def timeouts_of(config: UpstreamConfig) -> Timeouts:
+    times = config.timeouts
+    return Timeouts(times.connect_s, times.first_byte_s, times.idle_s)
+
+
+def _check(preset: Preset, config: UpstreamConfig) -> None:
+    url = config.base_url or preset.default_url
+    if not url:
+        raise ProviderConfigError("base_url", f"{preset.provider_type} needs `base_url`.")
+    if not url.startswith(("http://", "https://")):
+        raise ProviderConfigError(
+            "base_url", f'`base_url` is "{url}"; it must begin with http:// or https://.'
+        )
+    if preset.key_required and not config.api_key:
+        raise ProviderConfigError("api_key", f"{preset.provider_type} needs `api_key`.")
+    for name, value in msgspec.structs.asdict(config.timeouts).items():
+        if value <= 0:
+            raise ProviderConfigError(f"timeouts.{name}", f"`timeouts.{name}` must be above 0 seconds.")
+    if not 0 <= config.max_retries <= 10:
+        raise ProviderConfigError("max_retries", "`max_retries` must be from 0 to 10.")
+
+
+def _nearest(key: str) -> str:
+    names = [*UpstreamConfig.__struct_fields__, *ALIASES]
+    close = get_close_matches(key, names, n=1)
+    return f'; did you mean "{close[0]}"?' if close else f"; known: {', '.join(sorted(names))}."
