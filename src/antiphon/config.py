@@ -1,5 +1,14 @@
 """The settings, and `load`, the only reader of configuration files and of the environment."""
 
+import hashlib
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
 from antiphon.config_settings import (
     ApiKey,
     AuthSettings,
@@ -16,10 +25,12 @@ from antiphon.config_settings import (
 )
 
 __all__ = [
+    "VARIABLES",
     "ApiKey",
     "AuthSettings",
     "ConfigError",
     "DiscoverySettings",
+    "Flags",
     "LimitSettings",
     "ModelSettings",
     "ProviderSections",
@@ -28,4 +39,210 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "StorageSettings",
+    "hash_key",
+    "load",
 ]
+
+DEFAULT_FILE = "antiphon.yaml"
+_SHORTEST_KEY = 16  # a shorter key could be guessed from its hash
+
+VARIABLES: Mapping[str, str] = {
+    "ANTIPHON_CONFIG": "The configuration file; `antiphon.yaml` of the working folder where unset.",
+    "ANTIPHON_HOME": "The folder of the state; `~/.antiphon` where unset.",
+    "ANTIPHON_HOST": "Overrides `server.host`.",
+    "ANTIPHON_PORT": "Overrides `server.port`.",
+    "ANTIPHON_STORAGE_URL": "Overrides `storage.url`.",
+    "ANTIPHON_API_KEYS": "API keys in clear, `name=key` or `key`, comma-separated; kept as hashes.",
+    "ANTIPHON_DISCOVERY": "`off`: look for no model server.",
+    "OPENAI_API_KEY": "Found when no provider is configured: OpenAI with this key.",
+    "OPENAI_BASE_URL": "The address for `OPENAI_API_KEY`.",
+    "VLLM_URL": "Found when no provider is configured: a vLLM server.",
+    "VLLM_API_KEY": "The key of that vLLM server, if it wants one (`VLLM_API_TOKEN` is read too).",
+    "OLLAMA_URL": "Found when no provider is configured: an Ollama server.",
+}
+"""The environment variables that are read, and what each does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the command line overrides; None where it says nothing."""
+
+    host: str | None = None
+    port: int | None = None
+
+
+def load(
+    config_path: str | Path | None = None,
+    *,
+    flags: Flags | None = None,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Settings:
+    """The settings: flags over environment over file over defaults. Writes nothing and contacts nobody.
+
+    The file is `config_path`, else `$ANTIPHON_CONFIG`, else `antiphon.yaml` in `cwd`, else none. A `.env`
+    beside it (in `cwd` without a file) is read first; variables that are really set win over it.
+
+    Raises:
+        ConfigError: with file and line where a file is at fault.
+    """
+    cwd = cwd or Path.cwd()
+    process = os.environ if environ is None else environ
+    path = _find_file(config_path or process.get("ANTIPHON_CONFIG") or None, cwd)
+    variables = {**_read_dotenv((path.parent if path else cwd) / ".env", cwd), **process}
+    settings = Settings() if path is None else _read_file(path, _shown(path, cwd), variables)
+    settings = _with_environment(settings, variables)
+    settings = _with_flags(settings, flags or Flags())
+    _refuse_unsafe(settings)
+    return settings
+
+
+def hash_key(key: str) -> str:
+    """The form in which a key is kept. Keys are long and random, so a plain digest cannot be guessed back."""
+    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+
+
+def _find_file(named: str | Path | None, cwd: Path) -> Path | None:
+    if named is None:
+        path = cwd / DEFAULT_FILE
+        return path if path.is_file() else None
+    path = cwd / Path(named).expanduser()
+    if not path.is_file():
+        raise ConfigError(str(named), None, "no such configuration file")
+    return path
+
+
+def _shown(path: Path, cwd: Path) -> str:
+    return str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)
+
+
+def _read_text(path: Path, shown: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(shown, None, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(shown, None, f"is not UTF-8 text (byte {error.start})") from None
+
+
+def _read_file(path: Path, shown: str, variables: Mapping[str, str]) -> Settings:
+    # YAML and what stands on it load only when there is a file: `antiphon serve` alone needs none of it.
+    from antiphon.config_bind import bind
+    from antiphon.config_llama_stack import is_llama_stack, translate
+    from antiphon.config_yaml import parse_yaml
+
+    root = parse_yaml(_read_text(path, shown), shown, variables)
+    notes: tuple[str, ...] = ()
+    if is_llama_stack(root):
+        root, notes = translate(root)
+    return msgspec.structs.replace(bind(root), source=shown, notes=notes)
+
+
+def _read_dotenv(path: Path, cwd: Path) -> dict[str, str]:
+    """`NAME=value` lines; `export` before and quotes around are taken off, `#` begins a comment."""
+    if not path.is_file():
+        return {}
+    shown = _shown(path, cwd)
+    found: dict[str, str] = {}
+    for number, raw in enumerate(_read_text(path, shown).splitlines(), start=1):
+        line = raw.strip().removeprefix("export ").strip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise ConfigError(shown, number, "expected NAME=value")
+        found[name.strip()] = _unquoted(value.strip())
+    return found
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] in "'\"" and (end := value.find(value[0], 1)) > 0:
+        return value[1:end]
+    return value.split(" #", 1)[0].rstrip()
+
+
+def _with_environment(settings: Settings, variables: Mapping[str, str]) -> Settings:
+    server = settings.server
+    if host := variables.get("ANTIPHON_HOST"):
+        server = msgspec.structs.replace(server, host=host)
+    if port := variables.get("ANTIPHON_PORT"):
+        server = msgspec.structs.replace(server, port=_port(port, "ANTIPHON_PORT"))
+    if keys := variables.get("ANTIPHON_API_KEYS"):
+        server = msgspec.structs.replace(server, auth=AuthSettings(keys=server.auth.keys + _keys(keys)))
+    home = Path(variables.get("ANTIPHON_HOME") or "~/.antiphon").expanduser().absolute()
+    url = variables.get("ANTIPHON_STORAGE_URL") or settings.storage.url or f"sqlite:///{home / 'antiphon.db'}"
+    return msgspec.structs.replace(
+        settings,
+        server=server,
+        home=str(home),
+        storage=StorageSettings(url=url),
+        discovery=_discovery(variables),
+    )
+
+
+def _discovery(variables: Mapping[str, str]) -> DiscoverySettings:
+    return DiscoverySettings(
+        enabled=variables.get("ANTIPHON_DISCOVERY", "").lower() not in {"off", "0", "false", "no"},
+        openai_api_key=variables.get("OPENAI_API_KEY", ""),
+        openai_base_url=variables.get("OPENAI_BASE_URL", ""),
+        vllm_url=variables.get("VLLM_URL", ""),
+        vllm_api_key=variables.get("VLLM_API_KEY") or variables.get("VLLM_API_TOKEN", ""),
+        ollama_url=variables.get("OLLAMA_URL", ""),
+        anthropic_api_key=variables.get("ANTHROPIC_API_KEY", ""),
+    )
+
+
+def _port(text: str, name: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise ConfigError(None, None, f'{name}: expected a port from 0 to 65535, got "{text}"')
+    return int(text)
+
+
+def _keys(text: str) -> tuple[ApiKey, ...]:
+    """Keys from `name=key,key`; a nameless one is called by its place."""
+    found: list[ApiKey] = []
+    for place, entry in enumerate(filter(None, (part.strip() for part in text.split(","))), start=1):
+        name, equals, key = entry.partition("=")
+        if not equals:
+            name, key = f"key-{place}", entry
+        if len(key) < _SHORTEST_KEY:
+            message = f"ANTIPHON_API_KEYS: key {place} is shorter than {_SHORTEST_KEY} characters"
+            raise ConfigError(None, None, f"{message}; make one with `antiphon key new`")
+        found.append(ApiKey(name=name.strip(), hash=hash_key(key.strip())))
+    return tuple(found)
+
+
+def _with_flags(settings: Settings, flags: Flags) -> Settings:
+    server = settings.server
+    if flags.host is not None:
+        server = msgspec.structs.replace(server, host=flags.host)
+    if flags.port is not None:
+        server = msgspec.structs.replace(server, port=_port(str(flags.port), "--port"))
+    return msgspec.structs.replace(settings, server=server)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on `host`. Of names, only `localhost` is sure."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_unsafe(settings: Settings) -> None:
+    server = settings.server
+    if (server.tls_certfile is None) != (server.tls_keyfile is None):
+        raise ConfigError(settings.source, None, "server: tls_certfile and tls_keyfile go together")
+    if not server.auth.keys and not is_loopback(server.host):
+        raise ConfigError(
+            settings.source,
+            None,
+            f"server.host: {server.host} can be reached from other machines and no API key is configured."
+            " Make one with `antiphon key new` and put its hash under server.auth.keys,"
+            " or listen on 127.0.0.1.",
+        )
+    names = [key.name for key in server.auth.keys]
+    if len(set(names)) < len(names):
+        raise ConfigError(settings.source, None, "server.auth.keys: each key needs a name of its own")

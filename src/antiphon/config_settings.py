@@ -4,7 +4,7 @@ The reference page is generated from these types: each `Meta(description=…)` i
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, dataclass_transform
 
 import msgspec
 from msgspec import Meta
@@ -32,11 +32,12 @@ class ConfigError(Exception):
         self.message = message
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A mapping of the file. A key that is not a field is refused."""
 
 
-class ApiKey(_Section, frozen=True):
+class ApiKey(_Section):
     name: Annotated[Name, Meta(description="Shown in logs; never a secret.")]
     hash: Annotated[KeyHash, Meta(description="`sha256:` and the hex digest of the key.")]
     tenant: Annotated[Name, Meta(description="Whose data the key reaches.")] = "default"
@@ -49,7 +50,7 @@ class ApiKey(_Section, frozen=True):
         return self.owner or self.name
 
 
-class AuthSettings(_Section, frozen=True):
+class AuthSettings(_Section):
     keys: Annotated[
         tuple[ApiKey, ...],
         Meta(
@@ -58,7 +59,7 @@ class AuthSettings(_Section, frozen=True):
     ] = ()
 
 
-class LimitSettings(_Section, frozen=True):
+class LimitSettings(_Section):
     max_body_bytes: Annotated[int, Meta(ge=1024, description="A larger request body answers 413.")] = (
         32 * 1024 * 1024
     )
@@ -67,7 +68,7 @@ class LimitSettings(_Section, frozen=True):
     ] = 2048
 
 
-class ServerSettings(_Section, frozen=True):
+class ServerSettings(_Section):
     host: Annotated[
         Name, Meta(description="Address to listen on. Any but a loopback address needs `auth.keys`.")
     ] = "127.0.0.1"
@@ -97,7 +98,7 @@ class ServerSettings(_Section, frozen=True):
     tls_keyfile: Annotated[str | None, Meta(description="PEM file of the certificate's private key.")] = None
 
 
-class ProviderSettings(_Section, frozen=True):
+class ProviderSettings(_Section):
     """One upstream. Its `config` belongs to the provider type, which checks it when the server is built."""
 
     provider_id: Annotated[ProviderId, Meta(description="Its name here; models are `provider_id/model`.")]
@@ -111,24 +112,24 @@ class ProviderSettings(_Section, frozen=True):
         return f"ProviderSettings({self.provider_id!r}, {self.provider_type!r}, config={config!r})"
 
 
-class ProviderSections(_Section, frozen=True):
+class ProviderSections(_Section):
     inference: Annotated[
         tuple[ProviderSettings, ...],
         Meta(description="Model servers. None: `antiphon serve` looks for one."),
     ] = ()
 
 
-class StorageSettings(_Section, frozen=True):
+class StorageSettings(_Section):
     url: Annotated[str, Meta(description="Where state lives: `sqlite:///PATH`; `~` is the home folder.")] = ""
 
 
-class RuntimeSettings(_Section, frozen=True):
+class RuntimeSettings(_Section):
     url: Annotated[Literal["inline"], Meta(description="Where runs are executed: in this process.")] = (
         "inline"
     )
 
 
-class ModelSettings(_Section, frozen=True):
+class ModelSettings(_Section):
     """A model under a name of its own, besides those that providers list themselves."""
 
     model_id: Annotated[Name, Meta(description="The name that requests use.")]
@@ -142,7 +143,7 @@ class ModelSettings(_Section, frozen=True):
         return self.provider_model_id or self.model_id
 
 
-class DiscoverySettings(_Section, frozen=True):
+class DiscoverySettings(_Section):
     """What the environment says about model servers. Used only when no inference provider is configured."""
 
     enabled: bool = True
@@ -157,7 +158,7 @@ class DiscoverySettings(_Section, frozen=True):
         return f"DiscoverySettings({redacted(msgspec.structs.asdict(self))!r})"
 
 
-class Settings(_Section, frozen=True):
+class Settings(_Section):
     """Everything the server is told, after file, environment and flags were put together."""
 
     server: ServerSettings = ServerSettings()
@@ -168,11 +169,17 @@ class Settings(_Section, frozen=True):
     discovery: DiscoverySettings = DiscoverySettings()
     source: str | None = None  # the file it came from, as the user would write it
     home: str = ""  # absolute path of the state folder; not created here
+    lines: dict[str, int] = {}  # the file's line of `provider_id` and of `provider_id.config.key`
     notes: tuple[str, ...] = ()  # what the operator should know: parts of the file that have no effect
 
     def with_inference(self, found: Sequence[ProviderSettings]) -> "Settings":
         """The same settings with these providers instead of the configured ones."""
         return msgspec.structs.replace(self, providers=ProviderSections(inference=tuple(found)))
+
+    def provider_error(self, provider_id: str, key: str, message: str) -> ConfigError:
+        """An error in one provider's `config`, at the line of `key` ("" for the provider itself)."""
+        line = self.lines.get(f"{provider_id}.config.{key}") or self.lines.get(provider_id)
+        return ConfigError(self.source, line, f"provider {provider_id}: {message}")
 
 
 def redacted(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,5 +190,9 @@ def redacted(value: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(key: str, value: Any) -> Any:
     if isinstance(value, dict):
         return redacted(value)  # pyright: ignore[reportUnknownArgumentType] keys of YAML mappings are checked text
-    secret = any(word in key.lower() for word in _SECRET_WORDS)
-    return _REDACTED if secret and value else value
+    return _REDACTED if names_a_secret(key) and value else value
+
+
+def names_a_secret(key: str) -> bool:
+    """Whether a value under this key must not be shown: `api_key`, `aws_secret`, `Authorization` …"""
+    return any(word in key.lower() for word in _SECRET_WORDS)

@@ -1,0 +1,202 @@
+"""From located YAML to the settings tree: what is refused, and where in the file."""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, get_args
+
+import msgspec
+
+from antiphon.config_settings import (
+    ConfigError,
+    ModelSettings,
+    ProviderSections,
+    ProviderSettings,
+    RuntimeSettings,
+    ServerSettings,
+    Settings,
+    StorageSettings,
+)
+from antiphon.config_yaml import Node, plain
+
+LATER: Mapping[str, str] = {
+    "vector_io": "search over files is not served yet; remove it, and pass documents as `input` until then",
+    "files": "the files API is not served yet; remove it, and send files inline as `input_file.file_data`",
+    "safety": "guardrails are not served yet; remove it, and check content in the application until then",
+    "tool_runtime": "server-side tools are not served yet; remove it, and pass them as `function` tools",
+    "shields": "guardrails are not served yet; remove it, and check content in the application until then",
+    "tool_groups": "server-side tools are not served yet; remove it, and pass them as `function` tools",
+    "connectors": "connectors are not served yet; remove it, and pass tools as `function` tools",
+}
+"""Sections whose capability is not built yet, and what to do until it is. Empty ones are accepted."""
+
+TOP_KEYS = (
+    "version",
+    "server",
+    "providers",
+    "storage",
+    "runtime",
+    "models",
+    "shields",
+    "tool_groups",
+    "connectors",
+)
+PROVIDER_KEYS = ("inference", "vector_io", "files", "safety", "tool_runtime")
+_VERSION = 2
+_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
+
+
+def bind(root: Node) -> Settings:
+    """The settings that the file states, the defaults where it says nothing. Raises ConfigError."""
+    refuse_unknown(root, TOP_KEYS, "")
+    _check_version(root["version"])
+    sections = root["providers"]
+    refuse_unknown(sections, PROVIDER_KEYS, "providers")
+    for name, advice in LATER.items():
+        node = (sections if name in PROVIDER_KEYS else root)[name]
+        if node.value:
+            raise node.error(f"{name}: {advice}")
+    _refuse_plain_keys(root["server"]["auth"]["keys"])
+    inference = [node for node in sections["inference"].items() if not _switched_off(node)]
+    models = [node for node in root["models"].items() if not _switched_off(node)]
+    settings = Settings(
+        server=convert(root["server"], ServerSettings, "server"),
+        providers=ProviderSections(
+            inference=tuple(convert(node, ProviderSettings, "providers.inference") for node in inference)
+        ),
+        models=tuple(convert(node, ModelSettings, "models") for node in models),
+        storage=convert(root["storage"], StorageSettings, "storage"),
+        runtime=convert(root["runtime"], RuntimeSettings, "runtime"),
+        lines=dict(_lines(inference)),
+    )
+    _check_names(settings, inference, models)
+    return settings
+
+
+def convert(node: Node, kind: type[Any], path: str) -> Any:
+    """The node as a struct of `kind`; a null is the defaults. Raises ConfigError on the line at fault."""
+    if node.value is None:
+        return kind()
+    _refuse_unknown_below(node, kind, path)
+    try:
+        return msgspec.convert(_without_nulls(plain(node)), kind)
+    except msgspec.ValidationError as error:
+        text, _, where = str(error).partition(" - at `$")
+        steps = [name or int(index) for name, index in _STEP.findall(where)]
+        at = _walk(node, steps)
+        name = path + where.rstrip("`").removesuffix("[...]")
+        raise at.error(f"{name}: {_plain_words(text)}") from None
+
+
+def refuse_unknown(node: Node, known: tuple[str, ...], path: str) -> None:
+    """Raise ConfigError for a key outside `known`, naming the nearest that is inside."""
+    for key in node.mapping():
+        if key not in known:
+            raise ConfigError(node.file, node.key_lines.get(key, node.line), unknown_key(key, known, path))
+
+
+def unknown_key(key: str, known: tuple[str, ...], path: str) -> str:
+    near = get_close_matches(key, known, n=1)
+    advice = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(sorted(known))}"
+    return f'unknown key "{key}"{f" in {path}" if path else ""}; {advice}'
+
+
+def _check_version(node: Node) -> None:
+    if node.value is not None and plain(node) not in {_VERSION, str(_VERSION)}:
+        raise node.error(f"version: {node.value} is not known; this server reads version {_VERSION}")
+
+
+def _switched_off(node: Node) -> bool:
+    """Whether an entry's provider id was given and is empty, as `${env.URL:+id}` leaves it."""
+    owner = node.mapping().get("provider_id")
+    return owner is not None and owner.problem is None and owner.value in {None, "", "__disabled__"}
+
+
+def _refuse_plain_keys(keys: Node) -> None:
+    for node in keys.items():
+        entry = node.mapping() if isinstance(node.value, dict) else {}
+        if not isinstance(node.value, dict) or "key" in entry:
+            line = node.key_lines.get("key", node.line)
+            raise ConfigError(
+                node.file,
+                line,
+                "server.auth.keys: a key is given as its hash, never in clear; run `antiphon key new`"
+                " and put {name, hash: sha256:…} here",
+            )
+
+
+def _refuse_unknown_below(node: Node, kind: type[Any], path: str) -> None:
+    """Look for unknown keys down the tree before the types are looked at: a typo is the likelier reason."""
+    if not isinstance(node.value, dict):
+        return
+    known = {item.name: item.type for item in msgspec.structs.fields(kind)}
+    refuse_unknown(node, tuple(known), path)
+    for key, child in node.value.items():
+        for struct in _structs_in(known[key]):
+            for item in child.value if isinstance(child.value, list) else [child]:
+                _refuse_unknown_below(item, struct, f"{path}.{key}")
+
+
+def _structs_in(kind: Any) -> Iterator[type[Any]]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield kind
+    for part in get_args(kind):
+        yield from _structs_in(part)
+
+
+def _walk(node: Node, steps: list[str | int]) -> Node:
+    for step in steps:
+        match node.value:
+            case dict() as values if step in values:
+                node = values[str(step)]
+            case list() as values if isinstance(step, int) and step < len(values):
+                node = values[step]
+            case _:
+                return node
+    return node
+
+
+def _without_nulls(value: Any) -> Any:
+    """Null means "left out" in a configuration, as everywhere here."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}  # pyright: ignore[reportUnknownVariableType] plain data of a file
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]  # pyright: ignore[reportUnknownVariableType] plain data of a file
+    return value
+
+
+def _plain_words(text: str) -> str:
+    """A sentence of msgspec in the words of a YAML user."""
+    text = (
+        re.sub(r"^Expected ", "expected ", text).replace("`object`", "a mapping").replace("`array`", "a list")
+    )
+    text = text.replace("^sha256:[0-9a-f]{64}$", "sha256: and 64 hex digits")
+    return re.sub(r"^Object missing required field `(\w+)`", r'"\1" is missing', text)
+
+
+def _lines(providers: list[Node]) -> Iterator[tuple[str, int]]:
+    for node in providers:
+        name = node["provider_id"].text()
+        yield name, node.line
+        yield f"{name}.provider_type", node["provider_type"].line
+        config = node["config"]
+        for key in config.mapping():
+            yield f"{name}.config.{key}", config.key_lines.get(key, config.line)
+
+
+def _check_names(settings: Settings, inference: list[Node], models: list[Node]) -> None:
+    seen: set[str] = set()
+    for provider, node in zip(settings.providers.inference, inference, strict=True):
+        if provider.provider_id in seen:
+            raise node["provider_id"].error(f'provider_id "{provider.provider_id}" is given twice')
+        seen.add(provider.provider_id)
+    names: set[str] = set()
+    for model, node in zip(settings.models, models, strict=True):
+        if model.provider_id not in seen:
+            listed = ", ".join(sorted(seen)) or "none"
+            raise node["provider_id"].error(
+                f'models: no inference provider "{model.provider_id}"; configured: {listed}'
+            )
+        if model.model_id in names:
+            raise node["model_id"].error(f'models: model_id "{model.model_id}" is given twice')
+        names.add(model.model_id)
