@@ -18,7 +18,7 @@ ASK_AGAIN_S = 5
 
 
 @dataclass(frozen=True, slots=True)
-class RegisteredModel:
+class NamedModel:
     """A name that the operator gave: `model_id` means `upstream_model` of `provider_id`."""
 
     model_id: str
@@ -49,14 +49,14 @@ class Catalog:
     def __init__(
         self,
         providers: Mapping[str, ModelProvider],
-        clock: Clock,
+        named: Sequence[NamedModel] = (),
         *,
-        registered: Sequence[RegisteredModel] = (),
+        clock: Clock,
         ttl_s: int = 60,
     ) -> None:
         self._providers = dict(providers)
         self._clock = clock
-        self._registered = tuple(registered)
+        self._named = tuple(named)
         self._ttl_s = ttl_s
         self._listed: dict[str, Sequence[ModelInfo]] = {}
         self._failures: dict[str, ProviderError] = {}
@@ -91,7 +91,7 @@ class Catalog:
             await self.refresh()
         return self._find(name)
 
-    async def list(self) -> list[Model]:
+    async def list(self) -> Sequence[Model]:
         """Every model under its full name, after the registered names. Asks again when the list is too old."""
         if self._age() is None or self._age_or_0() >= self._ttl_s:
             await self.refresh()
@@ -168,7 +168,7 @@ class Catalog:
         table = {name: owners[0] for name, owners in bare.items() if len(owners) == 1}
         table |= full
         aliases: list[Model] = []
-        for alias in self._registered:
+        for alias in self._named:
             provider = self._providers[alias.provider_id]
             table[alias.model_id] = Resolved(provider, alias.upstream_model, alias.model_id)
             table.setdefault(f"{alias.provider_id}/{alias.model_id}", table[alias.model_id])
