@@ -1,0 +1,110 @@
+"""`Scripted`: models that follow a script, for demos, tests and users' own CI. No network, no randomness.
+
+The configuration is described in `script`; a word counts as a token.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from antiphon.core.commands import CallModel
+from antiphon.core.errors import (
+    ProviderAuthFailed,
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from antiphon.core.signals import ItemDone, ModelSignal, StepDone
+from antiphon.ports import Ids, ModelInfo
+from antiphon.providers.script import Failure, Rule, ScriptedConfig, parse_script
+from antiphon.providers.scripted_hearing import Hearing, demo_rule
+from antiphon.providers.scripted_play import Act, Play, Wait
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+class Scripted:
+    """A `ModelProvider`. With no configuration it serves the model `demo`."""
+
+    enforces_json_schema = False
+    enforces_json_object = False
+
+    def __init__(
+        self,
+        provider_id: str = "scripted",
+        config: ScriptedConfig | None = None,
+        *,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.provider_id = provider_id
+        self._rules = {model.name: model.rules for model in (config or ScriptedConfig()).models}
+        self._sleep = sleep
+
+    @classmethod
+    def from_config(
+        cls,
+        provider_id: str,
+        _provider_type: str,
+        mapping: Mapping[str, Any],
+        _client: object = None,
+        _ids: Ids | None = None,
+        *,
+        lenient: bool = False,  # noqa: ARG003  a script honours every parameter
+    ) -> "Scripted":
+        """The provider that a `config:` mapping describes. Raises ProviderConfigError, naming the key."""
+        return cls(provider_id, parse_script(mapping))
+
+    async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
+        """See `ports.ModelProvider.stream`."""
+        begun = False
+        whole: list[ModelSignal] = []
+        for act in self._acts(model, call):
+            if isinstance(act, Wait):
+                await self._sleep(act.ms / 1000)
+                continue
+            if isinstance(act, Failure):
+                raise self._error(act, begun=begun)
+            if not begun:
+                begun = True
+                yield ()
+            if call.stream:
+                yield act
+            else:
+                whole += [signal for signal in act if isinstance(signal, ItemDone | StepDone)]
+        if whole:
+            yield whole
+
+    async def list_models(self) -> Sequence[ModelInfo]:
+        return [ModelInfo(name, owned_by="antiphon") for name in self._rules]
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+    def _acts(self, model: str, call: CallModel) -> Iterator[Act]:
+        rules = self._rules.get(model)
+        if rules is None:
+            raise ProviderRejected(self.provider_id, f'there is no scripted model "{model}".', param="model")
+        heard = Hearing(call)
+        rule: Rule = next((rule for rule in rules if heard.matches(rule.when)), None) or demo_rule(heard)
+        return Play(heard, rule).acts()
+
+    def _error(self, failure: Failure, *, begun: bool) -> ProviderError:
+        provider, message = self.provider_id, failure.message
+        match failure.status:
+            case None if failure.kind == "timeout":
+                return ProviderTimeout(provider, message)
+            case None if failure.kind == "drop" and not begun:
+                return ProviderUnavailable(provider, message)
+            case None:
+                return ProviderProtocolError(provider, message)
+            case 401 | 403:
+                return ProviderAuthFailed(provider, message)
+            case 429:
+                return ProviderRateLimited(provider, message, retry_after=failure.retry_after)
+            case status if status < 500:
+                return ProviderRejected(provider, message, param=failure.param)
+            case _:
+                return ProviderUnavailable(provider, message, retry_after=failure.retry_after)
