@@ -62,7 +62,7 @@ def test_the_chat_stream_helper_gathers_calls(client: openai.OpenAI, model: str)
             pass
         final = stream.get_final_completion()
     calls = final.choices[0].message.tool_calls or []
-    assert [call.function.arguments for call in calls][0] == '{"city":"Paris"}'
+    assert calls[0].function.arguments == '{"city":"Paris"}'
     assert len(calls) == (2 if model == "parallel" else 1)
 
 

@@ -2,7 +2,7 @@
 
 import openai
 import pytest
-from openai.types.responses import ResponseFormatTextJSONSchemaConfigParam
+from openai.types.responses import ResponseFormatTextJSONSchemaConfigParam, ResponseIncludable
 from pydantic import BaseModel
 
 from tests.integration.upstream import Upstream
@@ -54,21 +54,21 @@ def test_json_object_is_passed(client: openai.OpenAI, upstream: Upstream) -> Non
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_logprobs_are_shown_when_included(client: openai.OpenAI, stream: bool) -> None:
+    include: list[ResponseIncludable] = ["message.output_text.logprobs"]
     if stream:
-        with client.responses.stream(
-            model="echo", input="hi", top_logprobs=1, include=["message.output_text.logprobs"]
-        ) as events:
+        with client.responses.stream(model="echo", input="hi", top_logprobs=1, include=include) as events:
             seen = [event.logprobs for event in events if event.type == "response.output_text.delta"]
-            response: object = events.get_final_response()
+            item = events.get_final_response().output[0].to_dict()
         assert all(seen)
     else:
-        response = client.responses.create(
-            model="echo", input="hi", top_logprobs=1, include=["message.output_text.logprobs"]
+        item = (
+            client.responses.create(model="echo", input="hi", top_logprobs=1, include=include)
+            .output[0]
+            .to_dict()
         )
-    part = response.output[0].content[0]  # type: ignore[attr-defined]  # both kinds of response have it
-    assert part.logprobs
-    assert part.logprobs[0].logprob == -0.25
-    assert part.logprobs[0].top_logprobs
+    first = item["content"][0]["logprobs"][0]  # type: ignore[index]  # JSON of a known shape
+    assert first["logprob"] == -0.25
+    assert first["top_logprobs"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
