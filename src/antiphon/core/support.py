@@ -291,8 +291,8 @@ def as_markdown() -> str:
         "# What is refused until later",
         "",
         "Made from `antiphon.core.support`; edit there. Each of these is answered with status 400, code",
-        "`unsupported_parameter` and the place in `param`. A value that asks for nothing passes: null, false,",
-        "empty.",
+        "`unsupported_parameter` and the place in `param`. A value that asks for nothing passes: null,",
+        "false, empty.",
     ]
     for place, heading in _HEADINGS.items():
         lines += ["", f"## {heading}", "", "| name | passes | why | instead |", "|---|---|---|---|"]

@@ -1,0 +1,374 @@
+"""Tool types and tool choices that later versions execute, typed in full (`Tool`, `ToolChoiceParam`)."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from antiphon.core.tools import (
+    AllowedCallers,
+    ChooseAllowed,
+    ChooseFunction,
+    FunctionTool,
+    ToolChoiceMode,
+    ToolName,
+)
+from antiphon.core.wire import UNSET, JsonObject, UnsetType, Wire
+
+ContextSize = Literal["low", "medium", "high"]
+
+
+class Filter(Wire):
+    """A comparison (`key`, `value`) or, with `and` and `or`, a group of filters."""
+
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "and", "or"]
+    key: str | UnsetType = UNSET
+    value: str | float | bool | list[str | float] | UnsetType = UNSET
+    filters: list["Filter"] | UnsetType = UNSET
+
+
+class HybridSearch(Wire):
+    embedding_weight: float
+    text_weight: float
+
+
+class RankingOptions(Wire):
+    """`score_threshold` is 0 to 1."""
+
+    ranker: Literal["auto", "default-2024-11-15"] | UnsetType = UNSET
+    score_threshold: float | UnsetType = UNSET
+    hybrid_search: HybridSearch | UnsetType = UNSET
+
+
+class FileSearchTool(Wire, tag="file_search"):
+    vector_store_ids: list[str]
+    max_num_results: int | UnsetType = UNSET
+    ranking_options: RankingOptions | UnsetType = UNSET
+    filters: Filter | UnsetType | None = UNSET
+
+
+class ComputerTool(Wire, tag="computer"):
+    pass
+
+
+class ComputerUsePreviewTool(Wire, tag="computer_use_preview"):
+    environment: Literal["windows", "mac", "linux", "ubuntu", "browser"]
+    display_width: int
+    display_height: int
+
+
+class Location(Wire):
+    type: Literal["approximate"] | UnsetType = UNSET
+    country: str | UnsetType | None = UNSET
+    region: str | UnsetType | None = UNSET
+    city: str | UnsetType | None = UNSET
+    timezone: str | UnsetType | None = UNSET
+
+
+class DomainFilter(Wire):
+    allowed_domains: list[str] | UnsetType | None = UNSET
+
+
+class WebSearchTool(Wire, tag="web_search"):
+    external_web_access: bool | UnsetType = UNSET
+    filters: DomainFilter | UnsetType | None = UNSET
+    user_location: Location | UnsetType | None = UNSET
+    search_context_size: ContextSize | UnsetType = UNSET
+
+
+class WebSearchToolDated(WebSearchTool, tag="web_search_2025_08_26"):
+    pass
+
+
+class WebSearchPreviewTool(Wire, tag="web_search_preview"):
+    user_location: Location | UnsetType | None = UNSET
+    search_context_size: ContextSize | UnsetType = UNSET
+    search_content_types: list[Literal["text", "image"]] | UnsetType = UNSET
+
+
+class WebSearchPreviewToolDated(WebSearchPreviewTool, tag="web_search_preview_2025_03_11"):
+    pass
+
+
+class McpFilter(Wire):
+    tool_names: list[str] | UnsetType = UNSET
+    read_only: bool | UnsetType = UNSET
+
+
+class McpApprovalRules(Wire):
+    """`never` wins for the tools it names; a tool in neither needs approval."""
+
+    always: McpFilter | UnsetType = UNSET
+    never: McpFilter | UnsetType = UNSET
+
+
+class McpTool(Wire, tag="mcp"):
+    """One of `server_url`, `connector_id` and `tunnel_id`. `authorization` and `headers` are secrets."""
+
+    server_label: str
+    server_url: str | UnsetType = UNSET
+    connector_id: (
+        Literal[
+            "connector_dropbox",
+            "connector_gmail",
+            "connector_googlecalendar",
+            "connector_googledrive",
+            "connector_microsoftteams",
+            "connector_outlookcalendar",
+            "connector_outlookemail",
+            "connector_sharepoint",
+        ]
+        | UnsetType
+    ) = UNSET
+    tunnel_id: str | UnsetType = UNSET
+    authorization: str | UnsetType = UNSET
+    server_description: str | UnsetType = UNSET
+    headers: dict[str, str] | UnsetType | None = UNSET
+    allowed_tools: list[str] | McpFilter | UnsetType | None = UNSET
+    allowed_callers: AllowedCallers = UNSET
+    require_approval: McpApprovalRules | Literal["always", "never"] | UnsetType | None = UNSET
+    defer_loading: bool | UnsetType = UNSET
+
+
+class NetworkDisabled(Wire, tag="disabled"):
+    pass
+
+
+class DomainSecret(Wire):
+    domain: str
+    name: str
+    value: str
+
+
+class NetworkAllowlist(Wire, tag="allowlist"):
+    allowed_domains: list[str]
+    domain_secrets: list[DomainSecret] | UnsetType = UNSET
+
+
+NetworkPolicy = NetworkDisabled | NetworkAllowlist | UnsetType
+MemoryLimit = Literal["1g", "4g", "16g", "64g"] | UnsetType | None
+ContainerFiles = Annotated[list[str], Meta(max_length=50)] | UnsetType
+
+
+class CodeContainer(Wire, tag="auto"):
+    file_ids: ContainerFiles = UNSET
+    memory_limit: MemoryLimit = UNSET
+    network_policy: NetworkPolicy = UNSET
+
+
+class CodeInterpreterTool(Wire, tag="code_interpreter"):
+    container: str | CodeContainer
+    allowed_callers: AllowedCallers = UNSET
+
+
+class ProgrammaticToolCalling(Wire, tag="programmatic_tool_calling"):
+    pass
+
+
+class ImageMask(Wire):
+    image_url: str | UnsetType = UNSET
+    file_id: str | UnsetType = UNSET
+
+
+class ImageGenerationTool(Wire, tag="image_generation"):
+    model: str | UnsetType = UNSET
+    quality: Literal["low", "medium", "high", "auto"] | UnsetType = UNSET
+    size: str | UnsetType = UNSET
+    output_format: Literal["png", "webp", "jpeg"] | UnsetType = UNSET
+    output_compression: Annotated[int, Meta(ge=0, le=100)] | UnsetType = UNSET
+    moderation: Literal["auto", "low"] | UnsetType = UNSET
+    background: Literal["transparent", "opaque", "auto"] | UnsetType = UNSET
+    input_fidelity: Literal["high", "low"] | UnsetType | None = UNSET
+    input_image_mask: ImageMask | UnsetType = UNSET
+    partial_images: Annotated[int, Meta(ge=0, le=3)] | UnsetType = UNSET
+    action: Literal["generate", "edit", "auto"] | UnsetType = UNSET
+
+
+class LocalShellTool(Wire, tag="local_shell"):
+    pass
+
+
+class SkillReference(Wire, tag="skill_reference"):
+    skill_id: str
+    version: str | UnsetType = UNSET
+
+
+class SkillArchive(Wire, tag="base64"):
+    media_type: Literal["application/zip"]
+    data: str
+
+
+class InlineSkill(Wire, tag="inline"):
+    name: str
+    description: str
+    source: SkillArchive
+
+
+class ShellContainer(Wire, tag="container_auto"):
+    file_ids: ContainerFiles = UNSET
+    memory_limit: MemoryLimit = UNSET
+    network_policy: NetworkPolicy = UNSET
+    skills: Annotated[list[SkillReference | InlineSkill], Meta(max_length=200)] | UnsetType = UNSET
+
+
+class SkillAt(Wire):
+    name: str
+    description: str
+    path: str
+
+
+class LocalEnvironment(Wire, tag="local"):
+    skills: Annotated[list[SkillAt], Meta(max_length=200)] | UnsetType = UNSET
+
+
+class ContainerReference(Wire, tag="container_reference"):
+    container_id: str
+
+
+class ShellTool(Wire, tag="shell"):
+    environment: ShellContainer | LocalEnvironment | ContainerReference | UnsetType | None = UNSET
+    allowed_callers: AllowedCallers = UNSET
+
+
+class TextFormat(Wire, tag="text"):
+    pass
+
+
+class GrammarFormat(Wire, tag="grammar"):
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+class CustomTool(Wire, tag="custom"):
+    """A tool that takes free text."""
+
+    name: str
+    description: str | UnsetType = UNSET
+    format: TextFormat | GrammarFormat | UnsetType = UNSET
+    defer_loading: bool | UnsetType = UNSET
+    allowed_callers: AllowedCallers = UNSET
+
+
+class NamespaceFunction(Wire, tag="function"):
+    """`FunctionToolParam`: unlike `FunctionTool` it renders nothing that was left out."""
+
+    name: ToolName
+    parameters: JsonObject | UnsetType | None = UNSET
+    strict: bool | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+    output_schema: JsonObject | UnsetType | None = UNSET
+    defer_loading: bool | UnsetType = UNSET
+    allowed_callers: AllowedCallers = UNSET
+
+
+class NamespaceTool(Wire, tag="namespace"):
+    name: Annotated[str, Meta(min_length=1)]
+    description: str
+    tools: Annotated[list[NamespaceFunction | CustomTool], Meta(min_length=1)]
+
+
+class ToolSearchTool(Wire, tag="tool_search"):
+    execution: Literal["server", "client"] | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    parameters: JsonObject | UnsetType | None = UNSET
+
+
+class ApplyPatchTool(Wire, tag="apply_patch"):
+    allowed_callers: AllowedCallers = UNSET
+
+
+HostedTool = (
+    FileSearchTool
+    | ComputerTool
+    | ComputerUsePreviewTool
+    | WebSearchTool
+    | WebSearchToolDated
+    | WebSearchPreviewTool
+    | WebSearchPreviewToolDated
+    | McpTool
+    | CodeInterpreterTool
+    | ProgrammaticToolCalling
+    | ImageGenerationTool
+    | LocalShellTool
+    | ShellTool
+    | CustomTool
+    | NamespaceTool
+    | ToolSearchTool
+    | ApplyPatchTool
+)
+AnyTool = FunctionTool | HostedTool
+
+
+class ChooseMcp(Wire, tag="mcp"):
+    server_label: str
+    name: str | UnsetType | None = UNSET
+
+
+class ChooseCustom(Wire, tag="custom"):
+    name: str
+
+
+class ChooseFileSearch(Wire, tag="file_search"):
+    pass
+
+
+class ChooseWebSearchPreview(Wire, tag="web_search_preview"):
+    pass
+
+
+class ChooseWebSearchPreviewDated(Wire, tag="web_search_preview_2025_03_11"):
+    pass
+
+
+class ChooseWebSearch(Wire, tag="web_search"):
+    """Not in the specification, though the tool is."""
+
+
+class ChooseComputer(Wire, tag="computer"):
+    pass
+
+
+class ChooseComputerUse(Wire, tag="computer_use"):
+    pass
+
+
+class ChooseComputerUsePreview(Wire, tag="computer_use_preview"):
+    pass
+
+
+class ChooseImageGeneration(Wire, tag="image_generation"):
+    pass
+
+
+class ChooseCodeInterpreter(Wire, tag="code_interpreter"):
+    pass
+
+
+class ChooseProgrammatic(Wire, tag="programmatic_tool_calling"):
+    pass
+
+
+class ChooseApplyPatch(Wire, tag="apply_patch"):
+    pass
+
+
+class ChooseShell(Wire, tag="shell"):
+    pass
+
+
+HostedChoice = (
+    ChooseMcp
+    | ChooseCustom
+    | ChooseFileSearch
+    | ChooseWebSearch
+    | ChooseWebSearchPreview
+    | ChooseWebSearchPreviewDated
+    | ChooseComputer
+    | ChooseComputerUse
+    | ChooseComputerUsePreview
+    | ChooseImageGeneration
+    | ChooseCodeInterpreter
+    | ChooseProgrammatic
+    | ChooseApplyPatch
+    | ChooseShell
+)
+AnyToolChoice = ToolChoiceMode | ChooseFunction | ChooseAllowed | HostedChoice
