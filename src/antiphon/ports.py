@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from antiphon.core.commands import CallModel, CallTool
 from antiphon.core.signals import ModelSignal, ToolDone
@@ -38,6 +39,24 @@ class ModelInfo:
     owned_by: str = ""
 
 
+class UpstreamReply(Protocol):
+    """A 2xx answer that is passed on. Use it as `async with`: leaving frees or closes the connection."""
+
+    async def read(self) -> bytes:
+        """The whole body. Raises ProviderError when it does not come whole."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises ProviderError when it breaks off."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
 class ModelProvider(Protocol):
     """Turns a transcript into model signals. One instance per configured provider, shared by all runs."""
 
@@ -58,6 +77,14 @@ class ModelProvider(Protocol):
             ProviderRejected: the upstream refused the request; `param` is the wire field, if it told us.
             ProviderAuthFailed: the upstream refused our credentials.
             ProviderProtocolError: the upstream broke off or sent what is not the protocol.
+        """
+        ...
+
+    async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
+        """Pass a chat or text completion on as it is. `path` is `/chat/completions` or `/completions`; `model` is
+        the provider's own name of it, the same as in the body.
+
+        Raises what `stream` raises before the first signal.
         """
         ...
 

@@ -9,6 +9,7 @@ from antiphon.chat.request import ChatRequest, CompletionRequest, parse_chat, pa
 from antiphon.core.errors import AntiphonError
 from antiphon.core.wire import encode
 from antiphon.models.catalog import Catalog, Resolved
+from antiphon.ports import UpstreamReply
 from antiphon.web.http import JsonReply, Reply, Request
 from antiphon.web.routing import Route
 from antiphon.web.sse import SseSender, Watch
@@ -34,10 +35,15 @@ class Forwarded:
             return
         answer = b""
         with Watch(request.receive) as watch:
-            async with await self.resolved.provider.open(self.path, self.body, stream=False) as reply:
+            async with await self._open() as reply:
                 answer = await reply.read()
         if not watch.gone:
-            await JsonReply(corrected_body(answer, self.model)).respond(request, send)
+            renamed = self.model != self.resolved.upstream_model
+            body = corrected_body(answer, self.model) if renamed else answer
+            await JsonReply(body).respond(request, send)
+
+    async def _open(self) -> UpstreamReply:
+        return await self.resolved.provider.open(self.path, self.body, model=self.resolved.upstream_model)
 
     async def _stream(self, request: Request, send: Send) -> None:
         sender = SseSender(send, request.request_id)
@@ -54,7 +60,7 @@ class Forwarded:
 
     async def _pass_on(self, sender: SseSender) -> bytes:
         corrections = StreamCorrections(self.model, self.resolved.upstream_model)
-        async with await self.resolved.provider.open(self.path, self.body, stream=True) as reply:
+        async with await self._open() as reply:
             async for chunk in reply:
                 whole = corrections.feed(chunk)
                 if whole:

@@ -1,8 +1,8 @@
 """The catalog: which models are served, under which names, and by which provider.
 
-A model is `provider_id/name`, also plain `name` where only one provider has it, and any name that the operator
-registered. Names are learned from the providers and kept; a provider that is down keeps its last list, and its
-models can be addressed under their full name even when they were never listed.
+A model is `provider_id/name`, also plain `name` where only one provider has it, and any name that the
+operator registered. Names are learned from the providers and kept; a provider that is down keeps its last
+list, and its models can be addressed under their full name even when they were never listed.
 """
 
 import asyncio
@@ -79,8 +79,8 @@ class Catalog:
     async def resolve(self, name: str) -> Resolved:
         """The provider of a model.
 
-        Raises InvalidRequest for a bare name that several providers have or for an empty one, ModelNotFound, which
-        says what is served, for an unknown one.
+        Raises InvalidRequest for a bare name that several providers have or for an empty one, ModelNotFound,
+        which says what is served, for an unknown one.
         """
         found = self._table.get(name)
         if found is not None:
@@ -106,8 +106,8 @@ class Catalog:
         return Model(id=name, created=0, owned_by=resolved.provider.provider_id)
 
     async def refresh(self) -> None:
-        """Ask every provider for its models; callers at the same time share one round. Never raises for a provider
-        that fails: it keeps what it had, see `failures`.
+        """Ask every provider for its models; callers at the same time share one round. Never raises for a
+        provider that fails: it keeps what it had, see `failures`.
         """
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._ask_all())
@@ -118,7 +118,7 @@ class Catalog:
             self._refreshing.cancel()
             await asyncio.wait([self._refreshing])
 
-    # --- asking ----------------------------------------------------------------------------------------------
+    # --- asking ---------------------------------------------------------------------------------------------
     async def _ask_all(self) -> None:
         answers = await asyncio.gather(*(self._ask(provider) for provider in self._providers.values()))
         for provider_id, answer in zip(self._providers, answers, strict=True):
@@ -149,7 +149,7 @@ class Catalog:
     def _age_or_0(self) -> int:
         return self._age() or 0
 
-    # --- the table -------------------------------------------------------------------------------------------
+    # --- the table ------------------------------------------------------------------------------------------
     def _build(self) -> None:
         """Registered names win over full names, those over bare ones."""
         bare: dict[str, list[Resolved]] = {}

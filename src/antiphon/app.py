@@ -1,0 +1,112 @@
+"""The composition root: settings → adapters → services → the ASGI application. Only here are concrete adapters known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from antiphon import plugins
+from antiphon.chat.routes import ChatRoutes
+from antiphon.config_settings import ProviderSettings, Settings
+from antiphon.models.catalog import Catalog, NamedModel
+from antiphon.models.routes import ModelRoutes
+from antiphon.ports import Clock, Ids, ModelProvider, ResponseStore
+from antiphon.providers.presets import ProviderConfigError
+from antiphon.providers.upstream import UpstreamClient
+from antiphon.responses.routes import ResponseRoutes, StreamSettings
+from antiphon.responses.service import ResponseService
+from antiphon.storage.sqlite import SqliteStore
+from antiphon.system import SystemClock, SystemIds
+from antiphon.tools.none import NoTools
+from antiphon.web.auth import ANONYMOUS, Authenticator
+from antiphon.web.docs import DocsRoutes
+from antiphon.web.edge import Edge
+from antiphon.web.health import HealthRoutes
+from antiphon.web.routing import Route, Router
+from antiphon.web.streams import OpenStreams
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the handlers need, made once per server. Two servers in one process share nothing."""
+
+    settings: Settings
+    catalog: Catalog
+    store: ResponseStore
+    responses: ResponseService
+    upstreams: UpstreamClient
+
+    async def check_store(self) -> None:
+        """Raises StoreUnavailable when state cannot be read."""
+        await self.store.get_response(ANONYMOUS, "resp_none")
+
+    async def startup(self) -> None:
+        """Models are discovered by the first request that needs them; nothing here waits for an upstream."""
+
+    async def shutdown(self) -> None:
+        await self.catalog.aclose()
+        await self.upstreams.aclose()
+        await self.store.aclose()
+
+
+def build(settings: Settings) -> Edge:
+    """The server for these settings, its state opened and migrated.
+
+    Raises ConfigError for a provider that cannot be made, StoreUnavailable for state that cannot be opened.
+    """
+    clock, ids = SystemClock(), SystemIds()
+    upstreams = UpstreamClient(clock)
+    providers = make_providers(settings, upstreams, ids)
+    named = [NamedModel(one.model_id, one.provider_id, one.upstream_name) for one in settings.models]
+    catalog = Catalog(providers, named, clock=clock)
+    store = SqliteStore.open(settings.storage.url)
+    return serve(services_for(settings, catalog, store, upstreams, clock, ids), ids)
+
+
+def services_for(
+    settings: Settings, catalog: Catalog, store: ResponseStore, upstreams: UpstreamClient, clock: Clock, ids: Ids
+) -> Services:
+    responses = ResponseService(catalog, store, NoTools(), clock, ids)
+    return Services(settings, catalog, store, responses, upstreams)
+
+
+def make_providers(settings: Settings, upstreams: UpstreamClient, ids: Ids) -> Mapping[str, ModelProvider]:
+    """The configured model servers by id. Raises ConfigError, at the line of the setting at fault."""
+    return {one.provider_id: _provider(settings, one, upstreams, ids) for one in settings.providers.inference}
+
+
+def _provider(settings: Settings, one: ProviderSettings, upstreams: UpstreamClient, ids: Ids) -> ModelProvider:
+    lenient = settings.server.parameters == "lenient"
+    try:
+        make = plugins.provider_class(one.provider_type).from_config
+        return make(one.provider_id, one.provider_type, one.config, upstreams, ids, lenient=lenient)
+    except plugins.UnknownProviderType as error:
+        raise settings.provider_error(one.provider_id, "", str(error)) from error
+    except ProviderConfigError as error:
+        raise settings.provider_error(one.provider_id, error.key, str(error)) from error
+
+
+def serve(services: Services, ids: Ids) -> Edge:
+    """The ASGI application over the services."""
+    server = services.settings.server
+    router = Router(routes(services))
+    return Edge(
+        router,
+        Authenticator(server.auth.keys),
+        ids,
+        max_body=server.limits.max_body_bytes,
+        startup=services.startup,
+        shutdown=services.shutdown,
+    )
+
+
+def routes(services: Services) -> list[Route]:
+    """Everything that is served, `/openapi.json` included."""
+    server = services.settings.server
+    streams = OpenStreams(server.limits.max_open_streams)
+    stream_settings = StreamSettings(server.heartbeat_s, server.responses_done_marker)
+    table = [
+        *ResponseRoutes(services.responses, stream_settings, streams).table(),
+        *ChatRoutes(services.catalog, server.heartbeat_s, streams).table(),
+        *ModelRoutes(services.catalog).table(),
+        *HealthRoutes(services.check_store).table(),
+    ]
+    return [*table, *DocsRoutes(table).table()]

@@ -1,0 +1,64 @@
+"""Which class serves which provider type. Ours are named here; others come by the entry point `antiphon.providers`.
+
+An entry point's name is the provider type (`remote::my-server`) and its object a class with `from_config`, as
+`antiphon.providers.openai_chat.OpenAIChat` has it.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from antiphon.ports import Ids, ModelProvider
+
+GROUP = "antiphon.providers"
+_CHAT = "antiphon.providers.openai_chat:OpenAIChat"
+BUILT_IN: Mapping[str, str] = {
+    "inline::scripted": "antiphon.providers.scripted:Scripted",
+    "remote::azure": _CHAT,
+    "remote::llama-cpp-server": _CHAT,
+    "remote::ollama": _CHAT,
+    "remote::openai": _CHAT,
+    "remote::openai-compatible": _CHAT,
+    "remote::vllm": _CHAT,
+}
+
+
+class UnknownProviderType(Exception):  # noqa: N818  it states the fact
+    def __init__(self, provider_type: str, known: list[str]) -> None:
+        near = get_close_matches(provider_type, known, 1)
+        hint = f'; did you mean "{near[0]}"?' if near else "."
+        super().__init__(f'there is no provider type "{provider_type}"{hint} There are: {", ".join(known)}')
+
+
+class ProviderClass(Protocol):
+    def from_config(
+        self,
+        provider_id: str,
+        provider_type: str,
+        mapping: Mapping[str, Any],
+        client: Any,
+        ids: Ids,
+        *,
+        lenient: bool = False,
+    ) -> ModelProvider:
+        """The provider that a configuration describes. Raises `ProviderConfigError`, naming the key at fault."""
+        ...
+
+
+def provider_class(provider_type: str) -> ProviderClass:
+    """Raises UnknownProviderType, which lists the known ones."""
+    target = BUILT_IN.get(provider_type)
+    if target is not None:
+        module, _, name = target.partition(":")
+        return cast(ProviderClass, getattr(import_module(module), name))
+    return _from_entry_points(provider_type)
+
+
+def _from_entry_points(provider_type: str) -> ProviderClass:
+    from importlib.metadata import entry_points  # noqa: PLC0415  reads every installed package's metadata
+
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if provider_type not in found:
+        raise UnknownProviderType(provider_type, sorted([*BUILT_IN, *found]))
+    return cast(ProviderClass, found[provider_type].load())

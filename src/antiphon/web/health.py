@@ -1,0 +1,42 @@
+"""Probes, version, and what is served. Probes need no key and tell nothing about tenants."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from antiphon import __version__
+from antiphon.core.errors import AntiphonError, StoreUnavailable
+from antiphon.web.http import Reply, Request, json_reply
+from antiphon.web.routing import Route
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRoutes:
+    """`check_store` raises AntiphonError when state cannot be reached."""
+
+    check_store: Callable[[], Awaitable[None]]
+
+    async def live(self, request: Request) -> Reply:
+        return json_reply({"status": "ok"})
+
+    async def ready(self, request: Request) -> Reply:
+        try:
+            await self.check_store()
+        except AntiphonError as error:
+            raise StoreUnavailable(f"not ready: {error.message}") from error
+        return json_reply({"status": "ready"})
+
+    async def health(self, request: Request) -> Reply:
+        """The shape that Llama Stack clients read."""
+        return json_reply({"status": "OK"})
+
+    async def version(self, request: Request) -> Reply:
+        return json_reply({"version": __version__})
+
+    def table(self) -> list[Route]:
+        tag = "Operations"
+        return [
+            Route("GET", "/livez", self.live, "The process is alive", tag, response="Status", public=True),
+            Route("GET", "/readyz", self.ready, "State can be reached", tag, response="Status", public=True),
+            Route("GET", "/v1/health", self.health, "Health", tag, response="Status", public=True),
+            Route("GET", "/v1/version", self.version, "Version", tag, response="Version", public=True),
+        ]
