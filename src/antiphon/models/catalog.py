@@ -92,7 +92,7 @@ class Catalog:
         return self._find(name)
 
     async def list(self) -> Sequence[Model]:
-        """Every model under its full name, after the registered names. Asks again when the list is too old."""
+        """Every model under its full name, after the named ones. Asks again when the list is too old."""
         if self._age() is None or self._age_or_0() >= self._ttl_s:
             await self.refresh()
         return self._models

@@ -1,5 +1,5 @@
-"""Items → chat messages. Pure, and careful with the two rules that chat servers enforce: calls of one step are one
-assistant message, and their outputs follow it directly.
+"""Items → chat messages. Pure, and careful with the two rules that chat servers enforce: calls of one step
+are one assistant message, and their outputs follow it directly.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,9 @@ class Rendered(NamedTuple):
     last: Edge
 
     def joins(self, later: "Rendered") -> bool:
-        """Whether the two may stand one after the other as they are. Else their items must be rendered at once."""
+        """Whether the two may stand one after the other as they are. Else their items must be rendered at
+        once.
+        """
         if self.last == "assistant":
             return later.first != "assistant"
         return not (self.last == "images" and later.first == "output")
@@ -85,7 +87,7 @@ class _Writer:
         self._flush()
         return Rendered(b",".join(self.messages), self.first or "other", self.last)
 
-    # --- the assistant's side --------------------------------------------------------------------------------
+    # --- the assistant's side -------------------------------------------------------------------------------
     def _open(self) -> _Assistant:
         self._flush_images()
         if self.assistant is None:
@@ -131,7 +133,7 @@ class _Writer:
             message["tool_calls"] = open_.calls
         self._put("assistant", message)
 
-    # --- everybody else --------------------------------------------------------------------------------------
+    # --- everybody else -------------------------------------------------------------------------------------
     def _other(self, item: Message) -> None:
         role = item.role
         if role == "developer" and not self.capabilities.developer_role:
@@ -183,13 +185,13 @@ class _Writer:
             case _:
                 return {"type": "text", "text": _text(part)}
 
-    # --- writing ---------------------------------------------------------------------------------------------
+    # --- writing --------------------------------------------------------------------------------------------
     def _flush(self) -> None:
         self._flush_assistant()
         self._flush_images()
 
     def _flush_images(self) -> None:
-        """Chat tool messages hold text only: what else a tool gave follows, once all its siblings are there."""
+        """Chat tool messages hold text only: what else a tool gave follows once its siblings are there."""
         if self.images:
             images, self.images = self.images, []
             self._put("images", {"role": "user", "content": images})

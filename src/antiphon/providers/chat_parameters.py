@@ -1,8 +1,9 @@
-"""What becomes of each request parameter on the chat completions wire: one table, for the renderer and the docs.
+"""What becomes of each request parameter on the chat completions wire: one table, for the renderer and the
+docs.
 
-`passed`: sent under `field`. `emulated`: done another way, see the note. `refused`: 400 with `param` (or, where the
-operator chose `parameters: lenient`, dropped with a warning). Parameters that this server itself carries out
-(`store`, `metadata`, `truncation` …) are not of the wire and not in the table.
+`passed`: sent under `field`. `emulated`: done another way, see the note. `refused`: 400 with `param` (or,
+where the operator chose `parameters: lenient`, dropped with a warning). Parameters that this server itself
+carries out (`store`, `metadata`, `truncation` …) are not of the wire and not in the table.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,11 @@
 """CallModel → the bytes of a chat completions body.
 
-Turns of the history never change, so each is rendered once and kept; a body is spliced from those bytes, which makes
-turn 200 cost what turn 2 costs, but for the copying.
+Turns of the history never change, so each is rendered once and kept; a body is spliced from those bytes,
+which makes turn 200 cost what turn 2 costs, but for the copying.
 """
 
 from collections import OrderedDict
+from itertools import pairwise
 from typing import Any
 
 from antiphon.core.body import FormatJsonObject, FormatJsonSchema
@@ -54,14 +55,11 @@ class ChatRenderer:
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
         return unsupported(request, self._can, self._plan)
 
-    # --- messages --------------------------------------------------------------------------------------------
+    # --- messages -------------------------------------------------------------------------------------------
     def _messages(self, transcript: Transcript, request: ResponseRequest) -> bytes:
-        pieces: list[Rendered] = []
-        for turn in transcript.history:
-            pieces.append(self._turns.get(turn.id) or self._keep(turn))
-        pieces.append(render_items(transcript.items, self._can))
-        pieces = [piece for piece in pieces if piece.json]
-        if not all(one.joins(later) for one, later in zip(pieces, pieces[1:], strict=False)):
+        past = [self._turns.get(turn.id) or self._keep(turn) for turn in transcript.history]
+        pieces = [piece for piece in (*past, render_items(transcript.items, self._can)) if piece.json]
+        if not all(one.joins(later) for one, later in pairwise(pieces)):
             pieces = [render_items(_in_order(transcript), self._can)]
         system = self._system(transcript.instructions, request)
         parts = [piece.json for piece in pieces]
@@ -86,7 +84,7 @@ class ChatRenderer:
             match text.format:
                 case FormatJsonSchema(schema=schema) if not self._can.json_schema:
                     lines.append(
-                        "Answer with one JSON value that is valid under this JSON Schema, and with nothing else:\n"
+                        "Answer with one JSON value, valid under this JSON Schema, and with nothing else:\n"
                         + encode(schema).decode()
                     )
                 case FormatJsonObject() if not self._can.json_object:
@@ -98,7 +96,7 @@ class ChatRenderer:
         role = "developer" if self._can.developer_role else "system"
         return encode({"role": role, "content": "\n\n".join(lines)})
 
-    # --- settings --------------------------------------------------------------------------------------------
+    # --- settings -------------------------------------------------------------------------------------------
     def _settings(self, call: CallModel) -> JsonObject:
         request = call.request
         body: JsonObject = {}

@@ -1,14 +1,17 @@
-"""The part of chat completion answers that we read: every field optional, unknown ones skipped by the decoder.
+"""The part of chat completion answers that we read: every field optional, unknown ones skipped by the
+decoder.
 
-Sources: `CreateChatCompletionStreamResponse` and `CreateChatCompletionResponse` of the official OpenAPI, and the
-recorded traffic listed in `docs/reference/recordings.md`.
+Sources: `CreateChatCompletionStreamResponse` and `CreateChatCompletionResponse` of the official OpenAPI, and
+the recorded traffic listed in `docs/reference/recordings.md`.
 """
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 
 import msgspec
 
-from antiphon.core.items import UrlCitation
+from antiphon.core.items import Logprob, TopLogprob, UrlCitation
+from antiphon.core.json_values import is_array, is_object
 from antiphon.core.signals import FinishReason
 from antiphon.core.usage import InputDetails, OutputDetails, Usage
 
@@ -136,7 +139,9 @@ FINISH_REASONS: dict[str, FinishReason] = {
     "refusal": "content_filter",
     "sensitive": "content_filter",
 }
-"""What upstreams write as `finish_reason`, lower-cased, and what it means here. A word not listed counts as `stop`."""
+"""What upstreams write as `finish_reason`, lower-cased, and what it means here. A word not listed counts as
+`stop`.
+"""
 
 BROKEN_REASONS = frozenset({"error", "abort", "insufficient_system_resource", "network_error"})
 """Finish reasons that say the upstream gave up: an error, not an end."""
@@ -155,3 +160,63 @@ def usage_of(raw: RawUsage) -> Usage:
         output_tokens_details=OutputDetails(reasoning_tokens=(out.reasoning_tokens if out else None) or 0),
         total_tokens=raw.total_tokens or prompt + completion,
     )
+
+
+NO_LOGPROB = -9999.0
+"""What OpenAI writes for a token that is very unlikely; stands for null here."""
+
+
+def logprobs_of(raw: Logprobs) -> tuple[Logprob, ...]:
+    return tuple(
+        Logprob(
+            token=one.token,
+            logprob=NO_LOGPROB if one.logprob is None else one.logprob,
+            bytes=_bytes(one),
+            top_logprobs=[
+                TopLogprob(
+                    token=top.token,
+                    logprob=NO_LOGPROB if top.logprob is None else top.logprob,
+                    bytes=_bytes(top),
+                )
+                for top in one.top_logprobs or ()
+            ],
+        )
+        for one in raw.content or ()
+    )
+
+
+def _bytes(raw: RawLogprob | RawTopLogprob) -> list[int]:
+    return list(raw.token.encode("utf-8", "surrogatepass")) if raw.bytes is None else raw.bytes
+
+
+def detailed_reasoning(delta: Delta) -> str:
+    """OpenRouter's `reasoning_details`, where nothing simpler came beside it."""
+    if not delta.reasoning_details:
+        return ""
+    texts = [one.get("text") or one.get("summary") for one in delta.reasoning_details if is_object(one)]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def parts_of(content: list[Any]) -> list[tuple[Literal["text", "thinking"], str]]:
+    """Content as a list of parts (Mistral): what each is, and its text."""
+    found: list[tuple[Literal["text", "thinking"], str]] = []
+    for part in content:
+        if isinstance(part, str):
+            found.append(("text", part))
+        elif is_object(part):
+            thinks = part.get("type") == "thinking"
+            inner: Any = part.get("thinking" if thinks else "text")
+            if is_array(inner):
+                inner = "".join(text for _, text in parts_of(inner))
+            if isinstance(inner, str) and inner:
+                found.append(("thinking" if thinks else "text", inner))
+    return found
+
+
+def citations_of(raw: list[Any]) -> list[UrlCitation]:
+    """Chat `url_citation`s as the Responses annotations of that name; others are left out."""
+    found: list[UrlCitation] = []
+    for one in raw:
+        with suppress(msgspec.ValidationError):
+            found.append(msgspec.convert(one, RawAnnotation).url_citation.annotation())
+    return found

@@ -1,14 +1,15 @@
-"""Chat completion answers → model signals. Pure: bytes of JSON in, signals out; a stream and a whole answer alike.
+"""Chat completion answers → model signals. Pure: bytes of JSON in, signals out; a stream and a whole answer
+alike.
 
 Rules that the wire leaves open, decided here:
 
-- Order is reasoning, message, calls, as it comes. Reasoning is closed when text or a call begins, a message when a
-  call begins; what comes later opens a new item. Calls stay open to the end, since fragments of parallel calls may
-  interleave.
-- Text that is only white space and not yet part of a message is held: with text after it, it belongs to that; beside
-  a call or reasoning it is nothing. Several chat templates emit line breaks there.
-- A call is shown when its name is known. A missing id is made here; a missing index means the call whose id it
-  bears, else a new call if it has a name, else the last one.
+- Order is reasoning, message, calls, as it comes. Reasoning is closed when text or a call begins, a message
+  when a call begins; what comes later opens a new item. Calls stay open to the end, since fragments of
+  parallel calls may interleave.
+- Text that is only white space and not yet part of a message is held: with text after it, it belongs to that;
+  beside a call or reasoning it is nothing. Several chat templates emit line breaks there.
+- A call is shown when its name is known. A missing id is made here; a missing index means the call whose id
+  it bears, else a new call if it has a name, else the last one.
 - A stream is whole when it had a finish reason or `[DONE]`. One that ends with neither was cut off.
 """
 
@@ -28,7 +29,6 @@ from antiphon.core.items import (
     Reasoning,
     ReasoningText,
     Refusal,
-    TopLogprob,
     UrlCitation,
 )
 from antiphon.core.signals import (
@@ -50,17 +50,17 @@ from antiphon.providers.chat_shapes import (
     Chunk,
     Delta,
     Function,
-    Logprobs,
-    RawAnnotation,
     RawUsage,
     ToolCall,
+    citations_of,
+    detailed_reasoning,
+    logprobs_of,
+    parts_of,
     usage_of,
 )
 from antiphon.providers.refusals import Redaction, stream_error
 
 _CHUNK = msgspec.json.Decoder(Chunk)
-_NO_LOGPROB = -9999.0
-"""What OpenAI writes for a token that is very unlikely; stands for null and minus infinity here."""
 
 
 @dataclass(slots=True)
@@ -108,9 +108,9 @@ class ChatDecoder:
         self._usage: RawUsage | None = None
         self._service_tier: str | None = None
 
-    # --- input -----------------------------------------------------------------------------------------------
+    # --- input ----------------------------------------------------------------------------------------------
     def feed(self, payloads: Sequence[bytes]) -> list[ModelSignal]:
-        """The signals of some chunks. Raises ProviderError for what is not a chunk and for an error object."""
+        """The signals of some chunks. Raises ProviderError for what is no chunk and for an error object."""
         out: list[ModelSignal] = []
         for payload in payloads:
             try:
@@ -137,7 +137,9 @@ class ChatDecoder:
         return [signal for signal in out if isinstance(signal, ItemDone | StepDone)]
 
     def finish(self, *, done: bool) -> list[ModelSignal]:
-        """The last signals. `done` says whether `[DONE]` came. Raises ProviderProtocolError for a cut-off stream."""
+        """The last signals. `done` says whether `[DONE]` came. Raises ProviderProtocolError for a cut-off
+        stream.
+        """
         if self._finish is None and not done:
             raise self._broken("ended its stream without a finish reason")
         out: list[ModelSignal] = []
@@ -160,7 +162,7 @@ class ChatDecoder:
         """The upstream's own finish reason."""
         return self._finish
 
-    # --- one chunk -------------------------------------------------------------------------------------------
+    # --- one chunk ------------------------------------------------------------------------------------------
     def _take(self, chunk: Chunk, out: list[ModelSignal]) -> None:
         if chunk.error is not None:
             raise stream_error(self._provider, chunk.error, self._redaction)
@@ -177,17 +179,16 @@ class ChatDecoder:
 
     def _choice(self, choice: Choice, out: list[ModelSignal]) -> None:
         delta = choice.delta or choice.message
-        logprobs = _logprobs(choice.logprobs) if choice.logprobs is not None else ()
+        logprobs = logprobs_of(choice.logprobs) if choice.logprobs is not None else ()
         if delta is not None:
             content = delta.content
-            if type(content) is str:
-                if content and self._message is not None and not self._reasoning and not self._early:
-                    # The hot path: one more piece of a message that is open.
-                    message = self._message
-                    message.text.append(content)
-                    message.logprobs.extend(logprobs)
-                    out.append(TextDelta(message.slot, content, logprobs))
-                    content, logprobs = None, ()
+            message = self._message
+            if message is not None and content and isinstance(content, str) and not self._early:
+                # The hot path: one more piece of a message that is open.
+                message.text.append(content)
+                message.logprobs.extend(logprobs)
+                out.append(TextDelta(message.slot, content, logprobs))
+                content, logprobs = None, ()
             self._rest(delta, content, logprobs, out)
         elif logprobs:
             self._early += logprobs
@@ -207,11 +208,11 @@ class ChatDecoder:
         logprobs: tuple[Logprob, ...],
         out: list[ModelSignal],
     ) -> None:
-        thought = delta.reasoning_content or delta.reasoning or _detailed(delta)
+        thought = delta.reasoning_content or delta.reasoning or detailed_reasoning(delta)
         if thought:
             self._think(thought, out)
         if isinstance(content, list):
-            for kind, piece in _parts(content):
+            for kind, piece in parts_of(content):
                 if kind == "thinking":
                     self._think(piece, out)
                 else:
@@ -222,13 +223,13 @@ class ChatDecoder:
         if delta.refusal:
             self._refuse(delta.refusal, out)
         if delta.annotations:
-            self._annotations += [found for raw in delta.annotations if (found := _citation(raw)) is not None]
+            self._annotations += citations_of(delta.annotations)
         for fragment in delta.tool_calls or ():
             self._fragment(fragment, out)
         if delta.function_call is not None:
             self._fragment(ToolCall(index=0, function=delta.function_call), out)
 
-    # --- text ------------------------------------------------------------------------------------------------
+    # --- text -----------------------------------------------------------------------------------------------
     def _say(self, text: str, logprobs: tuple[Logprob, ...], out: list[ModelSignal]) -> None:
         if not text:
             self._early += logprobs  # tokens of a character that is not complete yet
@@ -286,7 +287,7 @@ class ChatDecoder:
             parts.insert(0 if message.refusal_first else len(parts), said)
         out.append(ItemDone(message.slot, Message(role="assistant", content=parts)))
 
-    # --- reasoning -------------------------------------------------------------------------------------------
+    # --- reasoning ------------------------------------------------------------------------------------------
     def _think(self, text: str, out: list[ModelSignal]) -> None:
         thought = self._reasoning
         if thought is None:
@@ -303,7 +304,7 @@ class ChatDecoder:
             content = [ReasoningText(text="".join(thought.text))]
             out.append(ItemDone(thought.slot, Reasoning(summary=[], content=content)))
 
-    # --- calls -----------------------------------------------------------------------------------------------
+    # --- calls ----------------------------------------------------------------------------------------------
     def _fragment(self, fragment: ToolCall, out: list[ModelSignal]) -> None:
         function = fragment.function or Function()
         call = self._call_of(fragment, function)
@@ -330,13 +331,12 @@ class ChatDecoder:
             )
             if call is not None and not (another and function.name):
                 return call
-        else:
-            if upstream_id:
-                for known in self._calls:
-                    if known.upstream_id == upstream_id:
-                        return known
-            elif self._calls and not function.name:
-                return self._calls[-1]
+        elif upstream_id:
+            for known in self._calls:
+                if known.upstream_id == upstream_id:
+                    return known
+        elif self._calls and not function.name:
+            return self._calls[-1]
         call = _OpenCall(upstream_id)
         self._calls.append(call)
         if index is not None:
@@ -363,7 +363,7 @@ class ChatDecoder:
         item = FunctionCall(call_id=call.call_id, name=call.name, arguments=arguments)
         out.append(ItemDone(call.slot, item))
 
-    # --- the end ---------------------------------------------------------------------------------------------
+    # --- the end --------------------------------------------------------------------------------------------
     def _finish_reason(self) -> FinishReason:
         """Ours. Calls make it `tool_calls` whatever a sloppy upstream says, unless the answer was cut."""
         reason = FINISH_REASONS.get((self._finish or "").lower(), "stop")
@@ -377,60 +377,3 @@ class ChatDecoder:
 
     def _broken(self, what: str) -> ProviderProtocolError:
         return ProviderProtocolError(self._provider, f'provider "{self._provider}" {what}.')
-
-
-def _logprobs(raw: Logprobs) -> tuple[Logprob, ...]:
-    return tuple(
-        Logprob(
-            token=one.token,
-            logprob=_NO_LOGPROB if one.logprob is None else one.logprob,
-            bytes=_bytes(one.token, one.bytes),
-            top_logprobs=[
-                TopLogprob(
-                    token=top.token,
-                    logprob=_NO_LOGPROB if top.logprob is None else top.logprob,
-                    bytes=_bytes(top.token, top.bytes),
-                )
-                for top in one.top_logprobs or ()
-            ],
-        )
-        for one in raw.content or ()
-    )
-
-
-def _bytes(token: str, raw: list[int] | None) -> list[int]:
-    return list(token.encode("utf-8", "surrogatepass")) if raw is None else raw
-
-
-def _detailed(delta: Delta) -> str:
-    """OpenRouter's `reasoning_details`, where nothing simpler came beside it."""
-    texts = [
-        one.get("text") or one.get("summary")
-        for one in delta.reasoning_details or ()
-        if isinstance(one, dict)
-    ]
-    return "".join(text for text in texts if isinstance(text, str))
-
-
-def _parts(content: list[Any]) -> list[tuple[str, str]]:
-    """Content as a list of parts (Mistral): (`thinking` or `text`, its text)."""
-    found: list[tuple[str, str]] = []
-    for part in content:
-        if isinstance(part, str):
-            found.append(("text", part))
-        elif isinstance(part, dict):
-            kind = "thinking" if part.get("type") == "thinking" else "text"
-            inner = part.get("thinking") if kind == "thinking" else part.get("text")
-            if isinstance(inner, list):
-                inner = "".join(text for _, text in _parts(inner))
-            if isinstance(inner, str) and inner:
-                found.append((kind, inner))
-    return found
-
-
-def _citation(raw: object) -> UrlCitation | None:
-    """A chat `url_citation` as the Responses annotation of that name."""
-    try:
-        return msgspec.convert(raw, RawAnnotation).url_citation.annotation()
-    except msgspec.ValidationError:
-        return None

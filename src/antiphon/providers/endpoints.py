@@ -1,4 +1,6 @@
-"""Where each operation of an upstream is: base URLs in all the forms that people write, and Azure's two layouts."""
+"""Where each operation of an upstream is: base URLs in all the forms that people write, and Azure's two
+layouts.
+"""
 
 from dataclasses import dataclass, field
 
@@ -42,8 +44,8 @@ def azure_endpoints(base_url: str, api_version: str | None) -> Endpoints:
     """Azure OpenAI.
 
     `…/openai/v1` is the newer layout, which names the model in the body. A resource's root with a dated
-    `api_version` is the older one, which names the deployment in the path; without a version, the newer. A URL that
-    already names a deployment is used as it is.
+    `api_version` is the older one, which names the deployment in the path; without a version, the newer. A
+    URL that already names a deployment is used as it is.
     """
     url = _clean(base_url)
     query = {"api-version": api_version} if api_version else {}

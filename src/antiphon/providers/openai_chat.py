@@ -107,7 +107,7 @@ class OpenAIChat:
         return cls(provider_id, PRESETS[provider_type], config, client, ids, lenient=lenient)
 
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
-        """The parameters that this upstream cannot honour: refused, or dropped where the server is lenient."""
+        """What this upstream cannot honour: refused, or dropped where the server is lenient."""
         return self._renderer.unsupported(request)
 
     async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
@@ -141,15 +141,17 @@ class OpenAIChat:
         """POST `body` as it is and return the 2xx answer, to be used in an `async with`.
 
         `path` is relative to the base URL: `/chat/completions`, `/completions`, `/embeddings`. `model` is the
-        upstream's name of the model, which Azure has in its URL. Read the reply with `read()` or, for a stream,
-        `chunks()`. Raises ProviderError for refusals, after retries.
+        upstream's name of the model, which Azure has in its URL. Read the reply with `read()` or, for a
+        stream, `chunks()`. Raises ProviderError for refusals, after retries.
         """
         if self._endpoints.per_deployment and "/" in model:
             raise InvalidRequest(f'"{model}" cannot be the name of a deployment.', param="model")
         return await self._upstream.send("POST", self._endpoints.url(path, model), body)
 
     async def list_models(self) -> Sequence[ModelInfo]:
-        """The models that the upstream lists, or the configured `allowed_models` of one that cannot list them."""
+        """The models that the upstream lists, or the configured `allowed_models` of one that cannot list
+        them.
+        """
         allowed = self._config.allowed_models
         if not self.capabilities.models_listed:
             return [ModelInfo(name, 0, self.provider_id) for name in allowed or ()]

@@ -1,7 +1,7 @@
 """Presets: what is known about each kind of upstream, as data, and the `config:` mapping of a provider.
 
-A preset says where the server usually is, how it wants its key, and what its chat completions can do. An operator
-whose server does better or worse says so under `capabilities`.
+A preset says where the server usually is, how it wants its key, and what its chat completions can do. An
+operator whose server does better or worse says so under `capabilities`.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,9 @@ from antiphon.providers.upstream import Timeouts
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an upstream's `/chat/completions` understands. `parameters.py` turns these into rules per parameter."""
+    """What an upstream's `/chat/completions` understands. `chat_parameters` turns these into rules per
+    parameter.
+    """
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     developer_role: bool = False
@@ -122,7 +124,9 @@ PRESETS: Mapping[str, Preset] = {
 
 
 class ProviderConfigError(ValueError):
-    """A provider's `config:` is wrong at `key` ("" for the mapping itself). The message says what was expected."""
+    """A provider's `config:` is wrong at `key` ("" for the mapping itself). The message says what was
+    expected.
+    """
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
@@ -137,7 +141,7 @@ class TimeoutConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The `config:` mapping of a remote provider. Every key is optional; `url` is another name of `base_url`."""
+    """The `config:` mapping of a remote provider. Every key is optional; `url` means `base_url`."""
 
     base_url: str | None = None
     api_key: str | None = None

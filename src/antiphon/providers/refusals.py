@@ -1,7 +1,8 @@
 """What an upstream's refusal means: its status and body, mapped to one error of ours.
 
-The wordings are those of OpenAI, Azure, vLLM, llama.cpp, Ollama and the gateways in front of them. Nothing of our
-own side leaks: messages are stripped of control characters, of our credentials and of the upstream's address.
+The wordings are those of OpenAI, Azure, vLLM, llama.cpp, Ollama and the gateways in front of them. Nothing of
+our own side leaks: messages are stripped of control characters, of our credentials and of the upstream's
+address.
 """
 
 import math
@@ -22,6 +23,7 @@ from antiphon.core.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
+from antiphon.core.json_values import is_array, is_object
 
 RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 """Statuses after which the same request may do better. 409 is how OpenAI reports a lock it could not get."""
@@ -29,7 +31,8 @@ RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 MAX_MESSAGE = 500
 
 CONTEXT_OVERFLOW = re.compile(
-    r"context[ _]length|maximum context|context (?:size|window)|exceed_context_size|too many (?:input )?tokens"
+    r"context[ _]length|maximum context|context (?:size|window)|exceed_context_size"
+    r"|too many (?:input )?tokens"
     r"|prompt is too long|input (?:length|is too long)|longer than the maximum (?:model|context)"
     r"|maximum (?:input|prompt) length|max_model_len|reduce the length of",
     re.IGNORECASE,
@@ -77,7 +80,9 @@ def refusal(
 
 
 def stream_error(provider: str, error: object, redaction: Redaction) -> ProviderError:
-    """The error for an error object inside a 2xx answer. Its status, if it names one, decides; else it is a 500."""
+    """The error for an error object inside a 2xx answer. Its status, if it names one, decides; else it is a
+    500.
+    """
     facts = _facts(error, redaction)
     status = facts.status or _STATUS_BY_CODE.get(facts.code, 500)
     return _mapped(provider, status, facts, None)
@@ -140,23 +145,19 @@ def _rejected(provider: str, name: str, said: str, facts: _Facts) -> ProviderErr
 
 def _facts(parsed: object, redaction: Redaction) -> _Facts:
     """Message, code, param and status out of every shape that is in use."""
-    if isinstance(parsed, list) and parsed:
+    if is_array(parsed) and parsed:
         parsed = parsed[0]  # Google's gateway wraps its error in an array
-    inner = parsed
-    if isinstance(parsed, dict) and "error" in parsed:
-        inner = parsed["error"]
-    if isinstance(inner, dict):
-        code = inner.get("code")
-        kind = inner.get("type")
-        param = inner.get("param")
-        message = inner.get("message") or inner.get("detail") or inner.get("msg") or ""
-        return _Facts(
-            message=redaction.clean(message if isinstance(message, str) else str(message)),
-            code=next((word for word in (code, kind) if isinstance(word, str) and word), ""),
-            param=redaction.clean(param) if isinstance(param, str) and param else None,
-            status=_status(code) or _status(inner.get("status")),
-        )
-    return _Facts(redaction.clean(inner if isinstance(inner, str) else ""), "", None, None)
+    inner = parsed["error"] if is_object(parsed) and "error" in parsed else parsed
+    if not is_object(inner):
+        return _Facts(redaction.clean(inner if isinstance(inner, str) else ""), "", None, None)
+    code, kind, param = inner.get("code"), inner.get("type"), inner.get("param")
+    message = inner.get("message") or inner.get("detail") or inner.get("msg") or ""
+    return _Facts(
+        message=redaction.clean(message if isinstance(message, str) else str(message)),
+        code=next((word for word in (code, kind) if isinstance(word, str) and word), ""),
+        param=redaction.clean(param) if isinstance(param, str) and param else None,
+        status=_status(code) or _status(inner.get("status")),
+    )
 
 
 def _status(value: object) -> int | None:

@@ -1,5 +1,6 @@
-"""`Retry-After` (RFC 9110 §10.2.3) in its three forms: seconds, a date, and the `retry-after-ms` of OpenAI."""
+"""`Retry-After` (RFC 9110 §10.2.3) in three forms: seconds, a date, and `retry-after-ms` of OpenAI."""
 
+import math
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 
@@ -27,10 +28,10 @@ def retry_after_s(headers: Mapping[str, str], now: Callable[[], int]) -> float |
 
 def _number(raw: str | None) -> float | None:
     try:
-        value = float(raw) if raw is not None else None
+        value = float(raw or "")
     except ValueError:
         return None
-    return value if value is not None and value == value and abs(value) != float("inf") else None
+    return value if math.isfinite(value) else None
 
 
 def _unix_time(raw: str) -> float | None:

@@ -4,7 +4,7 @@ DONE = b"[DONE]"
 
 
 class SSEParser:
-    """Bytes in, the payload of each `data:` event out; every split of the same bytes gives the same payloads."""
+    """Bytes in, the payload of each `data:` event out; every split gives the same payloads."""
 
     __slots__ = ("_data", "_rest", "done")
 

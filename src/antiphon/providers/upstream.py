@@ -1,7 +1,7 @@
 """The way out: one pooled HTTP client per process, and per provider an `Upstream` that speaks through it.
 
-Timeouts, retries and the mapping of failures to the error tree are here, so that a wire reads and writes bodies and
-nothing else.
+Timeouts, retries and the mapping of failures to the error tree are here, so that a wire reads and writes
+bodies and nothing else.
 """
 
 import asyncio
@@ -100,9 +100,9 @@ class Upstream:
     ) -> "UpstreamReply":
         """The upstream's 2xx answer, its body still to be read.
 
-        Retries connection failures and the statuses in `RETRIED`, waiting a random part of a growing time, or what
-        `Retry-After` asks. An upstream that asks for more than `max_wait_s` is not waited for: its refusal goes to
-        the caller, who gets the same `Retry-After`. Raises ProviderError.
+        Retries connection failures and the statuses in `RETRIED`, waiting a random part of a growing time, or
+        what `Retry-After` asks. An upstream that asks for more than `max_wait_s` is not waited for: its
+        refusal goes to the caller, who gets the same `Retry-After`. Raises ProviderError.
         """
         retries = self.max_retries if max_retries is None else max_retries
         attempt = 0
@@ -152,7 +152,8 @@ class Upstream:
 
     def _backoff(self, attempt: int) -> float:
         """Full jitter: anywhere between nothing and a ceiling that doubles."""
-        return self.client.jitter() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2**attempt)
+        ceiling: float = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2**attempt)
+        return self.client.jitter() * ceiling
 
     def failure(self, error: Exception) -> ProviderError:
         """A failure of the transport, in our words: what aiohttp says may hold the host's name."""
@@ -183,8 +184,9 @@ class Upstream:
 
 
 class UpstreamReply:
-    """A 2xx answer. Leaving the `async with` (or `aclose`) frees the connection: it goes back to the pool when the
-    body was read to its end, else it is closed, which is how an upstream learns that nobody listens any more.
+    """A 2xx answer. Leaving the `async with` (or `aclose`) frees the connection: it goes back to the pool
+    when the body was read to its end, else it is closed, which is how an upstream learns that nobody listens
+    any more.
     """
 
     __slots__ = ("_response", "_upstream")
@@ -213,7 +215,7 @@ class UpstreamReply:
             raise self._lost(error) from None
 
     async def next_chunk(self) -> bytes:
-        """What the next network read brings; empty at the end. Raises ProviderError when the body breaks off."""
+        """What the next network read brings; empty at the end. Raises ProviderError when it breaks off."""
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -228,8 +230,8 @@ class UpstreamReply:
         return self.chunks()
 
     async def drain(self) -> None:
-        """Wait a moment for the body's end, whose last bytes come just behind the last event as a rule: a connection
-        that was read to its end can serve again.
+        """Wait a moment for the body's end, whose last bytes come just behind the last event as a rule: a
+        connection that was read to its end can serve again.
         """
         if self._response.content.at_eof():
             return
