@@ -1,4 +1,7 @@
-"""The composition root: settings → adapters → services → the ASGI application. Only here are concrete adapters known."""
+"""The composition root: settings → adapters → services → the ASGI application.
+
+Only here are concrete adapters known.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +65,12 @@ def build(settings: Settings) -> Edge:
 
 
 def services_for(
-    settings: Settings, catalog: Catalog, store: ResponseStore, upstreams: UpstreamClient, clock: Clock, ids: Ids
+    settings: Settings,
+    catalog: Catalog,
+    store: ResponseStore,
+    upstreams: UpstreamClient,
+    clock: Clock,
+    ids: Ids,
 ) -> Services:
     responses = ResponseService(catalog, store, NoTools(), clock, ids)
     return Services(settings, catalog, store, responses, upstreams)
@@ -73,7 +81,9 @@ def make_providers(settings: Settings, upstreams: UpstreamClient, ids: Ids) -> M
     return {one.provider_id: _provider(settings, one, upstreams, ids) for one in settings.providers.inference}
 
 
-def _provider(settings: Settings, one: ProviderSettings, upstreams: UpstreamClient, ids: Ids) -> ModelProvider:
+def _provider(
+    settings: Settings, one: ProviderSettings, upstreams: UpstreamClient, ids: Ids
+) -> ModelProvider:
     lenient = settings.server.parameters == "lenient"
     try:
         make = plugins.provider_class(one.provider_type).from_config

@@ -24,7 +24,7 @@ BUILT_IN: Mapping[str, str] = {
 }
 
 
-class UnknownProviderType(Exception):  # noqa: N818  it states the fact
+class UnknownProviderType(Exception):
     def __init__(self, provider_type: str, known: list[str]) -> None:
         near = get_close_matches(provider_type, known, 1)
         hint = f'; did you mean "{near[0]}"?' if near else "."
@@ -51,14 +51,14 @@ def provider_class(provider_type: str) -> ProviderClass:
     target = BUILT_IN.get(provider_type)
     if target is not None:
         module, _, name = target.partition(":")
-        return cast(ProviderClass, getattr(import_module(module), name))
+        return cast("ProviderClass", getattr(import_module(module), name))
     return _from_entry_points(provider_type)
 
 
 def _from_entry_points(provider_type: str) -> ProviderClass:
-    from importlib.metadata import entry_points  # noqa: PLC0415  reads every installed package's metadata
+    from importlib.metadata import entry_points
 
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     if provider_type not in found:
         raise UnknownProviderType(provider_type, sorted([*BUILT_IN, *found]))
-    return cast(ProviderClass, found[provider_type].load())
+    return cast("ProviderClass", found[provider_type].load())

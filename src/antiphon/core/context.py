@@ -36,7 +36,11 @@ def _stored_form(item: TranscriptItem, ids: ItemIds) -> TranscriptItem:
             content = item.content
             if isinstance(content, str):
                 is_ours = item.role == "assistant"
-                text = OutputText(text=content, annotations=[], logprobs=[]) if is_ours else InputText(text=content)
+                text = (
+                    OutputText(text=content, annotations=[], logprobs=[])
+                    if is_ours
+                    else InputText(text=content)
+                )
                 content = [text]
             status = item.status if item.status is not UNSET else "completed"
             item_id = item.id or ids.new("message")

@@ -12,9 +12,9 @@ from typing import assert_never
 from antiphon.core import signals
 from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
 from antiphon.core.items import FunctionCall, FunctionCallOutput, ItemStatus, Message
+from antiphon.core.permission import Permission
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import FinishReason, ItemDone, ModelItem, Signal
-from antiphon.core.permission import Permission
 from antiphon.core.transcript import Transcript
 from antiphon.core.usage import Usage
 
@@ -43,7 +43,9 @@ class Loop:
     _rejections: list[tuple[FunctionCall, str]] = field(default_factory=list[tuple[FunctionCall, str]])
     _step_calls: int = 0
     _held: ItemDone | None = None
-    _waiting: dict[str, FunctionCallOutput | None] = field(default_factory=dict[str, FunctionCallOutput | None])
+    _waiting: dict[str, FunctionCallOutput | None] = field(
+        default_factory=dict[str, FunctionCallOutput | None]
+    )
 
     def __post_init__(self) -> None:
         self._permission = Permission.of(self.request)
@@ -193,7 +195,9 @@ class Loop:
             else:
                 yield CallTool(call)
         for call_id in over:
-            yield from self._tool_done(call_id, "Error: max_tool_calls is reached; answer without further calls.")
+            yield from self._tool_done(
+                call_id, "Error: max_tool_calls is reached; answer without further calls."
+            )
 
     def _tool_done(self, call_id: str, output: str) -> Iterator[Step]:
         if call_id not in self._waiting or self._waiting[call_id] is not None:
@@ -217,7 +221,9 @@ class Loop:
             yield from self._finish(Finish("failed", error_code="server_error", error_message=message))
             return
         self._repaired = True
-        advice = f"Your answer does not match the required JSON schema: {problem}. Answer again with JSON only."
+        advice = (
+            f"Your answer does not match the required JSON schema: {problem}. Answer again with JSON only."
+        )
         self.transcript = self.transcript.plus(item, Message(role="user", content=advice))
         yield from self._next_step()
 

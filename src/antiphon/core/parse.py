@@ -51,7 +51,7 @@ def convert(value: Any, wanted: type[T]) -> T:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError:
         # Imported late: it reads the types' structure, which only a faulty or unusual request has to pay for.
-        from antiphon.core import faults  # noqa: PLC0415 see above
+        from antiphon.core import faults
 
         found = faults.repair(value, wanted)
     if found:

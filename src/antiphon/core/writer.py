@@ -83,7 +83,17 @@ class EventWriter:
     `muted` writes no events and only collects the output: for a caller who wants the final object alone.
     """
 
-    __slots__ = ("_begun", "_ended", "_events", "_next", "_obfuscate", "_open", "_summaries", "muted", "output")
+    __slots__ = (
+        "_begun",
+        "_ended",
+        "_events",
+        "_next",
+        "_obfuscate",
+        "_open",
+        "_summaries",
+        "muted",
+        "output",
+    )
 
     def __init__(self, *, summaries: bool = False, obfuscate: bool = False, muted: bool = False) -> None:
         self.output: list[ModelItem | None] = []
@@ -165,7 +175,11 @@ class EventWriter:
             return
         number = self._next
         self._next = number + 1
-        tail = b',"logprobs":' + encode(logprobs) if logprobs else (b',"logprobs":[]' if kind == "output_text" else b"")
+        tail = (
+            b',"logprobs":' + encode(logprobs)
+            if logprobs
+            else (b',"logprobs":[]' if kind == "output_text" else b"")
+        )
         if self._obfuscate:
             tail += b',"obfuscation":"%b"' % _PAD[number % 17 : number % 17 + 1 + -len(text) % 16].encode()
         data = b'%b%b%b,"sequence_number":%d}' % (part.head, encode(text), tail, number)

@@ -30,7 +30,9 @@ class Visible:
         for value in asked:
             if value not in INCLUDES:
                 known = ", ".join(sorted(INCLUDES))
-                raise InvalidRequest(f'"{value}" is not a value of include; there are: {known}.', param="include")
+                raise InvalidRequest(
+                    f'"{value}" is not a value of include; there are: {known}.', param="include"
+                )
         return cls(_LOGPROBS in asked, _IMAGE_URL in asked)
 
 

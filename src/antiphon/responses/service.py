@@ -56,7 +56,11 @@ class ResponseService:
             item_ids=item_ids,
             stored_input=encode(context.stored) if keeps else b"[]",
             ports=RunPorts(
-                resolved.provider, resolved.upstream_model, self.store if keeps else None, self.tools, self.clock
+                resolved.provider,
+                resolved.upstream_model,
+                self.store if keeps else None,
+                self.tools,
+                self.clock,
             ),
         )
 
@@ -76,7 +80,9 @@ class ResponseService:
         """The whole context that was sent, oldest first: the chain's items, then the response's own input."""
         stored = await self._stored(owner, response_id)
         past = await self._history(owner, stored.parent_id) if stored.parent_id else []
-        earlier = [item for turn in past for part in (turn.input, turn.output) for item in _ITEMS.decode(part)]
+        earlier = [
+            item for turn in past for part in (turn.input, turn.output) for item in _ITEMS.decode(part)
+        ]
         return earlier + _ITEMS.decode(stored.input)
 
     async def _stored(self, owner: Owner, response_id: str) -> StoredResponse:

@@ -66,7 +66,7 @@ class HeldAnswer:
 def _first_violation(schema: JsonObject | None, value: object) -> str | None:
     if schema is None:
         return None if isinstance(value, dict) else "it is not a JSON object"
-    import jsonschema_rs  # noqa: PLC0415  loaded by the first request that needs it
+    import jsonschema_rs
 
     try:
         jsonschema_rs.validator_for(schema).validate(value)

@@ -155,7 +155,7 @@ class Run:
     async def _sample_once(self, call: CallModel) -> None:
         held = HeldAnswer.wanted(call.request, self.ports.provider)
         stream = self.ports.provider.stream(self.ports.upstream_model, call)
-        async with aclosing(cast(AsyncGenerator[Sequence[ModelSignal], None], stream)) as batches:
+        async with aclosing(cast("AsyncGenerator[Sequence[ModelSignal], None]", stream)) as batches:
             async for batch in batches:
                 if not self.begun:
                     self.begin()
@@ -186,7 +186,9 @@ class Run:
     # --- the end ------------------------------------------------------------------------------------------
     async def _conclude(self) -> bytes:
         """Close what is open, store the response, and only then send the terminal event."""
-        finish = self._finish or Finish("failed", error_code="server_error", error_message="the run broke off")
+        finish = self._finish or Finish(
+            "failed", error_code="server_error", error_message="the run broke off"
+        )
         self.writer.abandon()
         now = self.ports.clock.now()
         self.state = ResponseState.finished(finish, now=now, service_tier=self.loop.service_tier)
@@ -227,7 +229,7 @@ class Run:
 
 
 def _type_of(item: ModelItem) -> str:
-    return cast(str, item.__struct_config__.tag)
+    return cast("str", item.__struct_config__.tag)
 
 
 def _error_code(error: AntiphonError) -> str:
@@ -237,5 +239,3 @@ def _error_code(error: AntiphonError) -> str:
     if isinstance(error, ProviderRejected):
         return "invalid_prompt"
     return "server_error"
-
-

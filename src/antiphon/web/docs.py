@@ -1,6 +1,6 @@
 """`/openapi.json` and `/docs`, both made from the route table when first asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from antiphon import __version__
@@ -31,7 +31,7 @@ class DocsRoutes:
     @property
     def document(self) -> JsonObject:
         if self._document is None:
-            from antiphon.web.openapi import build  # noqa: PLC0415  the types of every schema, on first use
+            from antiphon.web.openapi import build
 
             self._document = build(self._routes)
         return self._document
@@ -65,19 +65,19 @@ def _page(document: JsonObject) -> str:
 
 
 def _operation(path: str, method: str, operation: JsonObject) -> str:
-    rows = [_row(parameter["name"], parameter["in"], parameter["description"]) for parameter in operation["parameters"]]
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    rows += [_row(name, "body", about) for name, about in _fields(body)]
+    rows = [
+        _row(parameter["name"], parameter["in"], parameter["description"])
+        for parameter in operation["parameters"]
+    ]
+    rows += [
+        _row(name, "body", "required" if required else "")
+        for name, required in operation.get("x-fields", {}).items()
+    ]
     table = f"<table><tr><th>name<th>in<th>about</tr>{''.join(rows)}</table>" if rows else ""
     return (
         f"<details><summary><span class=method>{method.upper()}</span><code>{escape(path)}</code>"
         f"<span class=about>{escape(operation['summary'])}</span></summary>{table}</details>"
     )
-
-
-def _fields(schema: JsonObject) -> list[tuple[str, str]]:
-    required: Callable[[str], bool] = set(schema.get("x-required", ())).__contains__
-    return [(name, "required" if required(name) else "") for name in schema.get("x-fields", ())]
 
 
 def _row(name: str, place: str, about: str) -> str:

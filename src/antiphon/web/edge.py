@@ -24,7 +24,14 @@ class Edge:
     """Serves a route table. `startup` and `shutdown` run with the server's lifespan."""
 
     def __init__(
-        self, router: Router, authenticator: Authenticator, ids: Ids, *, max_body: int, startup: Hook, shutdown: Hook
+        self,
+        router: Router,
+        authenticator: Authenticator,
+        ids: Ids,
+        *,
+        max_body: int,
+        startup: Hook,
+        shutdown: Hook,
     ) -> None:
         self.router = router
         self._authenticator = authenticator

@@ -14,7 +14,7 @@ JSON = b"application/json"
 NO_PARAMS: Mapping[str, str] = {}
 
 
-class ClientGone(Exception):  # noqa: N818  it states the fact
+class ClientGone(Exception):
     """The client closed the connection before its request was read."""
 
 
@@ -24,7 +24,13 @@ class Request:
     __slots__ = ("_max_body", "headers", "owner", "params", "receive", "request_id", "scope")
 
     def __init__(
-        self, scope: Scope, receive: Receive, owner: Owner, request_id: str, params: Mapping[str, str], max_body: int
+        self,
+        scope: Scope,
+        receive: Receive,
+        owner: Owner,
+        request_id: str,
+        params: Mapping[str, str],
+        max_body: int,
     ) -> None:
         self.scope = scope
         self.receive = receive

@@ -10,7 +10,11 @@ from antiphon.web.routing import Query
 
 PAGE_QUERY = (
     Query("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Items on a page."),
-    Query("order", {"type": "string", "enum": ["asc", "desc"], "default": "desc"}, "By age; desc is newest first."),
+    Query(
+        "order",
+        {"type": "string", "enum": ["asc", "desc"], "default": "desc"},
+        "By age; desc is newest first.",
+    ),
     Query("after", {"type": "string"}, "The id of the last item of the page before."),
 )
 
@@ -60,7 +64,9 @@ def refuse_unknown(query: Mapping[str, Sequence[str]], *known: str) -> None:
     for name in query:
         if name.removesuffix("[]") not in known:
             served = ", ".join(known) or "none"
-            raise InvalidRequest(f'query parameter "{name[:100]}" is not served here; served: {served}.', param=name[:100])
+            raise InvalidRequest(
+                f'query parameter "{name[:100]}" is not served here; served: {served}.', param=name[:100]
+            )
 
 
 def included(query: Mapping[str, Sequence[str]]) -> list[str]:

@@ -6,6 +6,7 @@ ones may share one. A slow reader holds `send` up, and so the upstream: nothing 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Self
 
 from starlette.types import Receive, Send
 
@@ -74,7 +75,11 @@ class Watch:
     __slots__ = ("_every_s", "_loop", "_on_silence", "_receive", "_target", "_task", "_timer", "gone")
 
     def __init__(
-        self, receive: Receive, *, on_silence: Callable[[], Awaitable[None]] | None = None, every_s: float = 15.0
+        self,
+        receive: Receive,
+        *,
+        on_silence: Callable[[], Awaitable[None]] | None = None,
+        every_s: float = 15.0,
     ) -> None:
         self._receive = receive
         self._on_silence = on_silence
@@ -85,7 +90,7 @@ class Watch:
         self._task: asyncio.Task[None] | None = None
         self.gone = False
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         self._timer = self._loop.call_later(self.GRACE_S, self._spawn)
         return self
 
