@@ -23,7 +23,7 @@ _FORMATS = {
 def instance_of(schema: JsonObject | bool, name: str = "text") -> Any:
     """A value that fits `schema`; strings are made of `name`, the property they stand under.
 
-    Understood: type, enum, const, properties, required, items, prefixItems, the bounds of numbers, strings and
+    Understood: type, enum, const, properties, required, items, prefixItems, bounds of numbers, strings and
     arrays, format, anyOf, oneOf, allOf, $ref within the document. Not understood: pattern, not, if.
     """
     return _value(schema, schema if isinstance(schema, dict) else {}, name, 0)

@@ -4,8 +4,11 @@ The configuration is described in `script`; a word counts as a token.
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import (
@@ -18,10 +21,12 @@ from antiphon.core.errors import (
     ProviderUnavailable,
 )
 from antiphon.core.signals import ItemDone, ModelSignal, StepDone
-from antiphon.ports import Ids, ModelInfo
+from antiphon.ports import Clock, Ids, ModelInfo
 from antiphon.providers.script import Failure, Rule, ScriptedConfig, parse_script
+from antiphon.providers.scripted_chat import ChatBody, ScriptedReply, Shape
 from antiphon.providers.scripted_hearing import Hearing, demo_rule
 from antiphon.providers.scripted_play import Act, Play, Wait
+from antiphon.providers.upstream import UpstreamClient
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -38,8 +43,11 @@ class Scripted:
         config: ScriptedConfig | None = None,
         *,
         sleep: Sleep = asyncio.sleep,
+        clock: Clock | None = None,
     ) -> None:
+        """Without a clock the completions it makes say that they are of the year 1970."""
         self.provider_id = provider_id
+        self._clock = clock
         self._rules = {model.name: model.rules for model in (config or ScriptedConfig()).models}
         self._sleep = sleep
 
@@ -47,15 +55,16 @@ class Scripted:
     def from_config(
         cls,
         provider_id: str,
-        _provider_type: str,
+        provider_type: str,
         mapping: Mapping[str, Any],
-        _client: object = None,
-        _ids: Ids | None = None,
+        client: UpstreamClient,
+        ids: Ids,
         *,
-        lenient: bool = False,  # noqa: ARG003  a script honours every parameter
+        lenient: bool = False,
     ) -> "Scripted":
         """The provider that a `config:` mapping describes. Raises ProviderConfigError, naming the key."""
-        return cls(provider_id, parse_script(mapping))
+        del provider_type, ids, lenient  # one type, no randomness, no parameter that it cannot take
+        return cls(provider_id, parse_script(mapping), sleep=client.sleep, clock=client.clock)
 
     async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
         """See `ports.ModelProvider.stream`."""
@@ -76,6 +85,17 @@ class Scripted:
                 whole += [signal for signal in act if isinstance(signal, ItemDone | StepDone)]
         if whole:
             yield whole
+
+    async def open(self, path: str, body: bytes, *, model: str) -> ScriptedReply:
+        """See `ports.ModelProvider.open`."""
+        asked = msgspec.json.decode(body, type=ChatBody)
+        batches = self.stream(model, asked.call())
+        await anext(batches)
+        text = path == "/completions"
+        digest = hashlib.blake2s(body, digest_size=16).hexdigest()
+        created = self._clock.now() if self._clock is not None else 0
+        answer_id = f"{'cmpl-' if text else 'chatcmpl-'}{digest}"
+        return ScriptedReply(batches, Shape(answer_id, created, model, asked, text))
 
     async def list_models(self) -> Sequence[ModelInfo]:
         return [ModelInfo(name, owned_by="antiphon") for name in self._rules]

@@ -137,7 +137,7 @@ def text_of(item: TranscriptItem) -> str:
 
 
 def demo_rule(heard: Hearing) -> Rule:
-    """The built-in model: calls tools it is asked to by name, tells what they said, fits schemas, or echoes."""
+    """The built-in model: calls the tools one names, tells what they said, fits schemas, or echoes."""
     calls = _demo_calls(heard)
     if calls:
         return Rule(reply=(Step(calls=tuple(calls)),))
