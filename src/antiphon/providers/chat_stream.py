@@ -8,6 +8,7 @@ Rules that the wire leaves open, decided here:
   parallel calls may interleave.
 - Text that is only white space and not yet part of a message is held: with text after it, it belongs to that;
   beside a call or reasoning it is nothing. Several chat templates emit line breaks there.
+- Log probabilities beside a null text are those of calls, thoughts or control tokens, and are left out.
 - A call is shown when its name is known. A missing id is made here; a missing index means the call whose id
   it bears, else a new call if it has a name, else the last one.
 - A stream is whole when it had a finish reason or `[DONE]`. One that ends with neither was cut off.
@@ -179,9 +180,11 @@ class ChatDecoder:
 
     def _choice(self, choice: Choice, out: list[ModelSignal]) -> None:
         delta = choice.delta or choice.message
-        logprobs = logprobs_of(choice.logprobs) if choice.logprobs is not None else ()
         if delta is not None:
             content = delta.content
+            logprobs: tuple[Logprob, ...] = ()
+            if choice.logprobs is not None and content is not None:
+                logprobs = logprobs_of(choice.logprobs)
             message = self._message
             if message is not None and content and isinstance(content, str) and not self._early:
                 # The hot path: one more piece of a message that is open.
@@ -190,8 +193,6 @@ class ChatDecoder:
                 out.append(TextDelta(message.slot, content, logprobs))
                 content, logprobs = None, ()
             self._rest(delta, content, logprobs, out)
-        elif logprobs:
-            self._early += logprobs
         reason = choice.finish_reason
         if reason:
             if reason.lower() in BROKEN_REASONS:
