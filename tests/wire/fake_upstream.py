@@ -1,7 +1,7 @@
 """A small HTTP server on a real socket that answers what a test tells it, one connection at a time or many."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -95,7 +95,7 @@ class FakeUpstream:
 
 
 @asynccontextmanager
-async def fake_upstream(*handlers: Handler) -> AsyncIterator[FakeUpstream]:
+async def fake_upstream(*handlers: Handler) -> AsyncGenerator[FakeUpstream, None]:
     fake = FakeUpstream(handlers)
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
     fake.port = server.sockets[0].getsockname()[1]

@@ -72,9 +72,15 @@ def call(*, stream: bool = True, **more: Any) -> CallModel:
     return CallModel(request, Transcript(items=(Message(role="user", content="hi"),)), stream=stream)
 
 
-async def run(provider: OpenAIChat, step: CallModel) -> list[ModelSignal]:
+async def run(
+    provider: OpenAIChat, step: CallModel, heard: list[ModelSignal] | None = None
+) -> list[ModelSignal]:
+    """Every signal of a call; `heard` has those before an error too."""
+    kept = heard if heard is not None else []
     async with aclosing(provider.stream("m", step)) as batches:
-        return [signal async for batch in batches for signal in batch]
+        async for batch in batches:
+            kept += batch
+    return kept
 
 
 def event(**chunk: Any) -> bytes:
@@ -231,8 +237,7 @@ async def test_nothing_is_tried_again_after_the_head(rig: Rig) -> None:
     async with fake_upstream(broken, good) as upstream:
         heard: list[ModelSignal] = []
         with pytest.raises(errors.ProviderProtocolError, match="broke off"):
-            async for batch in rig.provider(upstream).stream("m", call()):
-                heard += batch
+            await run(rig.provider(upstream), call(), heard)
     assert any(isinstance(one, TextDelta) for one in heard)
     assert len(upstream.exchanges) == 1
 
@@ -363,9 +368,11 @@ async def test_a_passed_through_stream_comes_as_it_came(rig: Rig) -> None:
             await exchange.chunk(sent[start : start + 10])
         await exchange.end_stream()
 
-    async with fake_upstream(stream) as upstream:
-        async with await rig.provider(upstream).open("/chat/completions", b"{}", model="m") as reply:
-            received = b"".join([chunk async for chunk in reply])
+    async with (
+        fake_upstream(stream) as upstream,
+        await rig.provider(upstream).open("/chat/completions", b"{}", model="m") as reply,
+    ):
+        received = b"".join([chunk async for chunk in reply])
     assert received == sent
 
 

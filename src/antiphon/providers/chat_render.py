@@ -52,6 +52,11 @@ class ChatRenderer:
         messages = self._messages(call.transcript, call.request)
         return b'{"model":%b,"messages":[%b],%b' % (encode(model), messages, settings[1:])
 
+    @property
+    def kept_bytes(self) -> int:
+        """How much the kept turns take."""
+        return self._turns.size_bytes
+
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
         return unsupported(request, self._can, self._plan)
 
