@@ -53,7 +53,7 @@ VARIABLES: Mapping[str, str] = {
     "ANTIPHON_PORT": "Overrides `server.port`.",
     "ANTIPHON_STORAGE_URL": "Overrides `storage.url`.",
     "ANTIPHON_API_KEYS": "API keys in clear, `name=key` or `key`, comma-separated; kept as hashes.",
-    "ANTIPHON_DISCOVERY": "`off`: look for no model server.",
+    "ANTIPHON_DISCOVERY": "`off`: ask no local port for a model server; what the variables below name is still used.",
     "OPENAI_API_KEY": "Found when no provider is configured: OpenAI with this key.",
     "OPENAI_BASE_URL": "The address for `OPENAI_API_KEY`.",
     "VLLM_URL": "Found when no provider is configured: a vLLM server.",
@@ -182,7 +182,7 @@ def _with_environment(settings: Settings, variables: Mapping[str, str]) -> Setti
 
 def _discovery(variables: Mapping[str, str]) -> DiscoverySettings:
     return DiscoverySettings(
-        enabled=variables.get("ANTIPHON_DISCOVERY", "").lower() not in {"off", "0", "false", "no"},
+        probe=variables.get("ANTIPHON_DISCOVERY", "").lower() not in {"off", "0", "false", "no"},
         openai_api_key=variables.get("OPENAI_API_KEY", ""),
         openai_base_url=variables.get("OPENAI_BASE_URL", ""),
         vllm_url=variables.get("VLLM_URL", ""),

@@ -146,7 +146,7 @@ class ModelSettings(_Section):
 class DiscoverySettings(_Section):
     """What the environment says about model servers. Used only when no inference provider is configured."""
 
-    enabled: bool = True
+    probe: bool = True
     openai_api_key: str = ""
     openai_base_url: str = ""
     vllm_url: str = ""
