@@ -68,7 +68,13 @@ class _Walk:
             case inspect.IntType() if isinstance(value, float) and value.is_integer():
                 return self.visit(int(value), kind, path)
             case _:
-                if not _is_of(value, kind):
+                if (
+                    isinstance(kind, inspect.LiteralType)
+                    and isinstance(value, str)
+                    and value not in kind.values
+                ):
+                    self._note(path, _not_among(value, _words(kind)))
+                elif not _is_of(value, kind):
                     self._note(path, f"expected {_expected(kind)}, found {json_name(value)}")
                 else:
                     self._limits(value, kind, path)
@@ -136,10 +142,10 @@ class _Walk:
         return value
 
     def _tag(self, value: dict[str, Any], kind: inspect.StructType, path: str) -> None:
-        """A struct that stands alone, not in a union, still wants its tag."""
+        """Where only one type is possible it may be left out, as on the fast path, but not be another."""
         name = kind.tag_field or "type"
         if value.get(name) is None:
-            self._note(_join(path, name), f'required, and missing; expected "{kind.tag}"')
+            value.pop(name, None)
         elif value[name] != kind.tag:
             self._note(_join(path, name), f'expected "{kind.tag}", found {json_name(value[name])}')
 
@@ -292,7 +298,7 @@ def _list_of(names: Iterable[Any]) -> str:
 
 
 def _not_among(value: str, names: list[str]) -> str:
-    near = get_close_matches(value[:64], names, n=1)
+    near = get_close_matches(value[:64], names, n=1, cutoff=0.5)
     question = f' Did you mean "{near[0]}"?' if near else ""
     return f"{json_name(value)} is not known here.{question} Allowed: {_list_of(names)}"
 

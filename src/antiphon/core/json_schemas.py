@@ -3,7 +3,8 @@
 Not a metaschema validation: upstreams differ in what they accept. Refused is only what no upstream can use.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -13,6 +14,9 @@ _TYPES: Final = frozenset({"object", "array", "string", "number", "integer", "bo
 _ONE: Final = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 _MANY: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
 _NAMED: Final = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
+_PLACES: Final[Mapping[str, str]] = MappingProxyType(
+    {key: place for place, keys in (("one", _ONE), ("many", _MANY), ("named", _NAMED)) for key in keys}
+)
 
 
 def nesting_exceeds(value: Any, levels: int) -> bool:
@@ -89,24 +93,15 @@ def _resolves(reference: Any, root: dict[str, Any]) -> bool:
 
 
 def _inner(node: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key in _ONE:
-        if key in node:
-            inner = node[key]
-            if is_array(inner) and key == "items":  # the older tuple form
-                yield from ((f".items[{at}]", one) for at, one in enumerate(inner))
-            else:
+    for key, inner in node.items():
+        match _PLACES.get(key):
+            case None:
+                continue
+            case "one" if key != "items" or not is_array(inner):
                 yield f".{key}", inner
-    for key in _MANY:
-        if key in node:
-            inner = node[key]
-            if is_array(inner):
-                yield from ((f".{key}[{at}]", one) for at, one in enumerate(inner))
-            else:
-                yield f".{key}", None
-    for key in _NAMED:
-        if key in node:
-            inner = node[key]
-            if is_object(inner):
+            case "named" if is_object(inner):
                 yield from ((f".{key}.{name[:64]}", one) for name, one in inner.items())
-            else:
+            case "many" | "one" if is_array(inner):  # `items` as an array is the older tuple form
+                yield from ((f".{key}[{at}]", one) for at, one in enumerate(inner))
+            case _:
                 yield f".{key}", None

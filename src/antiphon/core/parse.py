@@ -39,9 +39,19 @@ def load(body: bytes, wanted: type[T], *, refuse: Callable[[dict[str, Any]], Non
         value = _json_object(body)
         if refuse is not None:
             refuse(value)
-        return convert(value, wanted)
+        return _converted(value, wanted)
     except RecursionError:
         raise _too_deep() from None
+
+
+def _converted(value: dict[str, Any], wanted: type[T]) -> T:
+    """`convert`, after two cheap repairs that most of the unusual requests need and no other."""
+    _name_easy_messages(value)
+    try:
+        return msgspec.convert(value, wanted)
+    except msgspec.ValidationError:
+        _drop_item_nulls(value)
+    return convert(value, wanted)
 
 
 def convert(value: Any, wanted: type[T]) -> T:
@@ -66,6 +76,25 @@ def _name_easy_messages(value: Any) -> None:
         for item in items:
             if is_object(item) and "role" in item and "type" not in item:
                 item["type"] = "message"
+
+
+def _drop_item_nulls(value: dict[str, Any]) -> None:
+    """Clients replay whole items with a null for each field they do not use; no field needs its null."""
+    items = value.get("input")
+    for item in items if is_array(items) else ():
+        if is_object(item):
+            _drop_nulls(item)
+            content = item.get("content")
+            for part in content if is_array(content) else ():
+                if is_object(part):
+                    _drop_nulls(part)
+
+
+def _drop_nulls(holder: dict[str, Any]) -> None:
+    if holder.get("type") == "output_text" and "text" in holder and holder["text"] is None:
+        holder["text"] = ""  # AG2 replays assistant turns so
+    for name in [name for name, one in holder.items() if one is None and name not in {"content", "output"}]:
+        del holder[name]
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

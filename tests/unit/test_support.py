@@ -1,0 +1,93 @@
+"""The table of refusals: each row refuses, by name and place, and the page of the docs is made from it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.core import hosted_items, hosted_tools, support
+from antiphon.core.errors import UnsupportedParameter
+from antiphon.core.request import ResponseRequest
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "refused.md"
+ASKING: dict[str, Any] = {
+    "background": True,
+    "conversation": "conv_1",
+    "prompt": {"id": "pmpt_1"},
+    "context_management": [{"type": "compaction"}],
+    "moderation": {"model": "m"},
+    "multi_agent": {"enabled": True},
+    "prompt_cache_retention": "24h",
+    "prompt_cache_options": {"mode": "explicit"},
+    "reasoning.mode": "pro",
+    "reasoning.context": "current_turn",
+    "guardrails": ["no-pii"],
+    "agent": "agent_1",
+    "chat_template_kwargs": {"enable_thinking": False},
+}
+
+
+def asking_for(row: support.Row) -> tuple[dict[str, Any], str]:
+    """A body that asks for what the row refuses, and the path at which it is refused."""
+    body: dict[str, Any] = {"model": "m", "input": "hi"}
+    match row.place:
+        case "parameter":
+            outer, _, inner = row.name.partition(".")
+            body[outer] = {inner: ASKING[row.name]} if inner else ASKING[row.name]
+            return body, row.name
+        case "tool":
+            return body | {"tools": [{"type": row.name}]}, "tools[0].type"
+        case "tool_choice":
+            return body | {"tool_choice": {"type": row.name}}, "tool_choice.type"
+        case "item":
+            return body | {"input": [{"role": "user", "content": "x"}, {"type": row.name}]}, "input[1]"
+        case "content":
+            kind, _, key = row.name.partition(".")
+            part = {"type": kind, key: "x"}
+            return body | {"input": [{"role": "user", "content": [part]}]}, f"input[0].content[0].{key}"
+
+
+@pytest.mark.parametrize("row", support.rows(), ids=lambda row: f"{row.place}-{row.name}")
+def test_each_row_refuses_with_its_place_and_advice(row: support.Row) -> None:
+    body, param = asking_for(row)
+    with pytest.raises(UnsupportedParameter) as caught:
+        ResponseRequest.parse(json.dumps(body).encode())
+    error = caught.value
+    assert (error.status, error.code, error.param) == (400, "unsupported_parameter", param)
+    assert row.why in error.message
+    assert row.instead in error.message
+
+
+@pytest.mark.parametrize("at", ["tool_choice.tools[0].type", "input[0].output[0].file_id"])
+def test_inner_places_are_refused_too(at: str) -> None:
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "server_label": "x"}]}
+    output = [{"type": "input_file", "file_id": "file_1"}]
+    body: dict[str, Any] = {"model": "m", "input": "hi"}
+    if at.startswith("tool_choice"):
+        body["tool_choice"] = choice
+    else:
+        body["input"] = [{"type": "function_call_output", "call_id": "c", "output": output}]
+    with pytest.raises(UnsupportedParameter) as caught:
+        ResponseRequest.parse(json.dumps(body).encode())
+    assert caught.value.param == at
+
+
+def tags_of(union: Any) -> set[str]:
+    return {one.__struct_config__.tag for one in union.__args__}
+
+
+def test_every_hosted_type_of_the_specification_has_a_row() -> None:
+    named = {place: {row.name for row in support.rows() if row.place == place} for place in ("tool", "item")}
+    assert tags_of(hosted_tools.HostedTool) <= named["tool"]
+    assert tags_of(hosted_items.HostedItem) | {"compaction_trigger"} <= named["item"]
+    choices = {row.name for row in support.rows() if row.place == "tool_choice"}
+    assert tags_of(hosted_tools.HostedChoice) <= choices
+
+
+def test_each_known_extension_is_a_field_of_the_request() -> None:
+    assert {one.name for one in support.extensions()} <= set(ResponseRequest.__struct_fields__)
+
+
+def test_the_page_of_the_docs_is_up_to_date() -> None:
+    assert PAGE.read_text() == support.as_markdown(), "run `python docs/generate.py`"
