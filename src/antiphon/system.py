@@ -10,5 +10,18 @@ class SystemClock:
 
 
 class SystemIds:
+    """Ids from the system's randomness, read 256 ids at a time: the call costs more than all else about an id."""
+
+    __slots__ = ("_at", "_pool")
+
+    def __init__(self) -> None:
+        self._pool = ""
+        self._at = 0
+
     def new(self, prefix: str) -> str:
-        return prefix + os.urandom(16).hex()
+        at = self._at
+        if at == len(self._pool):
+            self._pool = os.urandom(16 * 256).hex()
+            at = 0
+        self._at = at + 32
+        return prefix + self._pool[at : at + 32]

@@ -219,7 +219,7 @@ class Player:
     def _end(self) -> None:
         self.writer.abandon()
         finish = self.played.finishes[0] if self.played.finishes else Finish("failed", error_code="x")
-        state = ResponseState.finished(finish, now=2, service_tier=None)
+        state = ResponseState.finished(finish, now=2, usage=self.loop.usage, service_tier=None)
         self.played.final = self.response.whole(state, encode_items(self.writer.finished_items()))
         self.writer.end(state.status, self.played.final)
         self.played.events = self.writer.take()

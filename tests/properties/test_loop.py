@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, event, find, given, settings
 from hypothesis.errors import NoSuchExample
@@ -157,7 +158,7 @@ class EndsTwice(EventWriter):
 
 class MisnamesAnEvent(EventWriter):
     def take(self) -> list[Event]:
-        return [one._replace(type=one.type.replace("_text.done", "_text.delta")) for one in super().take()]
+        return [msgspec.structs.replace(one, type=one.type.replace("_text.done", "_text.delta")) for one in super().take()]
 
 
 def _play_with(writer: type[EventWriter]) -> Callable[[Script], Played]:

@@ -7,7 +7,6 @@ from antiphon.core.items import FunctionCall, ItemStatus
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelItem
 from antiphon.core.transcript import Transcript
-from antiphon.core.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,6 @@ class Finish:
     incomplete_reason: Literal["max_output_tokens", "content_filter"] | None = None
     error_code: str | None = None
     error_message: str | None = None
-    usage: Usage | None = None
 
 
 Step = CallModel | CallTool | OpenItem | CloseItem | Finish

@@ -6,7 +6,7 @@ one with `parallel_tool_calls: false`) never becomes an output item; the model i
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from antiphon.core import signals
@@ -29,6 +29,7 @@ class Loop:
     request: ResponseRequest
     transcript: Transcript
     server_tools: frozenset[str] = frozenset()
+    streamed: bool = True
     usage: Usage | None = None
     service_tier: str | None = None
     finished: bool = False
@@ -76,10 +77,10 @@ class Loop:
                 yield from self._repair(item, problem)
             case signals.Failed(code=code, message=message):
                 yield from self._release("completed")
-                yield from self._finish(Finish("failed", error_code=code, error_message=message))
+                yield self._finish(Finish("failed", error_code=code, error_message=message))
             case signals.Cancelled():
                 yield from self._release("completed")
-                yield from self._finish(Finish("cancelled"))
+                yield self._finish(Finish("cancelled"))
             case _:
                 assert_never(signal)
 
@@ -142,7 +143,7 @@ class Loop:
         self._rejections.clear()
         self._step_calls = 0
         choice = "none" if self._last_step else self._permission.choice_for(self._steps)
-        return CallModel(self.request, self.transcript, choice, self._tokens_left())
+        return CallModel(self.request, self.transcript, choice, self._tokens_left(), self.streamed)
 
     def _tokens_left(self) -> int | None:
         limit = self.request.max_output_tokens
@@ -152,16 +153,16 @@ class Loop:
 
     def _after_step(self, finish: FinishReason) -> Iterator[Step]:
         if finish == "length":
-            yield from self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
+            yield self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
         elif finish == "content_filter":
-            yield from self._finish(Finish("incomplete", incomplete_reason="content_filter"))
+            yield self._finish(Finish("incomplete", incomplete_reason="content_filter"))
         elif server_calls := [call for call in self._calls if call.name in self.server_tools]:
             yield from self._run_tools(server_calls)
         elif self._calls or not self._rejections:
-            yield from self._finish(Finish("completed"))
+            yield self._finish(Finish("completed"))
         elif self._last_step:
             message = "the model kept calling tools that this request does not permit"
-            yield from self._finish(Finish("failed", error_code="server_error", error_message=message))
+            yield self._finish(Finish("failed", error_code="server_error", error_message=message))
         else:
             self._rejected_steps += 1
             yield from self._answer_rejections()
@@ -178,7 +179,7 @@ class Loop:
     def _next_step(self) -> Iterator[Step]:
         left = self._tokens_left()
         if left is not None and left <= 0:
-            yield from self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
+            yield self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
         else:
             yield self._call_model()
 
@@ -210,7 +211,7 @@ class Loop:
         results = [answers[call.call_id] for call in calls]
         self.transcript = self.transcript.plus(*calls, *(result for result in results if result is not None))
         if any(call.call_id not in answers for call in self._calls):  # the client owes the rest
-            yield from self._finish(Finish("completed"))
+            yield self._finish(Finish("completed"))
         else:
             yield from self._next_step()
 
@@ -218,7 +219,7 @@ class Loop:
         """The held answer broke the requested format: tell the model once, then give up."""
         if self._repaired:
             message = f"the model's answer does not match text.format, also after a second try: {problem}"
-            yield from self._finish(Finish("failed", error_code="server_error", error_message=message))
+            yield self._finish(Finish("failed", error_code="server_error", error_message=message))
             return
         self._repaired = True
         advice = (
@@ -233,6 +234,6 @@ class Loop:
             self.usage = usage if self.usage is None else self.usage + usage
         self.service_tier = tier or self.service_tier
 
-    def _finish(self, finish: Finish) -> Iterator[Step]:
+    def _finish(self, finish: Finish) -> Finish:
         self.finished = True
-        yield replace(finish, usage=self.usage or Usage())
+        return finish

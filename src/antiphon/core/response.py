@@ -28,14 +28,16 @@ class ResponseState:
     service_tier: str | None = None
 
     @classmethod
-    def finished(cls, finish: Finish, *, now: int, service_tier: str | None) -> "ResponseState":
+    def finished(
+        cls, finish: Finish, *, now: int, usage: Usage | None, service_tier: str | None
+    ) -> "ResponseState":
         return cls(
             status=finish.status,
             completed_at=now if finish.status == "completed" else None,
             incomplete_reason=finish.incomplete_reason,
             error_code=finish.error_code,
             error_message=finish.error_message,
-            usage=finish.usage,
+            usage=usage or Usage(),
             service_tier=service_tier,
         )
 

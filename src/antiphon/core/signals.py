@@ -5,8 +5,9 @@ slot: `ItemStarted`, deltas, `ItemDone`; slots may interleave. An upstream that 
 `ItemDone`s. `StepDone` comes once, last.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from antiphon.core.items import FunctionCall, Logprob, Message, Reasoning
 from antiphon.core.usage import Usage
@@ -15,49 +16,46 @@ ModelItem = Message | Reasoning | FunctionCall
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
 
 
-@dataclass(frozen=True, slots=True)
-class ItemStarted:
+class Signalled(msgspec.Struct, frozen=True, gc=False):
+    """Base of the signals: structs, since one is made per token and a dataclass takes five times as long."""
+
+
+class ItemStarted(Signalled, frozen=True):
     """An item began. `item` is its skeleton: role or call_id and name, empty content."""
 
     slot: int
     item: ModelItem
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(Signalled, frozen=True):
     slot: int
     text: str
     logprobs: tuple[Logprob, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RefusalDelta:
+class RefusalDelta(Signalled, frozen=True):
     slot: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningDelta:
+class ReasoningDelta(Signalled, frozen=True):
     slot: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ArgumentsDelta:
+class ArgumentsDelta(Signalled, frozen=True):
     slot: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ItemDone:
+class ItemDone(Signalled, frozen=True):
     """The whole item, without id and status: the run gives those. Its text is the concatenation of its deltas."""
 
     slot: int
     item: ModelItem
 
 
-@dataclass(frozen=True, slots=True)
-class StepDone:
+class StepDone(Signalled, frozen=True):
     """The model call ended. Every started slot has had its `ItemDone`."""
 
     finish: FinishReason
@@ -69,29 +67,25 @@ ModelDelta = TextDelta | RefusalDelta | ReasoningDelta | ArgumentsDelta
 ModelSignal = ItemStarted | ModelDelta | ItemDone | StepDone
 
 
-@dataclass(frozen=True, slots=True)
-class ToolDone:
+class ToolDone(Signalled, frozen=True):
     """A server-side tool finished. `output` is the text the model sees, also when the tool failed."""
 
     call_id: str
     output: str
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Signalled, frozen=True):
     """The run cannot go on. `code` is one of the response error codes of the spec (`ResponseErrorCode`)."""
 
     code: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Signalled, frozen=True):
     """Somebody with the right to do so stopped the run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invalid:
+class Invalid(Signalled, frozen=True):
     """A held answer does not match the requested format (`text.format`); nothing of it was shown."""
 
     item: Message

@@ -1,6 +1,6 @@
 """What the model sees: instructions, the stored turns of the chain, this response's items."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -64,7 +64,7 @@ class Transcript:
     items: tuple[TranscriptItem, ...] = field(default=())
 
     def plus(self, *items: TranscriptItem) -> "Transcript":
-        return replace(self, items=self.items + items)
+        return Transcript(self.instructions, self.history, self.items + items)
 
     def all_items(self) -> list[TranscriptItem]:
         """Every item of the history and of this response, oldest first."""

@@ -6,7 +6,6 @@ Order of events: `responses.md`-style streaming rules of the official OpenAPI (`
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import msgspec
 
@@ -26,7 +25,7 @@ from antiphon.core.signals import ModelItem
 from antiphon.core.wire import UNSET, encode
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One numbered event: its wire type and its JSON."""
 
     number: int
@@ -43,6 +42,8 @@ class _Part:
     kind: str
     index: int
     head: bytes
+    tail: bytes
+    event: str
     texts: list[str] = field(default_factory=list[str])
     logprobs: list[Logprob] = field(default_factory=list[Logprob])
 
@@ -74,7 +75,11 @@ _TERMINAL = {
     "failed": "response.failed",
     "cancelled": "response.failed",
 }
-_PAD = "Zq7nX2bTfK0vRjYcMw4LhAeD" * 2
+_PAD = b"Zq7nX2bTfK0vRjYcMw4LhAeD" * 2
+_PADDING = [
+    [b',"obfuscation":"%b"' % _PAD[start : start + 16 - length] for length in range(16)] for start in range(16)
+]
+"""What evens out the sizes of deltas, by a number that changes and the length of the text."""
 
 
 class EventWriter:
@@ -161,10 +166,13 @@ class EventWriter:
         return open_item.item.id
 
     def delta(self, slot: int, kind: str, text: str, logprobs: Sequence[Logprob] = ()) -> None:
-        """One delta of an open item. `kind`: output_text, refusal, reasoning_text or arguments."""
+        """One delta of an open item; of a slot that is not open it is dropped, since that item is not shown.
+
+        `kind`: output_text, refusal, reasoning_text or arguments.
+        """
         open_item = self._open.get(slot)
-        if open_item is None:
-            raise IllegalOrder(f"a delta for slot {slot}, which is not open")
+        if open_item is None or not text:
+            return
         part = open_item.part
         if part is None or part.kind != kind:
             part = self._open_part(open_item, kind)
@@ -175,15 +183,11 @@ class EventWriter:
             return
         number = self._next
         self._next = number + 1
-        tail = (
-            b',"logprobs":' + encode(logprobs)
-            if logprobs
-            else (b',"logprobs":[]' if kind == "output_text" else b"")
-        )
+        tail = b',"logprobs":' + encode(logprobs) if logprobs else part.tail
         if self._obfuscate:
-            tail += b',"obfuscation":"%b"' % _PAD[number % 17 : number % 17 + 1 + -len(text) % 16].encode()
+            tail += _PADDING[number & 15][len(text) & 15]
         data = b'%b%b%b,"sequence_number":%d}' % (part.head, encode(text), tail, number)
-        self._events.append(Event(number, _DELTA_TYPE[part.kind], data))
+        self._events.append(Event(number, part.event, data))
 
     def close(self, slot: int, item: ModelItem) -> ModelItem:
         """Finish an item with its final content; parts that had no delta yet get them here. Returns it as written."""
@@ -233,7 +237,8 @@ class EventWriter:
         key = b"summary_index" if kind == "summary_text" else b"content_index"
         at = b"" if kind == "arguments" else b',"%b":%d' % (key, index)
         head = b'{"type":"%b",%b%b,"delta":' % (_DELTA_TYPE[kind].encode(), open_item.place, at)
-        part = _Part(kind, index, head)
+        tail = b',"logprobs":[]' if kind == "output_text" else b""
+        part = _Part(kind, index, head, tail, _DELTA_TYPE[kind])
         open_item.parts.append(part)
         open_item.part = part
         if not self.muted and kind != "arguments":

@@ -46,7 +46,7 @@ class ResponseService:
         keeps = request.store is not False
         return Run(
             owner=owner,
-            loop=Loop(request, transcript),
+            loop=Loop(request, transcript, streamed=request.stream is True),
             writer=EventWriter(
                 summaries=summary_asked(request) is not None,
                 obfuscate=_obfuscated(request),

@@ -1,6 +1,6 @@
 """`text.format` where the upstream cannot enforce it: the answer is held until it passes, then shown in one piece."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from antiphon.core import signals
@@ -29,7 +29,11 @@ class HeldAnswer:
             return cls(None)
         return None
 
-    def take(self, signal: ModelSignal) -> Iterator[ModelSignal | signals.Invalid]:
+    def take(self, batch: Iterable[ModelSignal]) -> Iterator[ModelSignal | signals.Invalid]:
+        for signal in batch:
+            yield from self._take(signal)
+
+    def _take(self, signal: ModelSignal) -> Iterator[ModelSignal | signals.Invalid]:
         match signal:
             case signals.ItemStarted(slot=slot, item=Message()):
                 self._slots.add(slot)

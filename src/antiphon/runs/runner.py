@@ -22,7 +22,6 @@ from antiphon.core.errors import (
     StoreUnavailable,
 )
 from antiphon.core.ids import ItemIds
-from antiphon.core.items import Logprob
 from antiphon.core.loop import Loop
 from antiphon.core.response import ResponseObject, ResponseState, encode_items
 from antiphon.core.signals import ModelItem, ModelSignal
@@ -140,7 +139,6 @@ class Run:
     # --- one model call -----------------------------------------------------------------------------------
     async def _sample(self, call: CallModel) -> None:
         """One model call, again with a shorter transcript where `truncation: auto` allows it."""
-        call = replace(call, stream=not self.writer.muted)
         for _ in range(MAX_TRUNCATIONS):
             try:
                 return await self._sample_once(call)
@@ -159,29 +157,24 @@ class Run:
             async for batch in batches:
                 if not self.begun:
                     self.begin()
-                for signal in batch:
-                    for passed in held.take(signal) if held is not None else (signal,):
-                        self._hear(passed)
+                self._hear(batch if held is None else held.take(batch))
                 if self._finish is None:
                     await self.flush()
 
-    def _hear(self, signal: ModelSignal | signals.Invalid) -> None:
-        match signal:
-            case signals.TextDelta(slot=slot, text=text, logprobs=logprobs):
-                self._delta(slot, "output_text", text, logprobs)
-            case signals.ArgumentsDelta(slot=slot, text=text):
-                self._delta(slot, "arguments", text)
-            case signals.ReasoningDelta(slot=slot, text=text):
-                self._delta(slot, "reasoning_text", text)
-            case signals.RefusalDelta(slot=slot, text=text):
-                self._delta(slot, "refusal", text)
-            case _:
+    def _hear(self, batch: Iterable[ModelSignal | signals.Invalid]) -> None:
+        """Deltas go to the writer, which drops those of an item that the loop did not show; the rest to the loop."""
+        delta = self.writer.delta
+        for signal in batch:
+            if isinstance(signal, signals.TextDelta):
+                delta(signal.slot, "output_text", signal.text, signal.logprobs)
+            elif isinstance(signal, signals.ArgumentsDelta):
+                delta(signal.slot, "arguments", signal.text)
+            elif isinstance(signal, signals.ReasoningDelta):
+                delta(signal.slot, "reasoning_text", signal.text)
+            elif isinstance(signal, signals.RefusalDelta):
+                delta(signal.slot, "refusal", signal.text)
+            else:
                 self._apply(self.loop.feed(signal))
-
-    def _delta(self, slot: int, kind: str, text: str, logprobs: Sequence[Logprob] = ()) -> None:
-        """Deltas of a slot that the loop did not open belong to a call that is not shown."""
-        if text and self.writer.is_open(slot):
-            self.writer.delta(slot, kind, text, logprobs)
 
     # --- the end ------------------------------------------------------------------------------------------
     async def _conclude(self) -> bytes:
@@ -191,7 +184,9 @@ class Run:
         )
         self.writer.abandon()
         now = self.ports.clock.now()
-        self.state = ResponseState.finished(finish, now=now, service_tier=self.loop.service_tier)
+        self.state = ResponseState.finished(
+            finish, now=now, usage=self.loop.usage, service_tier=self.loop.service_tier
+        )
         self.output = encode_items(self.writer.finished_items())
         try:
             await self._store()
