@@ -1,0 +1,112 @@
+"""The commands and their flags. What a command needs is imported when it runs."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from antiphon import __version__
+from antiphon.config_settings import ConfigError
+from antiphon.core.errors import AntiphonError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command. Returns the exit code: 0 done, 1 something is wrong and was said, 2 bad usage."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    command: Command | None = getattr(options, "command", None)
+    if command is None:
+        parser.print_help()
+        return 2
+    try:
+        return command(options)
+    except (ConfigError, AntiphonError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="antiphon", description="A self-hosted agent server.")
+    parser.add_argument("--version", action="version", version=f"antiphon {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    serve = _named(commands.add_parser, "serve", _serve, "start the server")
+    _add_config(serve)
+    serve.add_argument("--host", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (8321); 0 takes a free one")
+    serve.add_argument("--model", help=argparse.SUPPRESS)
+
+    check = _named(
+        commands.add_parser, "check", _check, "validate and explain the configuration without starting"
+    )
+    _add_config(check)
+
+    migrate = _named(commands.add_parser, "migrate", _migrate, "bring the database to this version's schema")
+    _add_config(migrate)
+
+    key = commands.add_parser("key", help="API keys", description="API keys.")
+    keys = key.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    new = _named(keys.add_parser, "new", _key_new, "make a key")
+    new.add_argument("--name", default="my-key", help="its name in the configuration (my-key)")
+    new.add_argument("--tenant", default="default", help="whose data it reaches (default)")
+
+    _named(commands.add_parser, "version", _version, "print the version")
+    return parser
+
+
+def _named(
+    add: Callable[..., argparse.ArgumentParser], name: str, command: Command, text: str
+) -> argparse.ArgumentParser:
+    parser = add(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="configuration ($ANTIPHON_CONFIG, antiphon.yaml)")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from antiphon.cli.serve import serve
+    from antiphon.config import Flags, load
+
+    if options.model is not None:
+        raise ConfigError(
+            None,
+            None,
+            "--model: running a model file is not built yet; start llama.cpp's server on it"
+            " (llama-server -m FILE --port 8080) and `antiphon serve` finds that",
+        )
+    return serve(load(options.config, flags=Flags(host=options.host, port=options.port)))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from antiphon.cli.check import explain
+    from antiphon.config import load
+
+    sys.stdout.write("\n".join(explain(load(options.config))) + "\n")
+    return 0
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from antiphon.config import load
+    from antiphon.storage.migrate import upgrade
+
+    settings = load(options.config)
+    before, after = upgrade(settings.storage.url)
+    moved = f"{before or 'no schema'} -> {after}" if before != after else f"at {after} already"
+    sys.stdout.write(f"{settings.storage.url}: {moved}\n")
+    return 0
+
+
+def _key_new(options: argparse.Namespace) -> int:
+    from antiphon.cli.keys import new_key
+
+    sys.stdout.write(new_key(options.name, options.tenant))
+    return 0
+
+
+def _version(_: argparse.Namespace) -> int:
+    sys.stdout.write(f"antiphon {__version__}\n")
+    return 0

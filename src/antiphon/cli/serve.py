@@ -1,0 +1,101 @@
+"""`antiphon serve`: find models, open the state, listen, say what is served."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+
+from antiphon import __version__
+from antiphon.app import build
+from antiphon.cli.check import auth_line
+from antiphon.config_settings import ConfigError, Settings
+from antiphon.discovery import Found, discover
+
+_BACKLOG = 2048
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; then finish what runs, for at most `shutdown_grace_s`."""
+    found: Found | None = None
+    if not settings.providers.inference:
+        found = asyncio.run(discover(settings.discovery, settings.server.port))
+        settings = settings.with_inference(found.providers)
+    listener = _listen(settings)
+    try:
+        server = _Server(_uvicorn_config(settings), "\n".join(_summary(settings, found, listener)))
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+    return 0 if server.started else 1
+
+
+class _Server(uvicorn.Server):
+    """Prints the summary when requests are answered, not before."""
+
+    def __init__(self, config: uvicorn.Config, summary: str) -> None:
+        super().__init__(config)
+        self._summary = summary
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            sys.stdout.write(self._summary + "\n")
+            sys.stdout.flush()
+
+
+def _uvicorn_config(settings: Settings) -> uvicorn.Config:
+    server = settings.server
+    return uvicorn.Config(
+        build(settings),
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(server.shutdown_grace_s)),
+        ssl_certfile=server.tls_certfile,
+        ssl_keyfile=server.tls_keyfile,
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket. Raises ConfigError when the address is taken or is not ours."""
+    host, port = settings.server.host.strip("[]"), settings.server.port
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        advice = "; another server may be running there: choose a --port, 0 for a free one"
+        message = f"cannot listen on {host}:{port}: {error.strerror or error}{advice}"
+        raise ConfigError(None, None, message) from None
+
+
+def _summary(settings: Settings, found: Found | None, listener: socket.socket) -> Iterator[str]:
+    host = settings.server.host.strip("[]")
+    scheme = "https" if settings.server.tls_certfile else "http"
+    port = listener.getsockname()[1]
+    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    yield f"antiphon {__version__}"
+    yield f"  models  {_models(settings, found)}"
+    for line in found.lines if found else ():
+        yield f"          {line}"
+    if found and found.demo:
+        yield "          connect a real one: start Ollama, llama.cpp, vLLM or LM Studio, or set OPENAI_API_KEY"
+    yield f"  state   {settings.storage.url.removeprefix('sqlite:///')}"
+    yield f"  access  {auth_line(settings)}"
+    yield f"  config  {settings.source or 'none'}"
+    yield f"  docs    {address}/docs"
+    for note in settings.notes:
+        yield f"  note    {note}"
+    yield f"listening on {address}"
+
+
+def _models(settings: Settings, found: Found | None) -> str:
+    if found and found.demo:
+        return "demo, a scripted model: no model server was found"
+    return "from " + ", ".join(provider.provider_id for provider in settings.providers.inference)
