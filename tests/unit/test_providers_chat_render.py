@@ -33,7 +33,11 @@ OPENAI = PRESETS["remote::openai"].capabilities
 VLLM = PRESETS["remote::vllm"].capabilities
 OLLAMA = PRESETS["remote::ollama"].capabilities
 LLAMA_CPP = PRESETS["remote::llama-cpp-server"].capabilities
-TOOL = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {"a": {}}}}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "name": "f",
+    "parameters": {"type": "object", "properties": {"a": {}}},
+}
 
 
 def user(text: str) -> Message:
@@ -68,11 +72,13 @@ def body(
     chosen: dict[str, Any] = {"tool_choice": request.tool_choice or "auto"}
     chosen["max_output_tokens"] = request.max_output_tokens
     call = CallModel(request, transcript or Transcript(), **{**chosen, **(step or {})})
-    return json.loads((renderer or ChatRenderer("p", capabilities)).render("up/model", call))
+    made: dict[str, Any] = json.loads((renderer or ChatRenderer("p", capabilities)).render("up/model", call))
+    return made
 
 
 def messages(*items: TranscriptItem, capabilities: Capabilities = PLAIN) -> list[dict[str, Any]]:
-    return body(Transcript(items=items), capabilities)["messages"]
+    made: list[dict[str, Any]] = body(Transcript(items=items), capabilities)["messages"]
+    return made
 
 
 # --- messages ------------------------------------------------------------------------------------------------
@@ -292,7 +298,7 @@ def test_an_upstream_without_tool_choice_is_not_shown_tools_that_it_may_not_use(
 
 
 def test_formats_are_enforced_upstream_or_asked_for() -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "integer"}}}
     wanted = {"format": {"type": "json_schema", "name": "n", "schema": schema, "strict": True}}
     assert body(None, text=wanted)["response_format"] == {
         "type": "json_schema",

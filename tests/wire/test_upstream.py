@@ -19,6 +19,7 @@ from antiphon.ports import ModelInfo
 from antiphon.providers.openai_chat import OpenAIChat
 from antiphon.providers.upstream import UpstreamClient
 from tests.wire.fake_upstream import Exchange, FakeUpstream, fake_upstream
+from tests.wire.recordings import Recording, load, params
 
 KEY = "sk-very-secret-0123456789"
 ANSWER = {
@@ -382,6 +383,31 @@ async def test_models_are_listed_with_seconds_and_an_owner(rig: Rig) -> None:
         models = await rig.provider(upstream).list_models()
     assert list(models) == [ModelInfo("a", 1726531200, "x"), ModelInfo("b", 0, "main")]
     assert upstream.exchanges[0].target == "/v1/models"
+
+
+@pytest.mark.parametrize("recording", params([one for one in load() if one.endpoint.endswith("/models")]))
+async def test_recorded_model_lists_are_read(rig: Rig, recording: Recording) -> None:
+    async with fake_upstream(answer(200, {"object": "list", "data": recording.response})) as upstream:
+        models = await rig.provider(upstream).list_models()
+    assert [model.name for model in models] == [one["id"] for one in recording.response]
+    assert all(0 <= model.created_at < 10_000_000_000 for model in models)
+    assert all(model.owned_by for model in models)
+
+
+@pytest.mark.parametrize(
+    "recording", params([one for one in load() if one.response and not one.endpoint.endswith("/models")])
+)
+async def test_recorded_answers_pass_through_unchanged(rig: Rig, recording: Recording) -> None:
+    sent = recording.sse() if recording.stream else recording.body()
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.reply(200, sent)
+
+    async with (
+        fake_upstream(handler) as upstream,
+        await rig.provider(upstream).open(recording.endpoint.removeprefix("/v1"), b"{}", model="m") as reply,
+    ):
+        assert b"".join([chunk async for chunk in reply]) == sent
 
 
 async def test_azure_names_the_deployment_in_the_path_and_the_key_in_its_own_header(rig: Rig) -> None:
