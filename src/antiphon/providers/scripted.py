@@ -88,7 +88,10 @@ class Scripted:
 
     async def open(self, path: str, body: bytes, *, model: str) -> ScriptedReply:
         """See `ports.ModelProvider.open`."""
-        asked = msgspec.json.decode(body, type=ChatBody)
+        try:
+            asked = msgspec.json.decode(body, type=ChatBody)
+        except msgspec.ValidationError as error:
+            raise ProviderRejected(self.provider_id, f"{error}.") from None
         batches = self.stream(model, asked.call())
         await anext(batches)
         text = path == "/completions"
