@@ -144,7 +144,7 @@ class Recorder:
     def _parameters(self, seen: Seen, exchange: Exchange) -> None:
         try:
             body = json.loads(exchange.request)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if not isinstance(body, dict):
             return

@@ -24,6 +24,12 @@ providers:
   - provider_id: up
     provider_type: remote::openai-compatible
     config: {{base_url: "{upstream.url}", api_key: sk-upstream-secret, wire: chat}}
+  - provider_id: plain
+    provider_type: remote::openai-compatible
+    config:
+      base_url: "{upstream.url}"
+      allowed_models: [json, json-late, not-json]
+      capabilities: {{json_schema: false, json_object: false}}
   - provider_id: scripted
     provider_type: inline::scripted
 storage: {{url: "sqlite:///{folder}/antiphon.db"}}

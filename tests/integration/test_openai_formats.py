@@ -26,7 +26,7 @@ class Weather(BaseModel):
 
 
 def test_json_schema_reaches_the_upstream_and_holds(client: openai.OpenAI, upstream: Upstream) -> None:
-    response = client.responses.create(model="json", input="?", text={"format": SCHEMA})
+    response = client.responses.create(model="up/json", input="?", text={"format": SCHEMA})
     assert response.output_text == '{"city":"Paris","degrees":21}'
     assert response.text is not None
     assert response.text.format is not None
@@ -36,19 +36,19 @@ def test_json_schema_reaches_the_upstream_and_holds(client: openai.OpenAI, upstr
 
 
 def test_parse_gives_the_typed_object(client: openai.OpenAI) -> None:
-    response = client.responses.parse(model="json", input="?", text_format=Weather)
+    response = client.responses.parse(model="up/json", input="?", text_format=Weather)
     assert response.output_parsed == Weather(city="Paris", degrees=21)
 
 
 def test_the_stream_helper_parses_too(client: openai.OpenAI) -> None:
-    with client.responses.stream(model="json", input="?", text_format=Weather) as stream:
+    with client.responses.stream(model="up/json", input="?", text_format=Weather) as stream:
         for _ in stream:
             pass
         assert stream.get_final_response().output_parsed == Weather(city="Paris", degrees=21)
 
 
 def test_json_object_is_passed(client: openai.OpenAI, upstream: Upstream) -> None:
-    client.responses.create(model="json", input="JSON?", text={"format": {"type": "json_object"}})
+    client.responses.create(model="up/json", input="JSON?", text={"format": {"type": "json_object"}})
     assert upstream.last_request()["response_format"] == {"type": "json_object"}
 
 

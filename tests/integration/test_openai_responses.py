@@ -41,7 +41,7 @@ def test_settings_reach_the_upstream_and_are_echoed(client: openai.OpenAI, upstr
         safety_identifier="s",
     )
     sent = upstream.last_request()
-    assert sent["messages"][0] == {"role": sent["messages"][0]["role"], "content": "Be brief."}
+    assert sent["messages"][0]["content"].startswith("Be brief.")
     assert sent["messages"][0]["role"] in {"system", "developer"}
     assert (sent["temperature"], sent["top_p"]) == (0.25, 0.5)
     assert sent.get("max_tokens", sent.get("max_completion_tokens")) == 64

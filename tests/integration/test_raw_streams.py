@@ -20,7 +20,7 @@ QUESTION = {"input": "hi", "stream": True}
 
 
 @pytest.mark.parametrize(
-    "model", ["echo", "caller", "parallel", "thinker", "refuser", "cut", "filtered", "json"]
+    "model", ["echo", "caller", "parallel", "thinker", "refuser", "cut", "filtered", "up/json", "plain/json"]
 )
 def test_every_event_is_framed_numbered_and_closed(raw: Raw, model: str) -> None:
     """The recorder checks each event against the document and their order; here are the frame's own rules."""

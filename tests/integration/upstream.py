@@ -76,6 +76,10 @@ def _last_text(body: Json) -> str:
 
 
 def _tool(body: Json, at: int = 0) -> str:
+    """The tool to call: the one that was chosen, else the one at this place."""
+    choice = body.get("tool_choice")
+    if isinstance(choice, dict) and choice["type"] == "function":
+        return str(choice["function"]["name"])  # pyright: ignore[reportUnknownArgumentType] JSON of a known shape
     return str(body["tools"][at % len(body["tools"])]["function"]["name"])
 
 
@@ -215,6 +219,7 @@ class Upstream:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/completions", self._complete)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -248,6 +253,22 @@ class Upstream:
         if not body.get("stream"):
             return web.json_response(_whole(body))
         return await self._stream(request, body)
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        """The older text completions: one piece, streamed or not."""
+        body = await request.json()
+        choice = {
+            "index": 0,
+            "text": f"You said: {body['prompt']}",
+            "finish_reason": "stop",
+            "logprobs": None,
+        }
+        whole = {**_head(body, "text_completion"), "choices": [choice], "usage": USAGE}
+        if not body.get("stream"):
+            return web.json_response(whole)
+        del whole["usage"]
+        text = f"data: {json.dumps(whole)}\n\ndata: [DONE]\n\n"
+        return web.Response(text=text, content_type="text/event-stream")
 
     async def _stream(self, request: web.Request, body: Json) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})

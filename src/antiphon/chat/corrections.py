@@ -10,14 +10,31 @@ from antiphon.core.wire import JsonObject, decode_json, encode
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def corrected_body(body: bytes, model: str) -> bytes:
-    """A whole answer with the model named as the client named it."""
+def corrected_body(body: bytes, model: str, upstream_model: str) -> bytes:
+    """A whole answer with the model named as the client named it and every required key of its choices there.
+
+    `CreateChatCompletionResponse` requires `logprobs` and `refusal`, which many servers leave out.
+    """
+    lacking = b'"logprobs"' not in body or (b'"message"' in body and b'"refusal"' not in body)
+    if model == upstream_model and not lacking:
+        return body
     try:
         fields: dict[str, Any] = dict(_RAW.decode(body))
     except msgspec.DecodeError:
         return body
     fields["model"] = model
+    if lacking and "choices" in fields:
+        fields["choices"] = _completed(decode_json(bytes(fields["choices"])))
     return encode(fields)
+
+
+def _completed(choices: Any) -> Any:
+    for choice in choices or ():
+        choice.setdefault("logprobs", None)
+        if "message" in choice:
+            choice["message"].setdefault("content", None)
+            choice["message"].setdefault("refusal", None)
+    return choices
 
 
 class StreamCorrections:

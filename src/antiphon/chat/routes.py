@@ -38,8 +38,7 @@ class Forwarded:
             async with await self._open() as reply:
                 answer = await reply.read()
         if not watch.gone:
-            renamed = self.model != self.resolved.upstream_model
-            body = corrected_body(answer, self.model) if renamed else answer
+            body = corrected_body(answer, self.model, self.resolved.upstream_model)
             await JsonReply(body).respond(request, send)
 
     async def _open(self) -> UpstreamReply:
