@@ -90,4 +90,4 @@ def test_each_known_extension_is_a_field_of_the_request() -> None:
 
 
 def test_the_page_of_the_docs_is_up_to_date() -> None:
-    assert PAGE.read_text() == support.as_markdown(), "run `python docs/generate.py`"
+    assert PAGE.read_text() == support.as_markdown(), f"write support.as_markdown() to {PAGE.name}"

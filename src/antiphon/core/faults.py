@@ -319,5 +319,5 @@ def _range(low: float | None, high: float | None, open_below: bool) -> str:
 
 
 def _join(path: str, name: str) -> str:
-    name = name if len(name) <= 64 else name[:61] + "..."
+    name = '""' if not name else name if len(name) <= 64 else name[:61] + "..."
     return f"{path}.{name}" if path else name
