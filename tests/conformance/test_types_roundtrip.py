@@ -367,7 +367,7 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
     """Counts over the module, told at its end."""
     counts: Counter[str] = Counter()
     yield counts
-    capture = request.config.pluginmanager.getplugin("capturemanager")
+    capture: Any = request.config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled():
         print("\n" + ", ".join(f"{count} {what}" for what, count in counts.items()))  # noqa: T201 the figures
 
