@@ -93,11 +93,7 @@ def _is_replay(item: TranscriptItem, pending: dict[str, int]) -> bool:
 
 def _open_calls(turns: Sequence[PastTurn]) -> dict[str, int]:
     """Calls of the last turn that wait for the client's output; -1 marks that they are not in this input."""
-    items = [item for turn in turns if turn.has_calls for item in turn.items()]
-    answered = {item.call_id for item in items if isinstance(item, FunctionCallOutput)}
-    return {
-        item.call_id: -1 for item in items if isinstance(item, FunctionCall) and item.call_id not in answered
-    }
+    return {call.call_id: -1 for turn in turns for call in turn.calls_made() if call.status != "incomplete"}
 
 
 def _all_calls(turns: Sequence[PastTurn]) -> frozenset[str]:

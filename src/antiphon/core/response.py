@@ -24,7 +24,7 @@ class ResponseState:
     incomplete_reason: str | None = None
     error_code: str | None = None
     error_message: str | None = None
-    usage: Usage | None = None
+    usage: Usage = Usage()
     service_tier: str | None = None
 
     @classmethod

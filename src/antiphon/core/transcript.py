@@ -26,6 +26,12 @@ class PastTurn:
         """The items the model may see: a call that was cut short was never made, so it is left out."""
         return sendable(_ITEMS.decode(self.input) + _ITEMS.decode(self.output))
 
+    def calls_made(self) -> list[FunctionCall]:
+        """The calls in this turn's output: none of them is answered in it."""
+        if b'"function_call"' not in self.output:
+            return []
+        return [item for item in _ITEMS.decode(self.output) if isinstance(item, FunctionCall)]
+
     @property
     def has_calls(self) -> bool:
         """Whether a look inside for calls or their outputs can pay; told without decoding."""

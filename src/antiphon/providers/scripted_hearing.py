@@ -156,10 +156,16 @@ def _demo_calls(heard: Hearing) -> Sequence[Call]:
     if heard.tool_outputs:
         return []
     text = heard.last_user_text.casefold()
-    named = [name for name in offered if name.casefold() in text or name.casefold().replace("_", " ") in text]
+    named = [name for name in offered if _is_named(name.casefold(), text)]
     if heard.call.request.parallel_tool_calls is False:
         named = named[:1]
     return [Call(name=name) for name in named]
+
+
+def _is_named(name: str, text: str) -> bool:
+    """By its whole name, or by its last word: "the weather in Rome" asks for `get_weather`."""
+    last = name.replace("-", "_").rpartition("_")[2]
+    return name in text or name.replace("_", " ") in text or (len(last) > 3 and last in text.split())
 
 
 def _demo_greeting(heard: Hearing) -> str:

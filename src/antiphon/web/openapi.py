@@ -1,0 +1,156 @@
+"""`/openapi.json`: the route table and the wire types as an OpenAPI 3.1 document."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from antiphon import __version__
+from antiphon.chat.answers import ChatCompletion, ChatCompletionChunk, Completion
+from antiphon.chat.request import ChatRequest, CompletionRequest
+from antiphon.core.events import Event
+from antiphon.core.request import ResponseRequest
+from antiphon.core.response_object import InputItemList, Response
+from antiphon.core.wire import JsonObject
+from antiphon.models.catalog import Model
+from antiphon.web.routing import Query, Route
+
+
+class ErrorFacts(msgspec.Struct, kw_only=True):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(msgspec.Struct, kw_only=True):
+    error: ErrorFacts
+
+
+class Deleted(msgspec.Struct, kw_only=True):
+    id: str
+    object: str
+    deleted: bool
+
+
+class ModelList(msgspec.Struct, kw_only=True):
+    object: str
+    data: list[Model]
+
+
+class Status(msgspec.Struct, kw_only=True):
+    status: str
+
+
+class Version(msgspec.Struct, kw_only=True):
+    version: str
+
+
+TYPES: dict[str, Any] = {
+    "ChatCompletion": ChatCompletion,
+    "ChatCompletionChunk": ChatCompletionChunk,
+    "ChatRequest": ChatRequest,
+    "Completion": Completion,
+    "CompletionRequest": CompletionRequest,
+    "CreateResponse": ResponseRequest,
+    "Deleted": Deleted,
+    "ErrorEnvelope": ErrorEnvelope,
+    "Event": Event,
+    "ItemList": InputItemList,
+    "Model": Model,
+    "ModelList": ModelList,
+    "Response": Response,
+    "Status": Status,
+    "Version": Version,
+}
+"""The names that routes use for the types of their bodies."""
+
+_PARAM = re.compile(r"\{(\w+)(:path)?\}")
+
+
+def build(routes: Sequence[Route]) -> JsonObject:
+    """The whole document."""
+    schemas, components = msgspec.json.schema_components(
+        list(TYPES.values()), ref_template="#/components/schemas/{name}"
+    )
+    by_name = dict(zip(TYPES, schemas, strict=True))
+    paths: JsonObject = {}
+    for route in routes:
+        path = _PARAM.sub(r"{\1}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, by_name, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Antiphon",
+            "version": __version__,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": dict(components),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route, schemas: JsonObject, components: dict[str, Any]) -> JsonObject:
+    operation: JsonObject = {
+        "operationId": _operation_id(route),
+        "tags": [route.tag],
+        "summary": route.summary,
+        "parameters": [_path_parameter(name) for name, _ in _PARAM.findall(route.path)]
+        + [_query_parameter(query) for query in route.query],
+        "responses": {
+            "200": _answer(route, schemas),
+            "default": _content(schemas["ErrorEnvelope"], "An error"),
+        },
+        "security": [] if route.public else [{"key": []}],
+    }
+    if route.request is not None:
+        schema = schemas[route.request]
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        operation["x-fields"] = _fields(schema, components)
+    return operation
+
+
+def _fields(schema: JsonObject, components: dict[str, Any]) -> JsonObject:
+    """Field → whether it is required, for the page."""
+    target = components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    required = set(target.get("required", ()))
+    return {name: name in required for name in target.get("properties", {})}
+
+
+def _answer(route: Route, schemas: JsonObject) -> JsonObject:
+    if route.response is None:
+        media = "text/html" if route.path == "/docs" else "application/json"
+        return {"description": "OK", "content": {media: {"schema": {}}}}
+    answer = _content(schemas[route.response], "OK")
+    if route.events is not None:
+        answer["content"]["text/event-stream"] = {"schema": schemas[route.events]}
+    return answer
+
+
+def _content(schema: Any, description: str) -> JsonObject:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _operation_id(route: Route) -> str:
+    words = re.findall(r"\w+", route.path.removeprefix("/v1").replace(":path", ""))
+    return "_".join([route.method.lower(), *words])
+
+
+def _path_parameter(name: str) -> JsonObject:
+    description = f"The {name.replace('_', ' ')}."
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string"},
+        "description": description,
+    }
+
+
+def _query_parameter(query: Query) -> JsonObject:
+    return {"name": query.name, "in": "query", "schema": dict(query.schema), "description": query.description}
