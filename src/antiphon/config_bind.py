@@ -96,6 +96,8 @@ def refuse_unknown(node: Node, known: tuple[str, ...], path: str) -> None:
 
 
 def unknown_key(key: str, known: tuple[str, ...], path: str) -> str:
+    if not path and key in PROVIDER_KEYS:
+        return f'"{key}" belongs under `providers`'
     near = get_close_matches(key, known, n=1)
     advice = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(sorted(known))}"
     return f'unknown key "{key}"{f" in {path}" if path else ""}; {advice}'

@@ -1,0 +1,127 @@
+"""Arrows point inward only, and nothing turns in a circle. Read from the source, imports inside functions too."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import antiphon
+
+ROOT = Path(antiphon.__file__).parent
+STANDARD_CORE = frozenset({"msgspec"})
+ADAPTERS = frozenset({"providers", "storage", "tools"})
+SERVICES = frozenset({"runs", "responses", "chat", "models"})
+ROOTS = frozenset({"app", "cli", "__main__"})  # the composition root, and what stands before it
+FORBIDDEN = frozenset(
+    {"pydantic", "httpx", "openai", "requests", "fastapi", "litestar", "tiktoken", "pickle"}
+)
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules() -> Mapping[str, Path]:
+    return {module_of(path): path for path in ROOT.rglob("*.py")}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Absolute names; `from a import b` gives `a.b` where that is a module, else `a`."""
+    known = modules()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in known else str(node.module)
+
+
+def graph() -> Mapping[str, frozenset[str]]:
+    known = modules()
+    return {
+        name: frozenset(target for target in imported(path) if target in known and target != name)
+        for name, path in known.items()
+    }
+
+
+def layer(module: str) -> str:
+    """The first part below the package: `core`, `ports`, `providers` …; "" for the package itself."""
+    return [*module.split("."), ""][1]
+
+
+def arrows() -> Iterator[tuple[str, str]]:
+    for source, targets in graph().items():
+        for target in targets:
+            if layer(target) and layer(source) != layer(target):
+                yield source, target
+
+
+def test_the_graph_is_read() -> None:
+    assert "antiphon.core.errors" in graph()["antiphon.ports"] | graph()["antiphon.cli.commands"]
+    assert len(list(arrows())) > 20
+
+
+def test_core_imports_only_the_standard_library_msgspec_and_itself() -> None:
+    import sys
+
+    for name, path in modules().items():
+        if layer(name) == "core":
+            for target in imported(path):
+                top = target.split(".")[0]
+                inside = target.startswith("antiphon.core")
+                assert inside or top in sys.stdlib_module_names | STANDARD_CORE, f"{name} imports {target}"
+
+
+def test_ports_import_only_core() -> None:
+    assert {layer(target) for source, target in arrows() if layer(source) == "ports"} == {"core"}
+
+
+def test_only_the_composition_root_and_the_command_line_know_adapters() -> None:
+    wrong = [
+        f"{source} -> {target}"
+        for source, target in arrows()
+        if layer(target) in ADAPTERS and layer(source) not in ROOTS | {"testing"}
+    ]
+    assert not wrong
+
+
+def test_adapters_know_no_service_no_web_and_no_other_kind_of_adapter() -> None:
+    outward = ADAPTERS | SERVICES | ROOTS | {"web", "config"}
+    wrong = [f"{s} -> {t}" for s, t in arrows() if layer(s) in ADAPTERS and layer(t) in outward]
+    assert not wrong
+
+
+def test_nothing_imports_the_roots() -> None:
+    wrong = [f"{s} -> {t}" for s, t in arrows() if layer(t) in ROOTS and layer(s) not in ROOTS | {"testing"}]
+    assert not wrong
+
+
+def test_only_config_reads_the_environment() -> None:
+    readers: set[str] = set()
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"}:
+                readers.add(name)
+    assert readers == {"antiphon.config"}
+
+
+def test_no_second_framework_is_imported() -> None:
+    for name, path in modules().items():
+        tops = {target.split(".")[0] for target in imported(path)}
+        assert not tops & FORBIDDEN, f"{name} imports {tops & FORBIDDEN}"
+
+
+def test_there_is_no_cycle() -> None:
+    edges, done = graph(), set[str]()
+
+    def walk(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join((*trail[trail.index(module) :], module))
+        if module not in done:
+            for target in edges[module]:
+                walk(target, (*trail, module))
+            done.add(module)
+
+    for module in edges:
+        walk(module, ())
