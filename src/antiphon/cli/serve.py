@@ -1,6 +1,7 @@
 """`antiphon serve`: find models, open the state, listen, say what is served."""
 
 import asyncio
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -23,12 +24,20 @@ def serve(settings: Settings) -> int:
         found = asyncio.run(discover(settings.discovery, settings.server.port))
         settings = settings.with_inference(found.providers)
     listener = _listen(settings)
+    # uvicorn stops gracefully and then raises the signal again for whoever handled it before: a stop that was asked
+    # for is no failure.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, _stopped)
     try:
         server = _Server(_uvicorn_config(settings), "\n".join(_summary(settings, found, listener)))
         server.run(sockets=[listener])
     finally:
         listener.close()
     return 0 if server.started else 1
+
+
+def _stopped(_number: int, _frame: object) -> None:
+    """The server has stopped already when this runs."""
 
 
 class _Server(uvicorn.Server):
@@ -57,6 +66,7 @@ def _uvicorn_config(settings: Settings) -> uvicorn.Config:
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(server.shutdown_grace_s)),
         ssl_certfile=server.tls_certfile,
         ssl_keyfile=server.tls_keyfile,
