@@ -15,6 +15,7 @@ from antiphon.core.errors import StoreUnavailable
 from antiphon.ports import ResponseStore
 from antiphon.storage import migrate
 from antiphon.storage.memory import MemoryStore
+from antiphon.storage.queries import execute
 from antiphon.storage.sqlite import SqliteStore
 from antiphon.testing.store_contract import ALICE, ResponseStoreContract, ids, put_chain, response
 
@@ -50,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 
 def rows(path: Path) -> list[str]:
     connection = apsw.Connection(str(path))
-    found = [str(row[0]) for row in connection.execute("SELECT id FROM responses ORDER BY id")]
+    found = [str(row[0]) for row in execute(connection, "SELECT id FROM responses ORDER BY id")]
     connection.close()
     return found
 
@@ -120,9 +121,10 @@ async def test_one_failing_write_leaves_the_others_of_its_group(path: Path) -> N
     """Seeded: a trigger that fails one id, as a constraint would."""
     store = SqliteStore.open(path)
     with apsw.Connection(str(path)) as connection:
-        connection.execute(
+        execute(
+            connection,
             "CREATE TRIGGER refuse BEFORE INSERT ON responses WHEN new.id = 'resp_n3'"
-            " BEGIN SELECT raise(ABORT, 'refused'); END"
+            " BEGIN SELECT raise(ABORT, 'refused'); END",
         )
     connection.close()
     puts = [store.put_response(ALICE, response(f"n{number}")) for number in range(6)]
@@ -132,12 +134,15 @@ async def test_one_failing_write_leaves_the_others_of_its_group(path: Path) -> N
     await store.aclose()
 
 
+def _fill_the_disk(connection: apsw.Connection) -> None:
+    assert execute(connection, "PRAGMA max_page_count = 60").fetchone() == (60,)
+
+
 async def test_a_full_disk_is_unavailable_and_only_for_what_does_not_fit(path: Path) -> None:
     """Seeded: SQLite's page limit fails like a full disk, and takes the whole transaction back."""
     store = SqliteStore.open(path)
     await put_chain(store, "before")
-    limit = store._writer._connection.execute("PRAGMA max_page_count = 60").fetchone()
-    assert limit == (60,)
+    await store._writer.submit(_fill_the_disk)  # pyright: ignore[reportPrivateUsage]  # the limit is per connection
     puts = [
         store.put_response(ALICE, response(f"n{n}", size_bytes=1_000_000 if n == 1 else 10)) for n in range(4)
     ]
@@ -190,11 +195,11 @@ def schema_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
     connection = apsw.Connection(str(path))
     found: dict[str, list[tuple[object, ...]]] = {}
     for name, kind in list(
-        connection.execute("SELECT name, type FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+        execute(connection, "SELECT name, type FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
     ):
         pragma = "table_xinfo" if kind == "table" else "index_xinfo"
-        found[str(name)] = [tuple(row) for row in connection.execute(f"PRAGMA {pragma}({name})")]
-    for row in list(connection.execute("PRAGMA index_list(responses)")):
+        found[str(name)] = [tuple(row) for row in execute(connection, f"PRAGMA {pragma}({name})")]
+    for row in list(execute(connection, "PRAGMA index_list(responses)")):
         found[f"index {row[1]}"] = [(row[2], row[4])]
     connection.close()
     return found
