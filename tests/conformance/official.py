@@ -105,14 +105,7 @@ def _plain(node: Any) -> Any:
 
 @cache
 def openai() -> Document:
-    """OpenAI's document, with one correction of it.
-
-    `usage` of a response that has not ended is null in the document's own examples and required-but-nullable in
-    Open Responses; only its schema in `Response` knows no null.
-    """
     document = json.loads((spec_folder() / "openai.json").read_bytes())
-    usage = document["components"]["schemas"]["ResponseUsage"]
-    document["components"]["schemas"]["ResponseUsage"] = {"anyOf": [usage, {"type": "null"}]}
     return Document(document, document["components"]["schemas"]["ResponseStreamEvent"]["anyOf"])
 
 

@@ -8,6 +8,14 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types.responses import (
+    EasyInputMessageParam,
+    FunctionToolParam,
+    ResponseFunctionToolCallParam,
+    ResponseInputParam,
+    ToolParam,
+)
+from openai.types.responses.response_input_param import FunctionCallOutput
 
 from bench.program import Program, environment, start_antiphon
 from tests.conformance.recorder import Recorder
@@ -165,27 +173,30 @@ def test_logprobs_come_from_the_engine(client: openai.OpenAI) -> None:
     assert len(logprobs[0]["top_logprobs"]) == 2
 
 
-def test_a_required_tool_is_called(client: openai.OpenAI) -> None:
-    parameters: dict[str, object] = {
-        "type": "object",
-        "properties": {"on": {"type": "boolean"}},
-        "required": ["on"],
-        "additionalProperties": False,
+def test_a_finished_tool_round_trip_is_read_by_the_engine(client: openai.OpenAI) -> None:
+    """Its template gets the tools, the call and the output: each makes the prompt longer."""
+    parameters: dict[str, object] = {"type": "object", "properties": {"on": {"type": "boolean"}}}
+    tool: FunctionToolParam = {"type": "function", "name": "light", "parameters": parameters, "strict": None}
+    question: EasyInputMessageParam = {"role": "user", "content": "light on"}
+    call: ResponseFunctionToolCallParam = {
+        "type": "function_call",
+        "call_id": "call_1",
+        "name": "light",
+        "arguments": '{"on": true}',
     }
-    response = client.responses.create(
-        model="tiny",
-        input="light on",
-        tools=[{"type": "function", "name": "light", "parameters": parameters, "strict": True}],
-        tool_choice="required",
-        max_output_tokens=800,
-    )
-    [call] = [item for item in response.output if item.type == "function_call"]
-    assert call.name == "light"
-    assert isinstance(json.loads(call.arguments)["on"], bool)
-    answer = client.responses.create(
-        model="tiny",
-        previous_response_id=response.id,
-        input=[{"type": "function_call_output", "call_id": call.call_id, "output": "done"}],
-        max_output_tokens=16,
-    )
-    assert answer.output
+    output: FunctionCallOutput = {
+        "type": "function_call_output",
+        "call_id": "call_1",
+        "output": "it is on now",
+    }
+    prompts: list[int] = []
+    cases: list[tuple[list[ToolParam], ResponseInputParam]] = [
+        ([], [question]),
+        ([tool], [question]),
+        ([tool], [question, call, output]),
+    ]
+    for tools, items in cases:
+        response = client.responses.create(model="tiny", input=items, tools=tools, max_output_tokens=16)
+        assert response.usage is not None
+        prompts.append(response.usage.input_tokens)
+    assert prompts == sorted(set(prompts))
