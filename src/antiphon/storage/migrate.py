@@ -111,10 +111,11 @@ def _create_if_empty(connection: apsw.Connection) -> None:
 
 
 def _run_migrations(path: Path, before: str | None) -> None:
-    from alembic import command  # noqa: PLC0415 - 0.4 s and 25 MB that only a database that is behind needs
-    from alembic.config import Config  # noqa: PLC0415 - as above
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as above
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
+    # 0.4 s and 25 MB that only a database that is behind needs.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from sqlalchemy.exc import SQLAlchemyError
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
