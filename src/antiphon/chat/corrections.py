@@ -15,7 +15,12 @@ def corrected_body(body: bytes, model: str, upstream_model: str) -> bytes:
 
     `CreateChatCompletionResponse` requires `logprobs` and `refusal`, which many servers leave out.
     """
-    lacking = b'"logprobs"' not in body or (b'"message"' in body and b'"refusal"' not in body)
+    lacking = b'"logprobs"' not in body or (
+        b'"message"' in body
+        and (
+            b'"refusal"' not in body or b'"token"' in body
+        )  # log-probabilities have a `refusal` of their own
+    )
     if model == upstream_model and not lacking:
         return body
     try:
