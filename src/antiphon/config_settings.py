@@ -86,7 +86,7 @@ class ServerSettings(_Section):
         Literal["strict", "lenient"],
         Meta(
             description="`strict` refuses a parameter that the model's server cannot honour;"
-            " `lenient` drops it and says so in a warning header."
+            " `lenient` leaves it out of what that server is sent."
         ),
     ] = "strict"
     shutdown_grace_s: Annotated[

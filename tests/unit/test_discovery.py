@@ -1,7 +1,7 @@
 """What is found without a configuration, over real sockets on ports the system chose."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -22,7 +22,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def listening(answer: bytes | None) -> AsyncIterator[LocalServer]:
+async def listening(answer: bytes | None) -> AsyncGenerator[LocalServer]:
     """A server that answers once with these bytes and closes; with None it never answers."""
     released = asyncio.Event()
 
