@@ -1,7 +1,12 @@
-"""Generated scripts of what a model may do, weighted towards calls, and a player that runs them through loop and writer."""
+"""Generated scripts of what a model may do, weighted towards calls, and a player for them.
 
+The player takes a script through the loop and the event writer without any I/O, as the runner does.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
 from hypothesis import strategies as st
 
 from antiphon.core import signals
@@ -11,8 +16,8 @@ from antiphon.core.items import FunctionCall, Message, OutputText, Reasoning, Re
 from antiphon.core.loop import Loop
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, ResponseState, encode_items
-from antiphon.core.signals import ModelSignal
-from antiphon.core.tools import ChooseAllowed, FunctionTool
+from antiphon.core.signals import FinishReason, ModelSignal
+from antiphon.core.tools import ChooseAllowed, FunctionTool, ToolChoice
 from antiphon.core.transcript import Transcript
 from antiphon.core.usage import Usage
 from antiphon.core.writer import Event, EventWriter
@@ -34,10 +39,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Script:
-    """What each model call answers, and how the run may be disturbed: (step, signal index) at which `fault` strikes."""
+    """What each model call answers; at the signal number `fault_at` the fault strikes."""
 
     request: ResponseRequest
-    steps: list[tuple[list[Piece], str]]
+    steps: list[tuple[list[Piece], FinishReason]]
     streamed: bool
     fault: str | None = None
     fault_at: int = 0
@@ -48,29 +53,42 @@ pieces = st.one_of(
     st.builds(Piece, st.just("call"), texts, st.sampled_from(TOOL_NAMES)),
     st.builds(Piece, st.just("call"), texts, st.sampled_from(["search", "lookup"])),
 )
-finishes = st.sampled_from(["stop", "stop", "stop", "tool_calls", "length", "content_filter"])
+_FINISHES: list[FinishReason] = ["stop", "stop", "stop", "tool_calls", "length", "content_filter"]
+finishes = st.sampled_from(_FINISHES)
 steps = st.lists(st.tuples(st.lists(pieces, max_size=4), finishes), min_size=1, max_size=6)
-choices = st.sampled_from(
-    [
-        None,
-        "auto",
-        "none",
-        "required",
-        ChooseAllowed(mode="auto", tools=[{"type": "function", "name": "weather"}, {"type": "function", "name": "search"}]),
-    ]
-)
-requests = st.builds(
-    lambda choice, parallel, iterations, calls, tokens: ResponseRequest(
+_ALLOWED = [{"type": "function", "name": name} for name in ("weather", "search")]
+_CHOICES: list[ToolChoice | None] = [
+    None,
+    "auto",
+    "none",
+    "required",
+    ChooseAllowed(mode="auto", tools=_ALLOWED),
+]
+choices = st.sampled_from(_CHOICES)
+
+
+def _request(
+    choice: ToolChoice | None,
+    parallel: bool | None,
+    steps_limit: int | None,
+    calls: int | None,
+    tokens: int | None,
+) -> ResponseRequest:
+    return ResponseRequest(
         model="m",
         input="hi",
         stream=True,
         tools=[FunctionTool(name=name) for name in ("weather", "search", "lookup", "forbidden")],
         tool_choice=choice,
         parallel_tool_calls=parallel,
-        max_infer_iters=iterations,
+        max_infer_iters=steps_limit,
         max_tool_calls=calls,
         max_output_tokens=tokens,
-    ),
+    )
+
+
+requests = st.builds(
+    _request,
     choices,
     st.sampled_from([None, True, False]),
     st.sampled_from([None, 1, 2, 5]),
@@ -87,7 +105,7 @@ scripts = st.builds(
 )
 
 
-def signals_of(pieces_: list[Piece], finish: str, streamed: bool, step: int) -> list[ModelSignal]:
+def signals_of(pieces_: list[Piece], finish: FinishReason, streamed: bool, step: int) -> list[ModelSignal]:
     """The signals of one model call. Streamed slots interleave: all start, then deltas round robin, then all end."""
     made = [(_item(piece, step, at), piece) for at, piece in enumerate(pieces_)]
     result: list[ModelSignal] = []
@@ -101,7 +119,7 @@ def signals_of(pieces_: list[Piece], finish: str, streamed: bool, step: int) -> 
             ]
     result += [signals.ItemDone(at, item) for at, (item, _) in enumerate(made)]
     usage = Usage(input_tokens=5, output_tokens=7, total_tokens=12)
-    result.append(signals.StepDone(finish, usage))  # type: ignore[arg-type]
+    result.append(signals.StepDone(finish, usage))
     return result
 
 
@@ -142,10 +160,10 @@ def _delta(slot: int, piece: Piece, text: str) -> ModelSignal:
 
 @dataclass
 class Played:
-    events: list[Event] = field(default_factory=list)
-    calls: list[CallModel] = field(default_factory=list)
-    tool_calls: list[CallTool] = field(default_factory=list)
-    finishes: list[Finish] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list[Event])
+    calls: list[CallModel] = field(default_factory=list[CallModel])
+    tool_calls: list[CallTool] = field(default_factory=list[CallTool])
+    finishes: list[Finish] = field(default_factory=list[Finish])
     final: bytes = b""
 
 
@@ -176,14 +194,20 @@ class Player:
                 step += 1
             else:
                 call = command.call
-                pending += self._apply(self.loop.feed(signals.ToolDone(call.call_id, f"result of {call.call_id}")))
+                pending += self._apply(
+                    self.loop.feed(signals.ToolDone(call.call_id, f"result of {call.call_id}"))
+                )
         self._end()
         return self.played
 
     def _hear(self, signal: ModelSignal) -> list[CallModel | CallTool]:
         self._count += 1
         if self.script.fault and self._count == self.script.fault_at:
-            fault = signals.Failed("server_error", "gone") if self.script.fault == "failed" else signals.Cancelled()
+            fault = (
+                signals.Failed("server_error", "gone")
+                if self.script.fault == "failed"
+                else signals.Cancelled()
+            )
             return self._apply(self.loop.feed(fault))
         kinds = {
             signals.TextDelta: "output_text",
@@ -191,15 +215,17 @@ class Player:
             signals.ReasoningDelta: "reasoning_text",
             signals.ArgumentsDelta: "arguments",
         }
-        if isinstance(signal, signals.TextDelta | signals.RefusalDelta | signals.ReasoningDelta | signals.ArgumentsDelta):
+        if isinstance(
+            signal, signals.TextDelta | signals.RefusalDelta | signals.ReasoningDelta | signals.ArgumentsDelta
+        ):
             if signal.text and self.writer.is_open(signal.slot) and not self.played.finishes:
                 self.writer.delta(signal.slot, kinds[type(signal)], signal.text)
             return []
         return self._apply(self.loop.feed(signal))
 
-    def _apply(self, made: "list[Step] | object") -> list[CallModel | CallTool]:
+    def _apply(self, made: Iterable[Step]) -> list[CallModel | CallTool]:
         commands: list[CallModel | CallTool] = []
-        for step in made:  # type: ignore[attr-defined]
+        for step in made:
             match step:
                 case OpenItem(slot=slot, item=item):
                     kind = str(item.__struct_config__.tag)
@@ -226,6 +252,4 @@ class Player:
 
 
 def _with(item: signals.ModelItem, **changes: object) -> signals.ModelItem:
-    import msgspec
-
     return msgspec.structs.replace(item, **changes)

@@ -72,8 +72,9 @@ def final_output_is_the_fold_of_the_events(played: Played) -> bool:
         for body in decoded(played)
         if body["type"] == "response.output_item.done"
     }
-    output = json.loads(played.final)["output"]
-    return [done[index] for index in sorted(done)] == output and decoded(played)[-1]["response"]["output"] == output
+    output: list[Any] = json.loads(played.final)["output"]
+    last: list[Any] = decoded(played)[-1]["response"]["output"]
+    return [done[index] for index in sorted(done)] == output == last
 
 
 def deltas_add_up(played: Played) -> bool:
@@ -158,7 +159,10 @@ class EndsTwice(EventWriter):
 
 class MisnamesAnEvent(EventWriter):
     def take(self) -> list[Event]:
-        return [msgspec.structs.replace(one, type=one.type.replace("_text.done", "_text.delta")) for one in super().take()]
+        return [
+            msgspec.structs.replace(one, type=one.type.replace("_text.done", "_text.delta"))
+            for one in super().take()
+        ]
 
 
 def _play_with(writer: type[EventWriter]) -> Callable[[Script], Played]:
@@ -193,8 +197,14 @@ def _showing_server_calls(script: Script) -> Played:
         (_showing_server_calls, forbidden_calls_are_never_shown),
     ],
 )
-def test_a_seeded_fault_is_found(play: Callable[[Script], Played], caught_by: Callable[[Played], bool]) -> None:
+def test_a_seeded_fault_is_found(
+    play: Callable[[Script], Played], caught_by: Callable[[Played], bool]
+) -> None:
     try:
-        find(scripts, lambda script: not caught_by(play(script)), settings=settings(max_examples=2000, deadline=None))
+        find(
+            scripts,
+            lambda script: not caught_by(play(script)),
+            settings=settings(max_examples=2000, deadline=None),
+        )
     except NoSuchExample:
         pytest.fail(f"{caught_by.__name__} never noticed the fault")

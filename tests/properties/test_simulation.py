@@ -25,7 +25,11 @@ SEEDS = range(300)
 CLIENTS = 4
 REQUESTS = 4
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
-TOOL: dict[str, Any] = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "name": "look_up",
+    "parameters": {"type": "object", "properties": {}},
+}
 
 StoreFactory = Callable[[random.Random], MemoryStore]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from antiphon.core.request import ResponseRequest
-from antiphon.core.tools import ChooseAllowed, ChooseFunction, FunctionTool, ToolChoice
+from antiphon.core.tools import ChooseAllowed, ChooseFunction, ToolChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class Permission:
 
     @classmethod
     def of(cls, request: ResponseRequest) -> "Permission":
-        known = frozenset(tool.name for tool in request.tools or () if isinstance(tool, FunctionTool))
+        known = frozenset(tool.name for tool in request.tools or ())
         choice: ToolChoice = request.tool_choice if request.tool_choice is not None else "auto"
         allowed = known
         if isinstance(choice, ChooseAllowed):
             allowed = frozenset(str(tool.get("name")) for tool in choice.tools)
         elif choice == "none":
-            allowed = frozenset()
+            allowed = frozenset[str]()
         return cls(choice, known, allowed, request.parallel_tool_calls is not False)
 
     def choice_for(self, step: int) -> ToolChoice:

@@ -137,7 +137,7 @@ def _text(request: ResponseRequest) -> JsonObject:
     text = request.text
     if text is None:
         return fields
-    if text.format is not UNSET and text.format is not None:
+    if text.format is not UNSET:
         fields["format"] = text.format
     if text.verbosity is not UNSET and text.verbosity is not None:
         fields["verbosity"] = text.verbosity

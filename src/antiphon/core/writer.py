@@ -77,7 +77,8 @@ _TERMINAL = {
 }
 _PAD = b"Zq7nX2bTfK0vRjYcMw4LhAeD" * 2
 _PADDING = [
-    [b',"obfuscation":"%b"' % _PAD[start : start + 16 - length] for length in range(16)] for start in range(16)
+    [b',"obfuscation":"%b"' % _PAD[start : start + 16 - length] for length in range(16)]
+    for start in range(16)
 ]
 """What evens out the sizes of deltas, by a number that changes and the length of the text."""
 

@@ -79,10 +79,9 @@ class ResponseService:
     async def input_items(self, owner: Owner, response_id: str) -> list[TranscriptItem]:
         """The whole context that was sent, oldest first: the chain's items, then the response's own input."""
         stored = await self._stored(owner, response_id)
-        past = await self._history(owner, stored.parent_id) if stored.parent_id else []
-        earlier = [
-            item for turn in past for part in (turn.input, turn.output) for item in _ITEMS.decode(part)
-        ]
+        chain = await self.store.get_chain(owner, response_id)  # hidden ancestors too: they were sent
+        arrays = [array for turn in chain[:-1] for array in (turn.input, turn.output)]
+        earlier = [item for array in arrays for item in _ITEMS.decode(array)]
         return earlier + _ITEMS.decode(stored.input)
 
     async def _stored(self, owner: Owner, response_id: str) -> StoredResponse:

@@ -1,6 +1,6 @@
 """How many streams are open, and the limit of it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from antiphon.core.errors import TooManyStreams
@@ -14,7 +14,7 @@ class OpenStreams:
         self.count = 0
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def one(self) -> Generator[None]:
         """Holds a place while a stream is open. Raises TooManyStreams, before anything was sent."""
         if self.count >= self.limit:
             raise TooManyStreams(self.limit)
