@@ -39,6 +39,19 @@ class Delta(msgspec.Struct):
     function_call: Function | None = None
     annotations: list[Any] | None = None
 
+    @property
+    def holds_more(self) -> bool:
+        """Whether there is anything besides `content`."""
+        return bool(
+            self.tool_calls
+            or self.reasoning_content
+            or self.reasoning
+            or self.reasoning_details
+            or self.refusal
+            or self.function_call
+            or self.annotations
+        )
+
 
 class RawTopLogprob(msgspec.Struct):
     token: str = ""

@@ -192,7 +192,8 @@ class ChatDecoder:
                 message.logprobs.extend(logprobs)
                 out.append(TextDelta(message.slot, content, logprobs))
                 content, logprobs = None, ()
-            self._rest(delta, content, logprobs, out)
+            if content is not None or logprobs or delta.holds_more:
+                self._rest(delta, content, logprobs, out)
         reason = choice.finish_reason
         if reason:
             if reason.lower() in BROKEN_REASONS:

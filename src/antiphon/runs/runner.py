@@ -23,7 +23,7 @@ from antiphon.core.errors import (
 )
 from antiphon.core.ids import ItemIds
 from antiphon.core.loop import Loop
-from antiphon.core.response import ResponseObject, ResponseState, encode_items
+from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
 from antiphon.core.signals import ModelItem, ModelSignal
 from antiphon.core.writer import Event, EventWriter
 from antiphon.ports import Clock, ModelProvider, Owner, ResponseStore, StoredResponse, ToolRuntime
@@ -89,7 +89,8 @@ class Run:
         if self.begun:
             return
         self.begun = True
-        self.writer.begin(self.response.whole(self.state, b"[]"))
+        shown = b"" if self.writer.muted else self.response.whole(self.state, b"[]")
+        self.writer.begin(shown)
 
     async def flush(self) -> None:
         """Send what was written. One sender at a time, so that events leave in their order."""
@@ -188,8 +189,9 @@ class Run:
             finish, now=now, usage=self.loop.usage, service_tier=self.loop.service_tier
         )
         self.output = encode_items(self.writer.finished_items())
+        head = self.response.head(self.state)
         try:
-            await self._store()
+            await self._store(head)
         except StoreUnavailable as error:
             self.state = replace(
                 self.state,
@@ -199,14 +201,15 @@ class Run:
                 error_code="server_error",
                 error_message=f"the response could not be stored: {error.message}",
             )
-        final = self.response.whole(self.state, self.output)
+            head = self.response.head(self.state)
+        final = with_output(head, self.output)
         if self.state.status == "failed" and self.state.error_code and self.state.error_message:
             self.writer.error(self.state.error_code, self.state.error_message)
         self.writer.end(self.state.status, final)
         await self.flush()
         return final
 
-    async def _store(self) -> None:
+    async def _store(self, head: bytes) -> None:
         if self.ports.store is None:
             return
         request = self.loop.request
@@ -216,7 +219,7 @@ class Run:
             status=self.state.status,
             model=request.model,
             created_at=self.response.created_at,
-            head=self.response.head(self.state),
+            head=head,
             input=self.stored_input,
             output=self.output,
         )

@@ -49,12 +49,13 @@ class Edge:
             await self._refuse_websocket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given.decode() if _SAFE_ID.fullmatch(given) else self._ids.new("req_")
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-request-id")
+        request_id = given.decode() if given and _SAFE_ID.fullmatch(given) else self._ids.new("req_")
         sent = _Sent(send)
         try:
             route, params = self.router.find(scope["method"], scope["path"])
-            request = Request(scope, receive, ANONYMOUS, request_id, params, self._max_body)
+            request = Request(scope, headers, receive, ANONYMOUS, request_id, params, self._max_body)
             if not route.public:
                 request.owner = self._authenticator.owner(request.headers)
             reply = await route.handler(request)

@@ -26,6 +26,7 @@ class Request:
     def __init__(
         self,
         scope: Scope,
+        headers: Mapping[bytes, bytes],
         receive: Receive,
         owner: Owner,
         request_id: str,
@@ -37,7 +38,7 @@ class Request:
         self.owner = owner
         self.request_id = request_id
         self.params = params
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers = headers
         self._max_body = max_body
 
     def query(self) -> dict[str, list[str]]:

@@ -22,7 +22,10 @@ _HEADERS = [
 
 
 def frame(events: list[Event]) -> bytes:
-    return b"".join([b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.data) for event in events])
+    pieces: list[bytes] = []
+    for event in events:
+        pieces += (b"event: ", event.type.encode(), b"\ndata: ", event.data, b"\n\n")
+    return b"".join(pieces)
 
 
 class SseSender:
