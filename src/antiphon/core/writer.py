@@ -75,6 +75,14 @@ _TERMINAL = {
     "failed": "response.failed",
     "cancelled": "response.failed",
 }
+
+
+def _numbered(number: int) -> bytes:
+    """How every event ends."""
+    return b',"sequence_number":%d}' % number
+
+
+_NUMBERED = [_numbered(number) for number in range(2048)]
 _PAD = b"Zq7nX2bTfK0vRjYcMw4LhAeD" * 2
 _PADDING = [
     [b',"obfuscation":"%b"' % _PAD[start : start + 16 - length] for length in range(16)]
@@ -187,7 +195,8 @@ class EventWriter:
         tail = b',"logprobs":' + encode(logprobs) if logprobs else part.tail
         if self._obfuscate:
             tail += _PADDING[number & 15][len(text) & 15]
-        data = b'%b%b%b,"sequence_number":%d}' % (part.head, encode(text), tail, number)
+        end = _NUMBERED[number] if number < len(_NUMBERED) else _numbered(number)
+        data = b"".join((part.head, encode(text), tail, end))
         self._events.append(Event(number, part.event, data))
 
     def close(self, slot: int, item: ModelItem) -> ModelItem:
@@ -291,7 +300,7 @@ class EventWriter:
         """`body` is the event's JSON without its closing brace: the number is added last, here only."""
         number = self._next
         self._next = number + 1
-        self._events.append(Event(number, event, b'%b,"sequence_number":%d}' % (body, number)))
+        self._events.append(Event(number, event, body + _numbered(number)))
 
     def _check_running(self) -> None:
         if not self._begun or self._ended:
