@@ -193,10 +193,9 @@ class EventWriter:
         number = self._next
         self._next = number + 1
         tail = b',"logprobs":' + encode(logprobs) if logprobs else part.tail
-        if self._obfuscate:
-            tail += _PADDING[number & 15][len(text) & 15]
-        end = _NUMBERED[number] if number < len(_NUMBERED) else _numbered(number)
-        data = b"".join((part.head, encode(text), tail, end))
+        padding = _PADDING[number & 15][len(text) & 15] if self._obfuscate else b""
+        end = _NUMBERED[number] if number < 2048 else _numbered(number)
+        data = b"".join((part.head, encode(text), tail, padding, end))
         self._events.append(Event(number, part.event, data))
 
     def close(self, slot: int, item: ModelItem) -> ModelItem:

@@ -166,7 +166,7 @@ class Run:
         """Deltas go to the writer, which drops those of an item that the loop did not show; the rest to the loop."""
         delta = self.writer.delta
         for signal in batch:
-            if isinstance(signal, signals.TextDelta):
+            if isinstance(signal, signals.TextDelta):  # nine signals of ten
                 delta(signal.slot, "output_text", signal.text, signal.logprobs)
             elif isinstance(signal, signals.ArgumentsDelta):
                 delta(signal.slot, "arguments", signal.text)

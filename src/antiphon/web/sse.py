@@ -6,6 +6,7 @@ ones may share one. A slow reader holds `send` up, and so the upstream: nothing 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Self
 
 from starlette.types import Receive, Send
@@ -24,8 +25,13 @@ _HEADERS = [
 def frame(events: list[Event]) -> bytes:
     pieces: list[bytes] = []
     for event in events:
-        pieces += (b"event: ", event.type.encode(), b"\ndata: ", event.data, b"\n\n")
+        pieces += (_lines_before(event.type), event.data, b"\n\n")
     return b"".join(pieces)
+
+
+@lru_cache
+def _lines_before(event_type: str) -> bytes:
+    return b"event: %b\ndata: " % event_type.encode()
 
 
 class SseSender:
