@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from antiphon.core.commands import CallModel, CallTool
+from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal, ToolDone
 from antiphon.core.transcript import PastTurn
 
@@ -77,6 +78,12 @@ class ModelProvider(Protocol):
             ProviderRejected: the upstream refused the request; `param` is the wire field, if it told us.
             ProviderAuthFailed: the upstream refused our credentials.
             ProviderProtocolError: the upstream broke off or sent what is not the protocol.
+        """
+        ...
+
+    def dropped(self, request: ResponseRequest) -> Sequence[str]:
+        """The parameters of this request that a lenient server leaves out here. Empty on a strict one, where
+        `stream` refuses them.
         """
         ...
 

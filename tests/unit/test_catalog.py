@@ -8,6 +8,7 @@ import pytest
 
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import InvalidRequest, ModelNotFound, ProviderUnavailable
+from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.models.catalog import Catalog, Model, NamedModel
 from antiphon.ports import ModelInfo, ModelProvider, UpstreamReply
@@ -42,6 +43,9 @@ class FakeProvider:
         if self.down:
             raise ProviderUnavailable(self.provider_id, "down")
         return [ModelInfo(name, 5, "maker") for name in self.names]
+
+    def dropped(self, request: ResponseRequest) -> Sequence[str]:
+        return ()
 
     async def stream(self, model: str, call: CallModel) -> AsyncIterator[Sequence[ModelSignal]]:
         raise AssertionError("the catalog asks for no answers")

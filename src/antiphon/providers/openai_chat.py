@@ -72,6 +72,7 @@ class OpenAIChat:
         self.enforces_json_schema = self.capabilities.json_schema
         self.enforces_json_object = self.capabilities.json_object
         self._config = config
+        self._lenient = lenient
         self._ids = ids
         base_url = config.base_url or preset.default_url or ""
         self._endpoints = (
@@ -109,6 +110,10 @@ class OpenAIChat:
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
         """What this upstream cannot honour: refused, or dropped where the server is lenient."""
         return self._renderer.unsupported(request)
+
+    def dropped(self, request: ResponseRequest) -> Sequence[str]:
+        """See `ports.ModelProvider.dropped`."""
+        return [found.param for found in self.unsupported(request)] if self._lenient else ()
 
     async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
         """See `ports.ModelProvider.stream`."""

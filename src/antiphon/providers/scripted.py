@@ -20,6 +20,7 @@ from antiphon.core.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
+from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ItemDone, ModelSignal, StepDone
 from antiphon.ports import Clock, Ids, ModelInfo
 from antiphon.providers.script import Failure, Rule, ScriptedConfig, parse_script
@@ -65,6 +66,10 @@ class Scripted:
         """The provider that a `config:` mapping describes. Raises ProviderConfigError, naming the key."""
         del provider_type, ids, lenient  # one type, no randomness, no parameter that it cannot take
         return cls(provider_id, parse_script(mapping), sleep=client.sleep, clock=client.clock)
+
+    def dropped(self, request: ResponseRequest) -> Sequence[str]:
+        """Nothing: a script honours or ignores parameters on purpose."""
+        return ()
 
     async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
         """See `ports.ModelProvider.stream`."""

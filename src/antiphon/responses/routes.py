@@ -40,7 +40,8 @@ class ResponseStream:
         self._streams = streams
 
     async def respond(self, request: Request, send: Send) -> None:
-        run, sender = self._run, SseSender(send, request.request_id)
+        run = self._run
+        sender = SseSender(send, request.request_id, _warning(run))
         run.emit = sender.emit
         seen = 0
 
@@ -71,7 +72,16 @@ class WholeResponse:
         with Watch(request.receive) as watch:
             body = await self._run.execute()
         if not watch.gone:
-            await JsonReply(body).respond(request, send)
+            await JsonReply(body, headers=_warning(self._run)).respond(request, send)
+
+
+def _warning(run: Run) -> dict[str, str]:
+    """The header that tells what a lenient server left out (warn-code 299 of RFC 7234, section 5.5)."""
+    if not run.dropped:
+        return {}
+    return {
+        "warning": f'299 antiphon "left out, the model server cannot honour it: {", ".join(run.dropped)}"'
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class ResponseService:
             ),
             response=ResponseObject(response_id, self.clock.now(), request),
             item_ids=item_ids,
+            dropped=resolved.provider.dropped(request),
             stored_input=encode(context.stored) if keeps else b"[]",
             ports=RunPorts(
                 resolved.provider,

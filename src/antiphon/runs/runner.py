@@ -46,7 +46,10 @@ class RunPorts:
 
 @dataclass(slots=True)
 class Run:
-    """One response on its way. `execute` once; read `state` and `output` afterwards."""
+    """One response on its way. `execute` once; read `state` and `output` afterwards.
+
+    `dropped` names the parameters that the provider leaves out on a lenient server.
+    """
 
     owner: Owner
     loop: Loop
@@ -55,6 +58,7 @@ class Run:
     item_ids: ItemIds
     stored_input: bytes
     ports: RunPorts
+    dropped: Sequence[str] = ()
     emit: Emit | None = None
     state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
     output: bytes = b"[]"

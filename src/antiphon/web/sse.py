@@ -5,7 +5,7 @@ ones may share one. A slow reader holds `send` up, and so the upstream: nothing 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Self
 
@@ -13,6 +13,7 @@ from starlette.types import Receive, Send
 
 from antiphon.core.writer import Event
 
+NO_HEADERS: Mapping[str, str] = {}
 HEARTBEAT = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 _HEADERS = [
@@ -37,10 +38,11 @@ def _lines_before(event_type: str) -> bytes:
 class SseSender:
     """Sends chunks of one stream; the head goes out with the first."""
 
-    __slots__ = ("_lock", "_request_id", "_send", "started", "writes")
+    __slots__ = ("_headers", "_lock", "_request_id", "_send", "started", "writes")
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, headers: Mapping[str, str] = NO_HEADERS) -> None:
         self._send = send
+        self._headers = headers
         self._request_id = request_id
         self._lock = asyncio.Lock()
         self.started = False
@@ -60,6 +62,9 @@ class SseSender:
     async def start(self) -> None:
         self.started = True
         headers = [*_HEADERS, (b"x-request-id", self._request_id.encode("latin-1"))]
+        headers += [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in self._headers.items()
+        ]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def heartbeat(self) -> None:
