@@ -52,17 +52,18 @@ def test_our_key_is_sent_upstream_and_the_caller_is_not(raw: Raw, upstream: Upst
     assert "caller-key" not in str(sent)
 
 
+@pytest.mark.parametrize("provider", ["plain", "up"])
 def test_json_that_does_not_fit_its_schema_is_asked_for_once_more_and_then_fails(
-    raw: Raw, upstream: Upstream
+    raw: Raw, upstream: Upstream, provider: str
 ) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     text = {"format": {"type": "json_schema", "name": "w", "schema": schema}}
     asked = len(upstream.seen.requests)
-    answer = raw.post("/v1/responses", {"model": "plain/not-json", "input": "?", "text": text})
+    answer = raw.post("/v1/responses", {"model": f"{provider}/not-json", "input": "?", "text": text})
     assert answer.status == 200
     assert answer.json["status"] == "failed"
     assert answer.json["error"]["code"] == "server_error"
     assert len(upstream.seen.requests) == asked + 2
-    late = raw.post("/v1/responses", {"model": "plain/json-late", "input": "?", "text": text})
+    late = raw.post("/v1/responses", {"model": f"{provider}/json-late", "input": "?", "text": text})
     assert late.json["status"] == "completed"
     assert late.json["output"][-1]["content"][0]["text"] == '{"city":"Paris","degrees":21}'

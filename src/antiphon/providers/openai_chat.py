@@ -69,8 +69,8 @@ class OpenAIChat:
     ) -> None:
         self.provider_id = provider_id
         self.capabilities: Capabilities = capabilities_of(preset, config)
-        self.enforces_json_schema = self.capabilities.json_schema
-        self.enforces_json_object = self.capabilities.json_object
+        self.enforces_json_schema = self.capabilities.json_schema and self.capabilities.keeps_formats
+        self.enforces_json_object = self.capabilities.json_object and self.capabilities.keeps_formats
         self._config = config
         self._lenient = lenient
         self._ids = ids

@@ -26,6 +26,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     allowed_tools: bool = False
     json_schema: bool = True
     json_object: bool = True
+    keeps_formats: bool = True
+    """Whether an answer keeps to a format that the upstream took; else it is held, checked and asked for again."""
     logprobs: bool = True
     penalties: bool = True
     reasoning_field: Literal["reasoning", "reasoning_content"] | None = None
@@ -118,7 +120,7 @@ PRESETS: Mapping[str, Preset] = {
                 tokenize_path="/tokenize",
             ),
         ),
-        Preset("remote::openai-compatible", None, Capabilities()),
+        Preset("remote::openai-compatible", None, Capabilities(keeps_formats=False)),
     )
 }
 
