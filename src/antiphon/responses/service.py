@@ -1,6 +1,6 @@
 """Responses: from a request to a run, and what is stored of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -30,6 +30,7 @@ class ResponseService:
     tools: ToolRuntime
     clock: Clock
     ids: Ids
+    watch: Callable[[Run], None] | None = None  # told of each run before it goes
 
     async def prepare(self, owner: Owner, request: ResponseRequest) -> Run:
         """Check a request against the models and the chain, and make its run. Nothing is sent or stored yet.
@@ -44,7 +45,7 @@ class ResponseService:
         context = build_context(history, own_items(given, item_ids))
         transcript = Transcript(request.instructions, tuple(history), context.shown)
         keeps = request.store is not False
-        return Run(
+        run = Run(
             owner=owner,
             loop=Loop(request, transcript, streamed=request.stream is True),
             writer=EventWriter(
@@ -64,6 +65,9 @@ class ResponseService:
                 self.clock,
             ),
         )
+        if self.watch is not None:
+            self.watch(run)
+        return run
 
     async def get(self, owner: Owner, response_id: str, visible: Visible) -> bytes:
         """The response object. Raises NotFound: unknown, deleted and foreign ids answer alike."""
