@@ -72,9 +72,7 @@ class ResponseService:
     async def get(self, owner: Owner, response_id: str, visible: Visible) -> bytes:
         """The response object. Raises NotFound: unknown, deleted and foreign ids answer alike."""
         stored = await self._stored(owner, response_id)
-        if b'"top_logprobs":0,' not in stored.head:  # asked for by the request itself
-            visible = replace(visible, logprobs=True)
-        return with_output(stored.head, render_items(stored.output, visible))
+        return shown(stored.head, stored.output, visible)
 
     async def delete(self, owner: Owner, response_id: str) -> None:
         """Hide a response at once. Raises NotFound."""
@@ -134,6 +132,13 @@ class ResponseService:
                 param=f"input[{at}].id",
             )
         return found
+
+
+def shown(head: bytes, output: bytes, visible: Visible) -> bytes:
+    """A stored response as the caller sees it."""
+    if b'"top_logprobs":0,' not in head:  # asked for by the request itself
+        visible = replace(visible, logprobs=True)
+    return with_output(head, render_items(output, visible))
 
 
 def _find(item_id: str, *arrays: bytes) -> TranscriptItem | None:
