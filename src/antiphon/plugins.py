@@ -20,6 +20,18 @@ BUILT_IN: Mapping[str, str] = {
     "remote::ollama": _CHAT,
     "remote::openai": _CHAT,
     "remote::openai-compatible": _CHAT,
+    "remote::tgi": _CHAT,
+    "remote::lmstudio": _CHAT,
+    "remote::groq": _CHAT,
+    "remote::together": _CHAT,
+    "remote::fireworks": _CHAT,
+    "remote::mistral": _CHAT,
+    "remote::deepseek": _CHAT,
+    "remote::openrouter": _CHAT,
+    "remote::gemini": _CHAT,
+    "remote::sambanova": _CHAT,
+    "remote::cerebras": _CHAT,
+    "remote::nvidia": _CHAT,
     "remote::vllm": _CHAT,
 }
 

@@ -86,13 +86,14 @@ class ChatRenderer:
                 and text.verbosity in VERBOSITY_LINES
             ):
                 lines.append(VERBOSITY_LINES[text.verbosity])
+            written = self._writes_format(request)
             match text.format:
-                case FormatJsonSchema(schema=schema) if not self._can.json_schema:
+                case FormatJsonSchema(schema=schema) if written or not self._can.json_schema:
                     lines.append(
                         "Answer with one JSON value, valid under this JSON Schema, and with nothing else:\n"
                         + encode(schema).decode()
                     )
-                case FormatJsonObject() if not self._can.json_object:
+                case FormatJsonObject() if written or not self._can.json_object:
                     lines.append("Answer with one JSON object and with nothing else.")
                 case _:
                     pass
@@ -109,6 +110,7 @@ class ChatRenderer:
             value = getattr(request, name)
             if value is not None:
                 body[field] = value
+        self._adjust(body)
         if call.max_output_tokens is not None:
             body[self._can.max_tokens_field] = call.max_output_tokens
         if request.tools:
@@ -124,6 +126,17 @@ class ChatRenderer:
         if call.stream and self._can.stream_usage:
             body["stream_options"] = {"include_usage": True}
         return body
+
+    def _adjust(self, body: JsonObject) -> None:
+        """Values in the form that every server takes: TGI has no single `stop`, and no `top_p` of 1."""
+        if isinstance(stop := body.get("stop"), str):
+            body["stop"] = [stop]
+        if not self._can.top_p_one and body.get("top_p") == 1:
+            del body["top_p"]
+
+    def _writes_format(self, request: ResponseRequest) -> bool:
+        """Whether the instructions ask for the format, as the upstream takes none beside tools."""
+        return bool(request.tools) and not self._can.format_beside_tools
 
     def _tools(
         self, tools: list[FunctionTool], choice: ToolChoice, request: ResponseRequest, body: JsonObject
@@ -156,7 +169,15 @@ class ChatRenderer:
             return
         if self._can.verbosity and isinstance(text.verbosity, str):
             body["verbosity"] = text.verbosity
+        if self._writes_format(request):
+            return
         match text.format:
+            case FormatJsonSchema(schema=schema) if (
+                self._can.json_schema and self._can.format_shape == "value"
+            ):
+                body["response_format"] = {"type": "json", "value": schema}
+            case FormatJsonObject() if self._can.json_object and self._can.format_shape == "value":
+                body["response_format"] = {"type": "json", "value": {"type": "object"}}
             case FormatJsonSchema() as wanted if self._can.json_schema:
                 schema: JsonObject = {"name": wanted.name, "schema": wanted.schema}
                 if wanted.description is not UNSET:
@@ -184,7 +205,7 @@ class ChatRenderer:
         if request.safety_identifier is not None:
             if self._can.safety_identifier:
                 body["safety_identifier"] = request.safety_identifier
-            else:
+            elif self._can.user:
                 body.setdefault("user", request.safety_identifier)
         if request.service_tier is not None and self._can.service_tier:
             body["service_tier"] = request.service_tier

@@ -51,7 +51,7 @@ class _ModelList(msgspec.Struct):
     data: list[_ListedModel] | None = None
 
 
-_MODELS = msgspec.json.Decoder(_ModelList)
+_MODELS = msgspec.json.Decoder(_ModelList | list[_ListedModel])  # Together lists them without an envelope
 
 
 class OpenAIChat:
@@ -171,11 +171,12 @@ class OpenAIChat:
 
     def _decode_models(self, body: bytes) -> list[ModelInfo]:
         try:
-            listed = _MODELS.decode(body).data or []
+            answer = _MODELS.decode(body)
         except (msgspec.DecodeError, RecursionError):
             raise ProviderProtocolError(
                 self.provider_id, f'provider "{self.provider_id}" answered /models with something else.'
             ) from None
+        listed = answer if isinstance(answer, list) else answer.data or []
         return [ModelInfo(one.id, _seconds(one.created), one.owned_by or self.provider_id) for one in listed]
 
     def _new_call_id(self) -> str:
