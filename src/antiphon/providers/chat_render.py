@@ -169,26 +169,9 @@ class ChatRenderer:
             return
         if self._can.verbosity and isinstance(text.verbosity, str):
             body["verbosity"] = text.verbosity
-        if self._writes_format(request):
-            return
-        match text.format:
-            case FormatJsonSchema(schema=schema) if (
-                self._can.json_schema and self._can.format_shape == "value"
-            ):
-                body["response_format"] = {"type": "json", "value": schema}
-            case FormatJsonObject() if self._can.json_object and self._can.format_shape == "value":
-                body["response_format"] = {"type": "json", "value": {"type": "object"}}
-            case FormatJsonSchema() as wanted if self._can.json_schema:
-                schema: JsonObject = {"name": wanted.name, "schema": wanted.schema}
-                if wanted.description is not UNSET:
-                    schema["description"] = wanted.description
-                if wanted.strict is not UNSET and wanted.strict is not None:
-                    schema["strict"] = wanted.strict
-                body["response_format"] = {"type": "json_schema", "json_schema": schema}
-            case FormatJsonObject() | FormatJsonSchema() if self._can.json_object:
-                body["response_format"] = {"type": "json_object"}
-            case _:
-                pass
+        wanted = None if self._writes_format(request) else _response_format(text.format, self._can)
+        if wanted is not None:
+            body["response_format"] = wanted
 
     def _reasoning(self, request: ResponseRequest, body: JsonObject) -> None:
         effort = request.reasoning.effort if request.reasoning is not None else None
@@ -215,6 +198,23 @@ class ChatRenderer:
             body["logprobs"] = True
             if request.top_logprobs:
                 body["top_logprobs"] = request.top_logprobs
+
+
+def _response_format(wanted: object, can: Capabilities) -> JsonObject | None:
+    """`response_format` for `text.format`, in the upstream's own words; None where it has none."""
+    if isinstance(wanted, FormatJsonSchema) and can.json_schema:
+        if can.format_shape == "value":
+            return {"type": "json", "value": wanted.schema}
+        schema: JsonObject = {"name": wanted.name, "schema": wanted.schema}
+        if wanted.description is not UNSET:
+            schema["description"] = wanted.description
+        if wanted.strict is not UNSET and wanted.strict is not None:
+            schema["strict"] = wanted.strict
+        return {"type": "json_schema", "json_schema": schema}
+    if isinstance(wanted, FormatJsonSchema | FormatJsonObject) and can.json_object:
+        value = {"type": "json", "value": {"type": "object"}}
+        return value if can.format_shape == "value" else {"type": "json_object"}
+    return None
 
 
 class _RenderedTurns:

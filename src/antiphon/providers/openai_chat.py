@@ -51,7 +51,9 @@ class _ModelList(msgspec.Struct):
     data: list[_ListedModel] | None = None
 
 
-_MODELS = msgspec.json.Decoder(_ModelList | list[_ListedModel])  # Together lists them without an envelope
+_MODELS: msgspec.json.Decoder[_ModelList | list[_ListedModel]] = msgspec.json.Decoder(
+    _ModelList | list[_ListedModel]  # Together lists them without an envelope
+)
 
 
 class OpenAIChat:
