@@ -179,6 +179,16 @@ class DiscoverySettings(_Section):
         return f"DiscoverySettings({redacted(msgspec.structs.asdict(self))!r})"
 
 
+class LocalSettings(_Section):
+    """What the environment says about models that run here. A provider's `config` wins over it."""
+
+    hf_endpoint: str = ""
+    hf_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"LocalSettings({redacted(msgspec.structs.asdict(self))!r})"
+
+
 class Settings(_Section):
     """Everything the server is told, after file, environment and flags were put together."""
 
@@ -189,6 +199,7 @@ class Settings(_Section):
     runtime: RuntimeSettings = RuntimeSettings()
     recording: RecordingSettings = RecordingSettings()
     discovery: DiscoverySettings = DiscoverySettings()
+    local: LocalSettings = LocalSettings()
     source: str | None = None  # the file it came from, as the user would write it
     home: str = ""  # absolute path of the state folder; not created here
     lines: dict[str, int] = {}  # the file's line of `provider_id` and of `provider_id.config.key`
@@ -197,6 +208,14 @@ class Settings(_Section):
     def with_inference(self, found: Sequence[ProviderSettings]) -> "Settings":
         """The same settings with these providers instead of the configured ones."""
         return msgspec.structs.replace(self, providers=ProviderSections(inference=tuple(found)))
+
+    def config_of(self, provider: ProviderSettings) -> Mapping[str, Any]:
+        """The provider's `config`, with what the environment says where it says nothing itself."""
+        if provider.provider_type != "inline::llama-cpp":
+            return provider.config
+        given = {"hf_endpoint": self.local.hf_endpoint, "hf_token": self.local.hf_token}
+        known = {key: value for key, value in given.items() if value}
+        return {"cache_dir": f"{self.home or '~/.antiphon'}/models", **known, **provider.config}
 
     def provider_error(self, provider_id: str, key: str, message: str) -> ConfigError:
         """An error in one provider's `config`, at the line of `key` ("" for the provider itself)."""

@@ -117,9 +117,13 @@ class OpenAIChat:
         """See `ports.ModelProvider.dropped`."""
         return [found.param for found in self.unsupported(request)] if self._lenient else ()
 
-    async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
-        """See `ports.ModelProvider.stream`."""
+    async def stream(
+        self, model: str, call: CallModel, *, more: bytes = b""
+    ) -> AsyncGenerator[Sequence[ModelSignal], None]:
+        """See `ports.ModelProvider.stream`. `more` is put into the body: `"name":value,"name":value`."""
         body = self._renderer.render(model, call)
+        if more:
+            body = b"%b,%b}" % (body[:-1], more)
         try:
             reply = await self.open(CHAT, body, model=model)
         except ProviderError as error:
