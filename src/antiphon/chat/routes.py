@@ -80,11 +80,11 @@ class ChatRoutes:
     tap: Tap | None = None
 
     async def chat(self, request: Request) -> Reply:
-        body = await request.json_body()
+        body = await request.json_body(ChatRequest)
         return await self._forward(request, "/chat/completions", parse_chat(body), body)
 
     async def completion(self, request: Request) -> Reply:
-        body = await request.json_body()
+        body = await request.json_body(CompletionRequest)
         return await self._forward(request, "/completions", parse_completion(body), body)
 
     async def _forward(
@@ -108,6 +108,7 @@ class ChatRoutes:
                 request="ChatRequest",
                 response="ChatCompletion",
                 events="ChatCompletionChunk",
+                form=True,
             ),
             Route(
                 "POST",
@@ -117,5 +118,6 @@ class ChatRoutes:
                 request="CompletionRequest",
                 response="Completion",
                 events="Completion",
+                form=True,
             ),
         ]

@@ -91,7 +91,8 @@ class ResponseRoutes:
     streams: OpenStreams
 
     async def create(self, request: Request) -> Reply:
-        run = await self.service.prepare(request.owner, ResponseRequest.parse(await request.json_body()))
+        body = await request.json_body(ResponseRequest)
+        run = await self.service.prepare(request.owner, ResponseRequest.parse(body))
         if run.loop.request.stream:
             return ResponseStream(run, self.settings, self.streams)
         return WholeResponse(run)
@@ -127,6 +128,7 @@ class ResponseRoutes:
                 request="CreateResponse",
                 response="Response",
                 events="Event",
+                form=True,
             ),
             Route("GET", one, self.get, "Get a stored response", response="Response", query=(_INCLUDE,)),
             Route("DELETE", one, self.delete, "Delete a response", response="Deleted"),
