@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from antiphon.core.commands import CallModel, CallTool
 from antiphon.core.request import ResponseRequest
@@ -61,10 +61,19 @@ class UpstreamReply(Protocol):
 class ModelProvider(Protocol):
     """Turns a transcript into model signals. One instance per configured provider, shared by all runs."""
 
-    provider_id: str
-    enforces_json_schema: bool
-    """Whether the upstream constrains its answer to `text.format` json_schema; else the run checks it."""
-    enforces_json_object: bool
+    @property
+    def provider_id(self) -> str: ...
+
+    @property
+    def enforces_json_schema(self) -> bool:
+        """Whether the upstream constrains its answer to `text.format` json_schema; else the run checks it.
+
+        It is asked for at the head of the answer, when a provider that stands for several knows which one it is.
+        """
+        ...
+
+    @property
+    def enforces_json_object(self) -> bool: ...
 
     def stream(self, model: str, call: CallModel) -> AsyncIterator[Sequence[ModelSignal]]:
         """Yield signals in batches as they arrive, then exactly one `StepDone`, last.
@@ -100,6 +109,17 @@ class ModelProvider(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Retrying(Protocol):
+    """A provider that repeats what failed before the head, and can be had without that."""
+
+    def without_retries(self) -> ModelProvider:
+        """The same provider over the same connections, whose first failure is its last: for a caller that has
+        somebody else to ask.
+        """
+        ...
 
 
 class ToolRuntime(Protocol):

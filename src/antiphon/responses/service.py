@@ -39,6 +39,8 @@ class ResponseService:
         """
         resolved = await self.catalog.resolve(request.model)
         history = await self._history(owner, request.previous_response_id)
+        if history:
+            resolved.prefer(history[-1].served_by)
         response_id = self.ids.new(RESPONSE_PREFIX)
         item_ids = ItemIds(response_id)
         given = await self._dereferenced(owner, request.input, history)
@@ -55,7 +57,6 @@ class ResponseService:
             ),
             response=ResponseObject(response_id, self.clock.now(), request),
             item_ids=item_ids,
-            dropped=resolved.provider.dropped(request),
             stored_input=encode(context.stored) if keeps else b"[]",
             ports=RunPorts(
                 resolved.provider,
@@ -63,6 +64,7 @@ class ResponseService:
                 self.store if keeps else None,
                 self.tools,
                 self.clock,
+                resolved.served_by,
             ),
         )
         if self.watch is not None:

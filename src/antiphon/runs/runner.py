@@ -42,6 +42,8 @@ class RunPorts:
     store: ResponseStore | None
     tools: ToolRuntime
     clock: Clock
+    served_by: Callable[[], str] = str
+    """The model that answers, `provider_id/model`; "" while that is not known."""
 
 
 class RunWatcher(Protocol):
@@ -58,10 +60,7 @@ class RunWatcher(Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """One response on its way. `execute` once; read `state` and `output` afterwards.
-
-    `dropped` names the parameters that the provider leaves out on a lenient server.
-    """
+    """One response on its way. `execute` once; read `state` and `output` afterwards."""
 
     owner: Owner
     loop: Loop
@@ -70,7 +69,6 @@ class Run:
     item_ids: ItemIds
     stored_input: bytes
     ports: RunPorts
-    dropped: Sequence[str] = ()
     emit: Emit | None = None
     watcher: RunWatcher | None = None
     state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
@@ -80,6 +78,11 @@ class Run:
     _tool_calls: list[CallTool] = field(default_factory=list[CallTool])
     _finish: Finish | None = None
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def dropped(self) -> Sequence[str]:
+        """The parameters that the provider leaves out on a lenient server; of several, the one that answered."""
+        return self.ports.provider.dropped(self.loop.request)
 
     async def execute(self) -> bytes:
         """Run to the end and return the final response object.
@@ -171,12 +174,18 @@ class Run:
         return await self._sample_once(call)
 
     async def _sample_once(self, call: CallModel) -> None:
-        held = HeldAnswer.wanted(call.request, self.ports.provider)
-        stream = self.ports.provider.stream(self.ports.upstream_model, call)
+        provider = self.ports.provider
+        stream = provider.stream(self.ports.upstream_model, call)
         async with aclosing(cast("AsyncGenerator[Sequence[ModelSignal], None]", stream)) as batches:
+            head = await anext(batches)
+            self.begin()
+            held = HeldAnswer.wanted(
+                call.request, provider
+            )  # at the head: a route knows only now who answers
+            self._hear(head if held is None else held.take(head))
+            if self._finish is None:
+                await self.flush()
             async for batch in batches:
-                if not self.begun:
-                    self.begin()
                 self._hear(batch if held is None else held.take(batch))
                 if self._finish is None:
                     await self.flush()
@@ -243,6 +252,7 @@ class Run:
             head=head,
             input=self.stored_input,
             output=self.output,
+            served_by=self.ports.served_by(),
         )
         await self.ports.store.put_response(self.owner, record)
 
