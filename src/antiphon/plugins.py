@@ -14,6 +14,7 @@ from antiphon.ports import Ids, ModelProvider
 GROUP = "antiphon.providers"
 _CHAT = "antiphon.providers.openai_chat:OpenAIChat"
 BUILT_IN: Mapping[str, str] = {
+    "inline::llama-cpp": "antiphon.providers.llama_cpp.provider:LlamaCpp",
     "inline::scripted": "antiphon.providers.scripted:Scripted",
     "remote::azure": _CHAT,
     "remote::llama-cpp-server": _CHAT,
