@@ -15,6 +15,12 @@ from antiphon.core.request import ResponseRequest
 from antiphon.core.tools import FunctionTool
 from antiphon.web.forms import MAX_DEPTH, MAX_FIELDS, to_json
 
+TOOL_FORM = (
+    "tools[0][type]=function&tools[0][name]=5&tools[0][strict]=true"
+    "&tools[0][parameters][type]=object&tools[0][parameters][additionalProperties]=false"
+    '&tools[0][parameters][required][0]=a&tools[0][parameters][properties][a][const]="5"'
+    "&tools[0][parameters][properties][a][maxLength]=5"
+)
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "text stays text": ("model=demo&input=5", {"model": "demo", "input": "5"}),
     "text that looks like JSON stays text": ("input=[1,2]&user=null", {"input": "[1,2]", "user": "null"}),
@@ -35,8 +41,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
         {"input": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]},
     ),
     "parts": (
-        "input[0][type]=message&input[0][role]=user&input[0][content][0][type]=input_text&"
-        + "input[0][content][0][text]=7",
+        "input[0][type]=message&input[0][role]=user&input[0][content][0][type]=input_text&input[0][content][0][text]=7",
         {"input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "7"}]}]},
     ),
     "an item by its type": (
@@ -45,18 +50,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "elements without number": ("include[]=a&include[]=b", {"include": ["a", "b"]}),
     "a schema of any shape": (
-        "&".join(
-            (
-                "tools[0][type]=function",
-                "tools[0][name]=5",
-                "tools[0][strict]=true",
-                "tools[0][parameters][type]=object",
-                "tools[0][parameters][additionalProperties]=false",
-                "tools[0][parameters][required][0]=a",
-                'tools[0][parameters][properties][a][const]="5"',
-                "tools[0][parameters][properties][a][maxLength]=5",
-            )
-        ),
+        TOOL_FORM,
         {
             "tools": [
                 {
