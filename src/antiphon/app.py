@@ -106,7 +106,8 @@ def _provider(
     lenient = settings.server.parameters == "lenient"
     try:
         make = plugins.provider_class(one.provider_type).from_config
-        return make(one.provider_id, one.provider_type, one.config, upstreams, ids, lenient=lenient)
+        config = settings.config_of(one)
+        return make(one.provider_id, one.provider_type, config, upstreams, ids, lenient=lenient)
     except plugins.UnknownProviderType as error:
         raise settings.provider_error(one.provider_id, "", str(error)) from error
     except ProviderConfigError as error:
