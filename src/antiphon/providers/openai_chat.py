@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon import ports
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import InvalidRequest, ProviderError, ProviderProtocolError
 from antiphon.core.request import ResponseRequest
@@ -14,6 +15,7 @@ from antiphon.ports import Ids, ModelInfo
 from antiphon.providers.chat_parameters import Unsupported
 from antiphon.providers.chat_render import ChatRenderer
 from antiphon.providers.chat_stream import ChatDecoder
+from antiphon.providers.embedding_wire import EMBEDDINGS, RERANK, cut, embedding_call, rerank_path
 from antiphon.providers.endpoints import azure_endpoints, endpoints
 from antiphon.providers.presets import (
     PRESETS,
@@ -24,6 +26,7 @@ from antiphon.providers.presets import (
     parse_config,
     timeouts_of,
 )
+from antiphon.providers.ready import ReadyReply
 from antiphon.providers.refusals import Redaction
 from antiphon.providers.sse import SSEParser
 from antiphon.providers.upstream import Upstream, UpstreamClient, UpstreamReply
@@ -125,7 +128,7 @@ class OpenAIChat:
         if more:
             body = b"%b,%b}" % (body[:-1], more)
         try:
-            reply = await self.open(CHAT, body, model=model)
+            reply = await self._post(CHAT, body, model)
         except ProviderError as error:
             _rename_param(error)
             raise
@@ -148,13 +151,21 @@ class OpenAIChat:
                 yield signals + decoder.finish(done=parser.done)
             await reply.drain()
 
-    async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
-        """POST `body` as it is and return the 2xx answer, to be used in an `async with`.
+    async def open(self, path: str, body: bytes, *, model: str) -> ports.UpstreamReply:
+        """See `ports.ModelProvider.open`. Embeddings and reranking go by the capabilities."""
+        if path == RERANK:
+            path = rerank_path(self.provider_id, self.capabilities)
+        if path != EMBEDDINGS:
+            return await self._post(path, body, model)
+        call = embedding_call(self.provider_id, self.capabilities, body)
+        reply = await self._post(path, call.body, model)
+        if call.cut_to is None:
+            return reply
+        async with reply:
+            return ReadyReply(cut(self.provider_id, await reply.read(), call.cut_to))
 
-        `path` is relative to the base URL: `/chat/completions`, `/completions`, `/embeddings`. `model` is the
-        upstream's name of the model, which Azure has in its URL. Read the reply with `read()` or, for a
-        stream, `chunks()`. Raises ProviderError for refusals, after retries.
-        """
+    async def _post(self, path: str, body: bytes, model: str) -> UpstreamReply:
+        """`path` is relative to the base URL; `model` is in the URL of an Azure deployment."""
         if self._endpoints.per_deployment and "/" in model:
             raise InvalidRequest(f'"{model}" cannot be the name of a deployment.', param="model")
         return await self._upstream.send("POST", self._endpoints.url(path, model), body)
