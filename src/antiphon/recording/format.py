@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, dataclass_transform
 import msgspec
 from msgspec import Meta, Raw
 
+from antiphon.core import errors
+from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.signals import ModelSignal
 from antiphon.core.wire import JsonObject
 
@@ -118,6 +120,13 @@ class Failure(_Part):
     message: str
     param: str | None = None
     retry_after: str | None = None
+
+    def raised_by(self, provider: str) -> ProviderError:
+        """The same error, to be raised once more. A class that is gone since stands as a broken protocol."""
+        kind = getattr(errors, self.kind, None)
+        if not (isinstance(kind, type) and issubclass(kind, ProviderError)):
+            kind = ProviderProtocolError
+        return kind(provider, self.message, param=self.param, retry_after=self.retry_after)
 
 
 class Exchange(_Part, tag="exchange", tag_field="record"):
