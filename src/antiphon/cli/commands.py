@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from antiphon import __version__
 from antiphon.cli.client_commands import add_commands
+from antiphon.cli.recording_flags import add_recording_commands
 from antiphon.config_settings import ConfigError
 from antiphon.core.errors import AntiphonError
 
@@ -62,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_commands(commands.add_parser, _named, _add_config)
 
+    add_recording_commands(commands.add_parser, _named, _add_config)
     _named(commands.add_parser, "version", _version, "print the version")
     return parser
 
