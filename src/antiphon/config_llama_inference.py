@@ -59,7 +59,7 @@ class Inference:
     def _provider(self, entry: Node, owner: str, kind: str) -> Node | None:
         key = f"providers.inference.{owner}"
         if kind in EMBEDDERS:
-            self._leave_out(entry, key, kind, f"{kind} is not served here; {INSTEAD[kind]}")
+            self._leave_out(entry, key, kind, f"{kind} is not served here; {INSTEAD[kind]}", INSTEAD[kind])
             return None
         if kind == "remote::bedrock" and entry["config"]["api_key"].value:
             return self._bedrock(entry, key)
@@ -69,16 +69,16 @@ class Inference:
         if service is None:
             return self._unknown(entry, key, kind)
         if service.key and self._without_key(entry["config"], service):
-            named = _key_node(entry["config"])
-            self._leave_out(entry, key, owner, f"{kind} needs `api_key`{origin(named)}")
+            why = f"{kind} needs `api_key`{origin(_key_node(entry['config']))}"
+            self._leave_out(entry, key, owner, why, "no `api_key` is set")
             return None
         same = service.here == kind
         self.mapping.add(entry.line, key, "taken" if same else "changed", _became(service, kind))
         return self._entry(entry, service.here, self._config(entry["config"], key, service))
 
-    def _leave_out(self, entry: Node, key: str, subject: str, why: str) -> None:
+    def _leave_out(self, entry: Node, key: str, subject: str, why: str, note: str = "") -> None:
         self.gone[entry["provider_id"].text()] = why
-        self.mapping.leave_out(entry.line, key, "inference", subject, why)
+        self.mapping.leave_out(entry.line, key, "inference", subject, why, note)
 
     def _unknown(self, entry: Node, key: str, kind: str) -> Node | None:
         """A type that is none of ours; a plugin may bring it."""

@@ -161,6 +161,8 @@ class _Translation:
 
     # --- registered resources -------------------------------------------------------------------------------
     def _resources(self, source: Node, path: str) -> None:
+        if "models" in source.mapping() and not source["models"].value:
+            self.mapping.add(line_of(source, "models"), f"{path}models", "ignored", "empty")
         for name, what in RESOURCES_NEVER.items():
             if name in source.mapping():
                 self._never(source, name, path, what)

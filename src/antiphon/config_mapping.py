@@ -20,10 +20,10 @@ class Mapping:
     def add(self, line: int, key: str, outcome: Outcome, text: str) -> None:
         self._rows.append(MappedLine(line=line, key=key, outcome=outcome, text=text))
 
-    def leave_out(self, line: int, key: str, section: str, subject: str, why: str) -> None:
-        """A row, and a note at start: this would have an effect in Llama Stack."""
+    def leave_out(self, line: int, key: str, section: str, subject: str, why: str, note: str = "") -> None:
+        """A row, and a note at start: this would have an effect in Llama Stack. `note` says less than `why`."""
         self.add(line, key, "left out", why)
-        subjects = self._notes.setdefault((section, why), (line, []))[1]
+        subjects = self._notes.setdefault((section, note or why), (line, []))[1]
         if subject and subject not in subjects:
             subjects.append(subject)
 
@@ -34,7 +34,7 @@ class Mapping:
         return tuple(sorted(self._rows, key=lambda row: row.line))
 
     def notes(self) -> Iterator[str]:
-        for (section, why), (line, subjects) in self._notes.items():
+        for (section, why), (line, subjects) in sorted(self._notes.items(), key=lambda one: one[1][0]):
             named = f" ({', '.join(subjects)})" if subjects else ""
             yield f"{self.file}:{line}: {section}{named}: {why}; left out"
 

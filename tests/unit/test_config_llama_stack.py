@@ -87,7 +87,7 @@ def test_the_form_of_0_2_is_read_as_it_is(tmp_path: Path) -> None:
     assert settings.server.host == "127.0.0.1"
     notes = "\n".join(settings.notes)
     assert (
-        "run.yaml:12: inference (inline::sentence-transformers): inline::sentence-transformers is not"
+        "run.yaml:12: inference (inline::sentence-transformers): serve the embedding model with Ollama"
         in notes
     )
     assert "vector_io (inline::faiss): search over files is not served yet; left out" in notes
@@ -107,9 +107,9 @@ def test_a_hosted_service_without_a_key_is_left_out_with_its_models(tmp_path: Pa
     settings = read(tmp_path, OLD)
     assert settings.providers.inference == ()
     assert settings.models == ()
-    assert "inference (groq): remote::groq needs `api_key` (GROQ_API_KEY is not set); left out" in "".join(
-        settings.notes
-    )
+    assert "run.yaml:9: inference (groq): no `api_key` is set; left out" in settings.notes
+    (row,) = [row for row in settings.mapping if row.key == "providers.inference.groq"]
+    assert (row.outcome, row.text) == ("left out", "remote::groq needs `api_key` (GROQ_API_KEY is not set)")
 
 
 def test_the_form_of_0_7_is_read_as_it_is(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_form_of_0_7_is_read_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("remote::openai\n", "inline::vllm\n", 'run.yaml:7: providers.inference.openai: provider type'),
+        ("remote::openai\n", "inline::vllm\n", "run.yaml:7: providers.inference.openai: provider type"),
         ("remote::openai\n", "remote::mine\n", "write a provider plugin for it, or use remote::openai-compatible"),
         ("{base_url:", "{forward_headers: {a: b}, base_url:", "headers of callers are not passed on"),
         ("{base_url:", "{network: {proxy: {url: http://p}}, base_url:", "config.network.proxy: outgoing proxies are"),

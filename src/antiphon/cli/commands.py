@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     new.add_argument("--name", default="my-key", help="its name in the configuration (my-key)")
     new.add_argument("--tenant", default="default", help="whose data it reaches (default)")
 
-    add_commands(commands.add_parser, _named, _add_config)
+    add_commands(commands.add_parser, _named, _add_config, build_parser)
 
     add_recording_commands(commands.add_parser, _named, _add_config)
     _named(commands.add_parser, "version", _version, "print the version")
