@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from antiphon.cli.completion import SHELLS
@@ -11,8 +12,13 @@ from antiphon.config_settings import ConfigError
 Named = Callable[..., argparse.ArgumentParser]
 
 
-def add_commands(add: Callable[..., Any], named: Named, add_config: Callable[..., None]) -> None:
-    """`add` makes a command of the program, `named` gives it its function and help."""
+def add_commands(
+    add: Callable[..., Any],
+    named: Named,
+    add_config: Callable[..., None],
+    build: Callable[[], argparse.ArgumentParser],
+) -> None:
+    """`add` makes a command of the program, `named` gives it its function and help, `build` makes the whole parser."""
     models = named(add, "models", _models, "list what is served, asking the model servers now")
     add_config(models)
     _add_json(models)
@@ -24,7 +30,9 @@ def add_commands(add: Callable[..., Any], named: Named, add_config: Callable[...
     _add_chat(named(add, "chat", _chat, "talk to a model in the terminal"), add_config)
     _add_doctor(named(add, "doctor", _doctor, "find what is missing or wrong, and what to do"), add_config)
 
-    completion = named(add, "completion", _completion, "print the completion script of a shell")
+    completion = named(
+        add, "completion", partial(_completion, build), "print the completion script of a shell"
+    )
     completion.add_argument("shell", choices=SHELLS, help="the shell that is to read it")
 
 
@@ -126,9 +134,8 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0 if findings.ok else 1
 
 
-def _completion(options: argparse.Namespace) -> int:
-    from antiphon.cli.commands import build_parser
+def _completion(build: Callable[[], argparse.ArgumentParser], options: argparse.Namespace) -> int:
     from antiphon.cli.completion import script
 
-    sys.stdout.write(script(build_parser(), options.shell))
+    sys.stdout.write(script(build(), options.shell))
     return 0
