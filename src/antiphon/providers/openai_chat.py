@@ -1,7 +1,9 @@
 """The wire `openai_chat`: every upstream that speaks `/v1/chat/completions`, by preset."""
 
+import copy
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -111,6 +113,14 @@ class OpenAIChat:
         """The provider that a configuration describes. Raises ProviderConfigError."""
         config = parse_config(provider_type, mapping)
         return cls(provider_id, PRESETS[provider_type], config, client, ids, lenient=lenient)
+
+    def without_waiting(self) -> "OpenAIChat":
+        """See `ports.Patient`. Shares everything but its patience with this one."""
+        hasty = copy.copy(self)
+        hasty._upstream = replace(  # noqa: SLF001  # a copy of this very object
+            self._upstream, max_retries=min(1, self._upstream.max_retries), max_wait_s=0.0
+        )
+        return hasty
 
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
         """What this upstream cannot honour: refused, or dropped where the server is lenient."""
