@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.core.errors import ProviderProtocolError, UnsupportedParameter
+from antiphon.core.errors import ProviderError, ProviderProtocolError, UnsupportedParameter
 from antiphon.core.vectors import from_base64, shortened
 from antiphon.core.wire import decode_json, encode
 from antiphon.providers.capabilities import Capabilities
@@ -92,3 +92,18 @@ def rerank_path(provider_id: str, capabilities: Capabilities) -> str:
             param="model",
         )
     return capabilities.rerank_path
+
+
+def no_such_route(provider_id: str, path: str, error: ProviderError) -> UnsupportedParameter | None:
+    """What a refusal means that says that the server has no such route, or was not started for it (llama.cpp).
+
+    It is the request that is in the wrong place then: the upstream did not fail.
+    """
+    missing = isinstance(error, ProviderProtocolError) and error.upstream_status in {404, 405}
+    if not missing and error.upstream_status != 501:
+        return None
+    what = "makes no embeddings" if path == EMBEDDINGS else "does not rerank"
+    said = "" if missing else f" It says: {error.message}"
+    return UnsupportedParameter(
+        f'the server of provider "{provider_id}" {what}; name a model of another one.{said}', param="model"
+    )

@@ -17,7 +17,14 @@ from antiphon.ports import Ids, ModelInfo
 from antiphon.providers.chat_parameters import Unsupported
 from antiphon.providers.chat_render import ChatRenderer
 from antiphon.providers.chat_stream import ChatDecoder
-from antiphon.providers.embedding_wire import EMBEDDINGS, RERANK, cut, embedding_call, rerank_path
+from antiphon.providers.embedding_wire import (
+    EMBEDDINGS,
+    RERANK,
+    cut,
+    embedding_call,
+    no_such_route,
+    rerank_path,
+)
 from antiphon.providers.endpoints import azure_endpoints, endpoints
 from antiphon.providers.presets import (
     PRESETS,
@@ -163,10 +170,19 @@ class OpenAIChat:
 
     async def open(self, path: str, body: bytes, *, model: str) -> ports.UpstreamReply:
         """See `ports.ModelProvider.open`. Embeddings and reranking go by the capabilities."""
-        if path == RERANK:
-            path = rerank_path(self.provider_id, self.capabilities)
-        if path != EMBEDDINGS:
+        if path not in (EMBEDDINGS, RERANK):
             return await self._post(path, body, model)
+        try:
+            return await self._open_vectors(path, body, model)
+        except ProviderError as error:
+            unsupported = no_such_route(self.provider_id, path, error)
+            if unsupported is None:
+                raise
+            raise unsupported from error
+
+    async def _open_vectors(self, path: str, body: bytes, model: str) -> ports.UpstreamReply:
+        if path == RERANK:
+            return await self._post(rerank_path(self.provider_id, self.capabilities), body, model)
         call = embedding_call(self.provider_id, self.capabilities, body)
         reply = await self._post(path, call.body, model)
         if call.cut_to is None:
