@@ -42,6 +42,7 @@ FAILURES: dict[str, tuple[int, Json, dict[str, str]]] = {
 MODELS = (
     "echo",
     "caller",
+    "gpt-assistant",
     "parallel",
     "thinker",
     "probable",
@@ -97,7 +98,7 @@ def deltas(body: Json) -> tuple[list[Json], str]:
     """The message deltas of the answer, and its finish reason."""
     model = body["model"]
     text = f"You said: {_last_text(body)}"
-    if model == "caller" and not _answered(body):
+    if model in {"caller", "gpt-assistant"} and not _answered(body):
         call = _call(0, _tool(body), "")
         parts = ['{"city":', '"Paris"}']
         more = [{"tool_calls": [{"index": 0, "function": {"arguments": part}}]} for part in parts]
@@ -112,7 +113,8 @@ def deltas(body: Json) -> tuple[list[Json], str]:
         return [*both, *({"tool_calls": [end]} for end in ends)], "tool_calls"
     if model == "thinker":
         return [{"reasoning_content": "Let me "}, {"reasoning_content": "think."}, {"content": text}], "stop"
-    if model == "json" or (model == "json-late" and _is_repeat(body)):
+    formed = model == "gpt-assistant" and "response_format" in body
+    if model == "json" or formed or (model == "json-late" and _is_repeat(body)):
         return [{"content": '{"city":"Paris",'}, {"content": '"degrees":21}'}], "stop"
     if model in {"not-json", "json-late"}:
         return [{"content": "It is warm."}], "stop"
