@@ -43,6 +43,15 @@ def test_a_busy_slot_is_neither_waited_for_nor_taken() -> None:
     assert used(slots, "a") == first
 
 
+def test_where_the_engine_chose_a_slot_it_chooses_for_the_others_too() -> None:
+    """Which one it took is not known here: a request sent to that one would wait while others are free."""
+    slots = SlotMap(2)
+    first = used(slots, "a")
+    with slots.use(None):
+        assert used(slots, "a") is None
+    assert used(slots, "a") == first
+
+
 def test_a_slot_is_free_again_after_a_failure() -> None:
     slots = SlotMap(1)
     with suppress(ZeroDivisionError), slots.use("a") as slot:

@@ -45,7 +45,9 @@ def main() -> None:
     spec = msgspec.json.decode(sys.stdin.buffer.readline(), type=EngineSpec)
     answer = _take_stdout()
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
+    # Ctrl-C goes to the whole group, and a service manager's SIGTERM too: the parent decides when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     server = _serve(spec)
     with os.fdopen(answer, "wb") as out:

@@ -1,6 +1,8 @@
 """One engine: a child process with llama.cpp in it, from its start to its last words."""
 
 import asyncio
+import os
+import re
 import secrets
 import signal
 import sys
@@ -19,6 +21,9 @@ SHOWN_LINES = 6
 STOP_S = 5.0
 _POLL_S = 0.05
 _PROBE = aiohttp.ClientTimeout(total=5)
+_LOGGED = re.compile(r"[\d.]+ ([A-Z]) (.*)")
+"""llama.cpp's log lines: time since start, level, text."""
+
 _COMMAND = (sys.executable, "-P", "-m", "antiphon.providers.llama_cpp.engine")
 
 
@@ -32,6 +37,7 @@ class Engine:
     def __init__(self, process: asyncio.subprocess.Process, spec: EngineSpec) -> None:
         self.name = spec.name
         self.api_key = spec.api_key
+        self._path = spec.path
         self.address = ""
         self._process = process
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
@@ -71,7 +77,8 @@ class Engine:
 
     @property
     def alive(self) -> bool:
-        return not self._exited.done()
+        """Asked of the system: the event loop hears of a death a moment later."""
+        return not self._exited.done() and not _is_dead(self._process.pid)
 
     @property
     def pid(self) -> int:
@@ -79,9 +86,10 @@ class Engine:
 
     @property
     def last_words(self) -> str:
-        """The last lines of its stderr, as the end of a sentence."""
-        lines = [line for line in self._lines if line][-SHOWN_LINES:]
-        return "; its last lines: " + " | ".join(lines) if lines else ""
+        """The last lines of its stderr that are more than a report of its work, as the end of a sentence."""
+        lines = [line for line in map(_complaint, self._lines) if line][-SHOWN_LINES:]
+        said = " | ".join(lines).replace(self._path, self.name)
+        return f"; its last lines: {said}" if said else ""
 
     @property
     def how_it_ended(self) -> str:
@@ -97,11 +105,10 @@ class Engine:
 
     async def has_ended(self, within_s: float) -> bool:
         """Whether the process is gone, waiting a moment: a socket closes before the system reports the death."""
-        if self.alive:
-            await asyncio.wait({self._exited}, timeout=within_s)
-        if not self.alive:
+        await asyncio.wait({self._exited}, timeout=within_s)
+        if self._exited.done():
             await asyncio.wait({self._reader}, timeout=within_s)
-        return not self.alive
+        return self._exited.done()
 
     async def stop(self) -> None:
         """End the process: its stdin closes, and if it does not go then it is killed."""
@@ -127,7 +134,7 @@ class Engine:
             raise EngineFailed(f"it {self.how_it_ended}")
         self.address = msgspec.json.decode(line, type=Ready).address
         while not await self._is_healthy(client):
-            if not self.alive:
+            if self._exited.done():
                 await asyncio.wait({self._reader})
                 raise EngineFailed(f"it {self.how_it_ended}")
             await asyncio.wait({self._exited}, timeout=_POLL_S)
@@ -150,6 +157,24 @@ class Engine:
             rest = rest[-4096:]
         if rest:
             self._lines.append(rest.decode("utf-8", "replace")[:300])
+
+
+def _complaint(line: str) -> str:
+    """What is logged as an error or warning, without the prefix, or is no log line at all, such as an assertion."""
+    found = _LOGGED.match(line)
+    if found is None:
+        return line.strip()
+    return found[2].strip() if found[1] in "EW" else ""
+
+
+def _is_dead(pid: int) -> bool:
+    """Whether a child has ended, leaving its exit code to whom it belongs."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return False
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def new_api_key() -> str:

@@ -16,16 +16,23 @@ class SlotMap:
         self._slot_of: dict[str, int] = {}
         self._key_of: OrderedDict[int, str | None] = OrderedDict.fromkeys(range(count))
         self._busy: set[int] = set()
+        self._elsewhere = 0
 
     @contextmanager
     def use(self, key: str | None) -> Generator[int | None]:
         """The slot for a request, held inside the `with`; None leaves the choice to the engine.
 
-        A slot that another request holds is not waited for: any free slot beats a warm one that is busy.
+        A slot that another request holds is not waited for: any free slot beats a warm one that is busy. So where
+        requests run whose slot the engine chose, it chooses again: it knows which are free, and looks for the
+        longest common prefix among those.
         """
-        slot = self._take(key) if key else None
+        slot = self._take(key) if key and not self._elsewhere else None
         if slot is None:
-            yield None
+            self._elsewhere += 1
+            try:
+                yield None
+            finally:
+                self._elsewhere -= 1
             return
         self._busy.add(slot)
         try:
