@@ -128,8 +128,10 @@ def _default(item: msgspec.structs.FieldInfo) -> str:
         return "none"
     if item.default is msgspec.NODEFAULT:
         return "required"
-    if item.default in {None, ""}:
+    if item.default in {None, "", ()}:
         return "none"
+    if isinstance(item.default, tuple):
+        return f"`[{', '.join(item.default)}]`"
     return f"`{str(item.default).lower() if isinstance(item.default, bool) else item.default}`"
 
 
