@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 from antiphon.core.commands import CallModel, CallTool
 from antiphon.core.request import ResponseRequest
@@ -17,6 +17,26 @@ class Owner:
 
     tenant: str
     subject: str
+
+
+Constraint = Literal["json_schema", "json_object", "grammar"]
+"""`text.format` of the two types, and the grammars of custom tools."""
+
+
+class Sealer(Protocol):
+    """Opaque blobs that clients carry for us: authenticated, encrypted, bound to a tenant and a purpose."""
+
+    def seal(self, tenant: str, purpose: str, payload: bytes) -> str:
+        """The payload as text that only this tenant can bring back."""
+        ...
+
+    def open(self, tenant: str, purpose: str, blob: str) -> bytes:
+        """The payload. Raises SealBroken, which says why, for what is tampered, foreign or expired."""
+        ...
+
+
+class SealBroken(Exception):
+    """A blob that cannot be opened; the message completes "it …"."""
 
 
 class Clock(Protocol):
@@ -62,9 +82,12 @@ class ModelProvider(Protocol):
     """Turns a transcript into model signals. One instance per configured provider, shared by all runs."""
 
     provider_id: str
-    enforces_json_schema: bool
-    """Whether the upstream constrains its answer to `text.format` json_schema; else the run checks it."""
-    enforces_json_object: bool
+
+    def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
+        """The constraints that the upstream may break although it was told: the run holds such answers back and
+        checks them. Asked once per model call.
+        """
+        ...
 
     def stream(self, model: str, call: CallModel) -> AsyncIterator[Sequence[ModelSignal]]:
         """Yield signals in batches as they arrive, then exactly one `StepDone`, last.
