@@ -151,6 +151,27 @@ class StoredResponse:
     output: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ResponsePage:
+    """Which stored responses to list, in which order. `after` and `before` are ids in that order, both left out."""
+
+    limit: int
+    newest_first: bool = True
+    after: str | None = None
+    before: str | None = None
+    model: str | None = None
+    """Only those that were asked of this model, as the request named it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedResponse:
+    """A response in a list: `head` and `output` as in `StoredResponse`."""
+
+    id: str
+    head: bytes
+    output: bytes
+
+
 class ResponseStore(Protocol):
     """Responses and their chains. Another tenant's or owner's id answers exactly as an unknown one."""
 
@@ -173,6 +194,14 @@ class ResponseStore(Protocol):
         """The turns from the root to `response_id` inclusive, by one query. Empty when unknown or deleted.
 
         Ancestors that were deleted are still there: a hidden response's items stay as long as a descendant lives.
+        """
+        ...
+
+    async def list_responses(self, owner: Owner, page: ResponsePage) -> Sequence[ListedResponse]:
+        """At most `limit` responses by age, those created in the same second in the order in which they were put.
+
+        From the beginning, or right behind `after`; with `before` alone, those right in front of it. Deleted ones
+        are never listed. Raises InvalidRequest for an unknown, foreign or deleted cursor, naming it in `param`.
         """
         ...
 

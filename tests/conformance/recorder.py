@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from antiphon.conformance.stream import check_stream, frames, response_events
 from tests.conformance import official
-from tests.conformance.legal import check_stream, frames, response_events
 
 Json = dict[str, Any]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from antiphon.conformance.stream import check_stream, response_events
 from bench.program import Program, start_antiphon
 from tests.conformance import official
-from tests.conformance.legal import check_stream, response_events
 from tests.conformance.recorder import Recorder
 from tests.integration.clients import Answer, Raw
 from tests.integration.upstream import Upstream

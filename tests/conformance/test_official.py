@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from antiphon.conformance.stream import check_stream, frames, response_events
 from tests.conformance import official
-from tests.conformance.legal import check_stream, frames, response_events
 from tests.conformance.recorder import Exchange, Recorder
 
 pytestmark = pytest.mark.skipif(not official.available(), reason=official.MISSING)
@@ -20,13 +20,12 @@ MESSAGE: dict[str, Any] = {
 }
 
 
-def part_event(kind: str, number: int, **more: object) -> dict[str, Any]:
+def part_event(kind: str, **more: object) -> dict[str, Any]:
     return {
         "type": kind,
         "item_id": "msg_1",
         "output_index": 0,
         "content_index": 0,
-        "sequence_number": number,
         **more,
     }
 
@@ -34,28 +33,32 @@ def part_event(kind: str, number: int, **more: object) -> dict[str, Any]:
 def legal_events() -> list[dict[str, Any]]:
     """A legal stream; its response objects are cut down to what the order rules look at."""
     empty: dict[str, Any] = {**MESSAGE, "status": "in_progress", "content": []}
-    return [
-        {"type": "response.created", "response": {"output": []}, "sequence_number": 0},
-        {"type": "response.output_item.added", "output_index": 0, "item": empty, "sequence_number": 1},
-        part_event("response.output_text.delta", 2, delta="H", logprobs=[]),
-        part_event("response.output_text.delta", 3, delta="i", logprobs=[]),
-        part_event("response.output_text.done", 4, text="Hi", logprobs=[]),
-        {"type": "response.output_item.done", "output_index": 0, "item": MESSAGE, "sequence_number": 5},
-        {"type": "response.completed", "response": {"output": [MESSAGE]}, "sequence_number": 6},
+    part: dict[str, Any] = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+    steps: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {"id": "resp_1", "output": []}},
+        {"type": "response.output_item.added", "output_index": 0, "item": empty},
+        part_event("response.content_part.added", part=part),
+        part_event("response.output_text.delta", delta="H", logprobs=[]),
+        part_event("response.output_text.delta", delta="i", logprobs=[]),
+        part_event("response.output_text.done", text="Hi", logprobs=[]),
+        part_event("response.content_part.done", part={**part, "text": "Hi"}),
+        {"type": "response.output_item.done", "output_index": 0, "item": MESSAGE},
+        {"type": "response.completed", "response": {"id": "resp_1", "output": [MESSAGE]}},
     ]
+    return [{**event, "sequence_number": number} for number, event in enumerate(steps)]
 
 
 def test_a_legal_stream_has_no_violation() -> None:
     assert check_stream(legal_events()) == []
 
 
-@pytest.mark.parametrize("missing", range(7))
+@pytest.mark.parametrize("missing", range(9))
 def test_a_stream_that_lost_an_event_is_found(missing: int) -> None:
     events = [event for at, event in enumerate(legal_events()) if at != missing]
     assert check_stream(events)
 
 
-@pytest.mark.parametrize("first", [2, 3, 4, 5])
+@pytest.mark.parametrize("first", [2, 3, 4, 5, 6])
 def test_swapped_events_are_found_even_when_renumbered(first: int) -> None:
     events = legal_events()
     if events[first]["type"] == events[first + 1]["type"]:
@@ -70,14 +73,27 @@ def test_swapped_events_are_found_even_when_renumbered(first: int) -> None:
     assert check_stream(events)
 
 
+def test_an_event_of_another_response_is_found() -> None:
+    events = legal_events()
+    events[-1]["response"]["id"] = "resp_2"
+    assert check_stream(events) == ["response.completed is of response resp_2, the stream of resp_1"]
+
+
+def test_a_part_that_stays_open_is_found() -> None:
+    events = [event for event in legal_events() if event["type"] != "response.content_part.done"]
+    for number, event in enumerate(events):
+        event["sequence_number"] = number
+    assert check_stream(events) == ["item at index 0 is done, its part 0 is still open"]
+
+
 def test_an_event_after_the_end_is_found() -> None:
     events = legal_events()
-    events.append({"type": "error", "sequence_number": 7})
+    events.append({"type": "error", "sequence_number": 9})
     assert any("after response.completed" in violation for violation in check_stream(events))
 
 
 def test_a_delta_event_without_its_logprobs_is_no_official_event() -> None:
-    event = part_event("response.output_text.delta", 2, delta="H")
+    event = part_event("response.output_text.delta", delta="H", sequence_number=2)
     assert official.openai().event_errors(event)
     assert not official.openai().event_errors({**event, "logprobs": []})
 

@@ -12,12 +12,19 @@ import apsw
 import pytest
 
 from antiphon.core.errors import StoreUnavailable
-from antiphon.ports import ResponseStore
+from antiphon.ports import ResponsePage, ResponseStore
 from antiphon.storage import migrate
 from antiphon.storage.memory import MemoryStore
-from antiphon.storage.queries import execute
+from antiphon.storage.queries import execute, load
 from antiphon.storage.sqlite import SqliteStore
-from antiphon.testing.store_contract import ALICE, ResponseStoreContract, ids, put_chain, response
+from antiphon.testing.store_contract import (
+    ALICE,
+    ResponseStoreContract,
+    ids,
+    listed,
+    put_chain,
+    response,
+)
 
 
 class TestMemoryStore(ResponseStoreContract):
@@ -253,3 +260,47 @@ def test_opening_at_the_head_and_anew_imports_no_migration_tool(path: Path) -> N
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+# --- the list --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["list_newest_first", "list_oldest_first"])
+async def test_a_page_of_the_list_is_found_by_its_index_and_not_sorted(path: Path, name: str) -> None:
+    await SqliteStore.open(path).aclose()
+    connection = apsw.Connection(str(path))
+    bindings = dict.fromkeys(("older_at", "older_number", "newer_at", "newer_number", "limit"), 1)
+    texts = {"tenant": "t", "subject": "s", "model": "m"}
+    sql = f"EXPLAIN QUERY PLAN {load('responses.sqlite')[name]}"
+    plan = [str(row[3]) for row in execute(connection, sql, {**bindings, **texts})]
+    connection.close()
+    assert len(plan) == 1
+    assert "USING INDEX responses_listed (tenant=? AND subject=? AND" in plan[0]
+    assert "created_at>? AND created_at<?" in plan[0]
+
+
+def make_with_schema(path: Path, revision: str) -> None:
+    """A database as the version with this schema left it, with one response in it."""
+    from alembic import command
+    from alembic.config import Config
+
+    path.parent.mkdir()
+    path.touch()
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    config.attributes["path"] = path
+    command.upgrade(config, revision)
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "INSERT INTO responses (id, tenant, subject, status, model, created_at, head, input, output)"
+            " VALUES ('resp_old', ?, ?, 'completed', 'demo', 5, '{}', '[]', '[]')",
+            (ALICE.tenant, ALICE.subject),
+        )
+    connection.close()
+
+
+async def test_a_database_of_the_first_schema_lists_what_it_held(path: Path) -> None:
+    make_with_schema(path, "0001")
+    store = SqliteStore.open(path)
+    await put_chain(store, "a")
+    assert await listed(store, ResponsePage(9)) == ["a", "old"]
+    assert migrate.current(path) == migrate.head()
+    await store.aclose()

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from antiphon.conformance.stream import frames
 from bench.program import Program
-from tests.conformance.legal import frames
 from tests.conformance.recorder import Recorder
 from tests.integration.clients import Raw, open_stream, read_until
 from tests.integration.upstream import FLOOD_CHUNK, FLOOD_CHUNKS, Seen, Upstream

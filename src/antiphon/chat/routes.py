@@ -1,5 +1,6 @@
 """`POST /v1/chat/completions` and `POST /v1/completions`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.types import Send
@@ -67,22 +68,31 @@ class Forwarded:
         return corrections.finish()
 
 
+Tap = Callable[[Resolved, Request, ChatRequest | CompletionRequest], Resolved]
+"""What may stand between a passed-through request and its provider, as recording does."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRoutes:
     catalog: Catalog
     heartbeat_s: float
     streams: OpenStreams
+    tap: Tap | None = None
 
     async def chat(self, request: Request) -> Reply:
         body = await request.json_body()
-        return await self._forward("/chat/completions", parse_chat(body), body)
+        return await self._forward(request, "/chat/completions", parse_chat(body), body)
 
     async def completion(self, request: Request) -> Reply:
         body = await request.json_body()
-        return await self._forward("/completions", parse_completion(body), body)
+        return await self._forward(request, "/completions", parse_completion(body), body)
 
-    async def _forward(self, path: str, asked: ChatRequest | CompletionRequest, body: bytes) -> Reply:
+    async def _forward(
+        self, request: Request, path: str, asked: ChatRequest | CompletionRequest, body: bytes
+    ) -> Reply:
         resolved = await self.catalog.resolve(asked.model)
+        if self.tap is not None:
+            resolved = self.tap(resolved, request, asked)
         if resolved.upstream_model != asked.model:
             body = with_model(body, resolved.upstream_model)
         stream = asked.stream is True

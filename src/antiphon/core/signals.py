@@ -16,8 +16,10 @@ ModelItem = Message | Reasoning | FunctionCall | CustomToolCall
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
 
 
-class Signalled(msgspec.Struct, frozen=True, gc=False):
-    """Base of the signals: structs, since one is made per token and a dataclass takes five times as long."""
+class Signalled(msgspec.Struct, frozen=True, gc=False, tag=True, tag_field="signal"):
+    """Base of the signals: structs, since one is made per token and a dataclass takes five times as long. The tag
+    is for those that are written down (`recording.format`); making one costs the same with it.
+    """
 
 
 class ItemStarted(Signalled, frozen=True):

@@ -67,6 +67,24 @@ class UpstreamClient:
             )
         return self._session
 
+    async def request(
+        self,
+        method: str,
+        url: URL,
+        body: bytes | None,
+        headers: CIMultiDictProxy[str],
+        limits: aiohttp.ClientTimeout,
+        verify: ssl.SSLContext | bool,
+    ) -> aiohttp.ClientResponse:
+        """Send one request, once, and wait for the head of its answer. A client that records goes in between."""
+        return await self.session.request(
+            method, url, data=body, headers=headers, timeout=limits, ssl=verify, allow_redirects=False
+        )
+
+    def reply(self, upstream: "Upstream", response: aiohttp.ClientResponse) -> "UpstreamReply":
+        """The 2xx answer that `response` begins."""
+        return UpstreamReply(upstream, response)
+
     async def aclose(self) -> None:
         session, self._session = self._session, None
         if session is not None:
@@ -115,7 +133,7 @@ class Upstream:
                 wait = self._backoff(attempt)
             else:
                 if 200 <= response.status < 300:
-                    return UpstreamReply(self, response)
+                    return self.client.reply(self, response)
                 asked = retry_after_s(response.headers, self.client.clock.now)
                 error = await self._refused(response, asked)
                 wait = self._backoff(attempt) if asked is None else asked
@@ -126,15 +144,7 @@ class Upstream:
 
     async def _once(self, method: str, url: URL, body: bytes | None) -> aiohttp.ClientResponse:
         try:
-            return await self.client.session.request(
-                method,
-                url,
-                data=body,
-                headers=self._headers,
-                timeout=self._timeout,
-                ssl=self.verify,
-                allow_redirects=False,
-            )
+            return await self.client.request(method, url, body, self._headers, self._timeout, self.verify)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self.failure(error) from None
 

@@ -1,6 +1,6 @@
 """Responses: from a request to a run, and what is stored of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -30,6 +30,7 @@ class ResponseService:
     tools: ToolRuntime
     clock: Clock
     ids: Ids
+    watch: Callable[[Run], None] | None = None  # told of each run before it goes
 
     async def prepare(self, owner: Owner, request: ResponseRequest) -> Run:
         """Check a request against the models and the chain, and make its run. Nothing is sent or stored yet.
@@ -44,7 +45,7 @@ class ResponseService:
         context = build_context(history, own_items(given, item_ids))
         transcript = Transcript(request.instructions, tuple(history), context.shown)
         keeps = request.store is not False
-        return Run(
+        run = Run(
             owner=owner,
             loop=Loop(request, transcript, streamed=request.stream is True),
             writer=EventWriter(
@@ -64,13 +65,14 @@ class ResponseService:
                 self.clock,
             ),
         )
+        if self.watch is not None:
+            self.watch(run)
+        return run
 
     async def get(self, owner: Owner, response_id: str, visible: Visible) -> bytes:
         """The response object. Raises NotFound: unknown, deleted and foreign ids answer alike."""
         stored = await self._stored(owner, response_id)
-        if b'"top_logprobs":0,' not in stored.head:  # asked for by the request itself
-            visible = replace(visible, logprobs=True)
-        return with_output(stored.head, render_items(stored.output, visible))
+        return shown(stored.head, stored.output, visible)
 
     async def delete(self, owner: Owner, response_id: str) -> None:
         """Hide a response at once. Raises NotFound."""
@@ -130,6 +132,13 @@ class ResponseService:
                 param=f"input[{at}].id",
             )
         return found
+
+
+def shown(head: bytes, output: bytes, visible: Visible) -> bytes:
+    """A stored response as the caller sees it."""
+    if b'"top_logprobs":0,' not in head:  # asked for by the request itself
+        visible = replace(visible, logprobs=True)
+    return with_output(head, render_items(output, visible))
 
 
 def _find(item_id: str, *arrays: bytes) -> TranscriptItem | None:

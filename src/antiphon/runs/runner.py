@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Protocol, cast
 
 import msgspec
 
@@ -44,6 +44,18 @@ class RunPorts:
     clock: Clock
 
 
+class RunWatcher(Protocol):
+    """Stands beside one run and sees what leaves it. A run without one pays nothing for that."""
+
+    def around(self, emit: Emit | None) -> Emit | None:
+        """What sends the events instead of `emit`; asked once, when the run starts."""
+        ...
+
+    def ended(self, final: bytes) -> None:
+        """The run has concluded with this response object."""
+        ...
+
+
 @dataclass(slots=True)
 class Run:
     """One response on its way. `execute` once; read `state` and `output` afterwards.
@@ -60,6 +72,7 @@ class Run:
     ports: RunPorts
     dropped: Sequence[str] = ()
     emit: Emit | None = None
+    watcher: RunWatcher | None = None
     state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
     output: bytes = b"[]"
     begun: bool = False
@@ -74,6 +87,8 @@ class Run:
         Raises what went wrong before the run began. Cancelling it cancels the upstream call and the tools; a run
         that had begun is then stored as `cancelled`.
         """
+        if self.watcher is not None:
+            self.emit = self.watcher.around(self.emit)
         try:
             await self._drive()
         except AntiphonError as error:
@@ -211,6 +226,8 @@ class Run:
             self.writer.error(self.state.error_code, self.state.error_message)
         self.writer.end(self.state.status, final)
         await self.flush()
+        if self.watcher is not None:
+            self.watcher.ended(final)
         return final
 
     async def _store(self, head: bytes) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from antiphon.core.errors import StoreUnavailable
 from antiphon.core.transcript import PastTurn
-from antiphon.ports import Owner, StoredResponse
+from antiphon.ports import ListedResponse, Owner, ResponsePage, StoredResponse
+from antiphon.storage.listing import unknown_cursor
 
 
 class MemoryStore:
@@ -44,6 +45,21 @@ class MemoryStore:
             at = self._rows.get((owner, at.parent_id))
         return ()
 
+    async def list_responses(self, owner: Owner, page: ResponsePage) -> Sequence[ListedResponse]:
+        self._check_open()
+        rows = [
+            row for key, row in self._rows.items() if key[0] == owner and key not in self._hidden
+        ]  # a dictionary keeps the order in which its keys were first put
+        rows.sort(key=lambda row: row.created_at)
+        if page.newest_first:
+            rows.reverse()
+        ids = [row.id for row in rows]
+        start = _place(ids, page.after, "after") + 1
+        end = len(ids) if page.before is None else _place(ids, page.before, "before")
+        found = [row for row in rows[start:end] if page.model in (None, row.model)]
+        cut = found[-page.limit :] if page.after is None and page.before is not None else found[: page.limit]
+        return [ListedResponse(row.id, row.head, row.output) for row in cut]
+
     async def aclose(self) -> None:
         self._closed = True
 
@@ -58,3 +74,12 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreUnavailable("the store is closed: the server is stopping.")
+
+
+def _place(ids: Sequence[str], cursor: str | None, param: str) -> int:
+    """Where a cursor is; -1 for none given."""
+    if cursor is None:
+        return -1
+    if cursor not in ids:
+        raise unknown_cursor(cursor, param)
+    return ids.index(cursor)

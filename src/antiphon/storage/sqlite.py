@@ -17,11 +17,12 @@ import apsw
 
 from antiphon.core.errors import StoreUnavailable
 from antiphon.core.transcript import PastTurn
-from antiphon.ports import Owner, StoredResponse
+from antiphon.ports import ListedResponse, Owner, ResponsePage, StoredResponse
 from antiphon.storage import migrate, queries
 from antiphon.storage.chain_cache import ChainCache
 from antiphon.storage.checkpoints import Checkpoints
 from antiphon.storage.group_commit import UNAVAILABLE, GroupWriter, unavailable
+from antiphon.storage.listing import read_page
 
 T = TypeVar("T")
 
@@ -84,6 +85,9 @@ class SqliteStore:
             return await self._read_chain(owner, response_id)
         return turns if self._read_row("is_visible", owner, response_id) else ()
 
+    async def list_responses(self, owner: Owner, page: ResponsePage) -> Sequence[ListedResponse]:
+        return await self._read_behind(partial(read_page, self._chain_reader, _SQL, owner, page))
+
     async def aclose(self) -> None:
         """Commit what was asked for and let go of the file. May be called twice."""
         if self._closed:
@@ -101,11 +105,7 @@ class SqliteStore:
 
     async def _read_chain(self, owner: Owner, response_id: str) -> Sequence[PastTurn]:
         changes = self._cache.changes
-        if self._closed:
-            raise StoreUnavailable("the store is closed: the server is stopping.")
-        rows = await asyncio.get_running_loop().run_in_executor(
-            self._chain_thread, self._reading, partial(_chain_rows, self._chain_reader, owner, response_id)
-        )
+        rows = await self._read_behind(partial(_chain_rows, self._chain_reader, owner, response_id))
         if not rows or rows[-1][1] is not None:
             return ()
         turns = [PastTurn(id, input, output) for id, _, input, output in reversed(rows)]
@@ -113,6 +113,12 @@ class SqliteStore:
             for turn, row in zip(turns, reversed(rows), strict=True):
                 self._cache.add(owner, turn, row[1])
         return turns
+
+    async def _read_behind(self, read: Callable[[], T]) -> T:
+        """Read in the thread for what may be long."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed: the server is stopping.")
+        return await asyncio.get_running_loop().run_in_executor(self._chain_thread, self._reading, read)
 
     def _reading(self, read: Callable[[], T]) -> T:
         try:

@@ -15,9 +15,9 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 
-from antiphon.core.errors import StoreUnavailable
+from antiphon.core.errors import InvalidRequest, StoreUnavailable
 from antiphon.core.transcript import PastTurn
-from antiphon.ports import Owner, ResponseStore, StoredResponse
+from antiphon.ports import ListedResponse, Owner, ResponsePage, ResponseStore, StoredResponse
 
 ALICE = Owner("acme", "alice")
 STRANGERS = (Owner("acme", "bob"), Owner("other", "alice"), Owner("", ""))
@@ -61,6 +61,27 @@ async def refused_as_unavailable(call: Awaitable[object]) -> bool:
 
 def ids(turns: Sequence[PastTurn]) -> list[str]:
     return [one.id for one in turns]
+
+
+async def listed(store: ResponseStore, page: ResponsePage, owner: Owner = ALICE) -> list[str]:
+    """The names on a page: `a` for `resp_a`."""
+    return [one.id.removeprefix("resp_") for one in await store.list_responses(owner, page)]
+
+
+async def cursor_refused(store: ResponseStore, page: ResponsePage, owner: Owner = ALICE) -> str | None:
+    """The parameter that a page was refused for."""
+    try:
+        await store.list_responses(owner, page)
+    except InvalidRequest as error:
+        return error.param
+    return None
+
+
+async def put_aged(store: ResponseStore, *ages: int) -> None:
+    """Responses `n0`, `n1` … created so many seconds after the first moment, put in this order."""
+    for number, age in enumerate(ages):
+        one = response(f"n{number}")
+        await store.put_response(ALICE, replace(one, created_at=one.created_at + age))
 
 
 class ResponseStoreContract:
@@ -156,6 +177,77 @@ class ResponseStoreContract:
         await store.put_response(ALICE, response("late", "a"))
         assert list(await store.get_chain(ALICE, "resp_late")) == []
 
+    async def test_a_list_is_by_age_and_then_by_the_order_of_puts(self, store: ResponseStore) -> None:
+        await put_aged(store, 5, 1, 5, 3, 1)
+        assert await listed(store, ResponsePage(9, newest_first=False)) == ["n1", "n4", "n3", "n0", "n2"]
+        assert await listed(store, ResponsePage(9)) == ["n2", "n0", "n3", "n4", "n1"]
+
+    async def test_a_listed_response_has_its_head_and_output(self, store: ResponseStore) -> None:
+        stored = response("a")
+        await store.put_response(ALICE, stored)
+        assert list(await store.list_responses(ALICE, ResponsePage(1))) == [
+            ListedResponse(stored.id, stored.head, stored.output)
+        ]
+
+    async def test_pages_behind_one_another_are_the_whole_list(self, store: ResponseStore) -> None:
+        await put_aged(store, *[number // 3 for number in range(20)])
+        for newest_first in (True, False):
+            whole = await listed(store, ResponsePage(99, newest_first))
+            assert len(whole) == 20
+            for limit in (1, 3, 7, 20):
+                pages: list[str] = []
+                while page := await listed(
+                    store, ResponsePage(limit, newest_first, after=f"resp_{pages[-1]}" if pages else None)
+                ):
+                    pages += page
+                assert pages == whole
+
+    async def test_before_gives_the_page_that_ends_in_front_of_it(self, store: ResponseStore) -> None:
+        await put_aged(store, 1, 2, 3, 4, 5, 6)
+        assert await listed(store, ResponsePage(2, before="resp_n1")) == ["n3", "n2"]
+        assert await listed(store, ResponsePage(2, newest_first=False, before="resp_n4")) == ["n2", "n3"]
+        assert await listed(store, ResponsePage(9, before="resp_n5")) == []
+
+    async def test_between_two_cursors_a_page_begins_at_after(self, store: ResponseStore) -> None:
+        await put_aged(store, 1, 2, 3, 4, 5, 6)
+        page = ResponsePage(2, after="resp_n5", before="resp_n0")
+        assert await listed(store, page) == ["n4", "n3"]
+        assert await listed(store, replace(page, limit=9)) == ["n4", "n3", "n2", "n1"]
+        assert await listed(store, replace(page, after="resp_n0", before="resp_n5")) == []
+
+    async def test_a_list_of_one_model_holds_no_other(self, store: ResponseStore) -> None:
+        await put_aged(store, 1, 2)
+        await store.put_response(ALICE, replace(response("other"), model="other"))
+        assert await listed(store, ResponsePage(9, model="other")) == ["other"]
+        assert await listed(store, ResponsePage(1, model="demo")) == ["n1"]
+        assert await listed(store, ResponsePage(9, model="nothing")) == []
+        assert await listed(store, ResponsePage(9, after="resp_n1", model="other")) == ["other"]
+
+    async def test_a_list_holds_nothing_of_strangers(self, store: ResponseStore) -> None:
+        await put_chain(store, "a", "b")
+        for stranger in STRANGERS:
+            await store.put_response(stranger, response("theirs"))
+            assert await listed(store, ResponsePage(9), stranger) == ["theirs"]
+            assert await cursor_refused(store, ResponsePage(9, after="resp_a"), stranger) == "after"
+            assert await cursor_refused(store, ResponsePage(9, before="resp_a"), stranger) == "before"
+        assert await listed(store, ResponsePage(9)) == ["b", "a"]
+
+    async def test_a_deleted_response_is_neither_listed_nor_a_cursor(self, store: ResponseStore) -> None:
+        await put_chain(store, "a", "b", "c")
+        await store.delete_response(ALICE, "resp_b")
+        assert await listed(store, ResponsePage(9)) == ["c", "a"]
+        assert await cursor_refused(store, ResponsePage(9, after="resp_b")) == "after"
+        assert await cursor_refused(store, ResponsePage(9, before="resp_none")) == "before"
+
+    async def test_a_replaced_response_keeps_its_place_in_the_list(self, store: ResponseStore) -> None:
+        chain = await put_chain(store, "a", "b")
+        await store.put_response(ALICE, replace(chain[0], status="failed", output=b"[]"))
+        page = await store.list_responses(ALICE, ResponsePage(9))
+        assert [(one.id, one.output) for one in page] == [
+            ("resp_b", chain[1].output),
+            ("resp_a", b"[]"),
+        ]
+
     async def test_two_hundred_puts_at_once_are_all_there(self, store: ResponseStore) -> None:
         every = [response(f"n{number}") for number in range(200)]
         await asyncio.gather(*[store.put_response(ALICE, one) for one in every])
@@ -191,3 +283,4 @@ class ResponseStoreContract:
         assert await refused_as_unavailable(store.get_response(ALICE, "resp_a"))
         assert await refused_as_unavailable(store.get_chain(ALICE, "resp_a"))
         assert await refused_as_unavailable(store.delete_response(ALICE, "resp_a"))
+        assert await refused_as_unavailable(store.list_responses(ALICE, ResponsePage(9)))

@@ -27,6 +27,25 @@ WITH RECURSIVE chain (id, parent_id, input, output) AS (
 )
 SELECT id, parent_id, input, output FROM chain
 
+-- name: list_position
+-- Where a response stands in the list of its owner.
+SELECT created_at, number FROM responses
+WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
+
+-- name: list_oldest_first
+SELECT id, head, output FROM responses
+WHERE tenant = :tenant AND subject = :subject AND hidden = 0
+  AND (created_at, number) > (:older_at, :older_number) AND (created_at, number) < (:newer_at, :newer_number)
+  AND (:model IS NULL OR model = :model)
+ORDER BY created_at, number LIMIT :limit
+
+-- name: list_newest_first
+SELECT id, head, output FROM responses
+WHERE tenant = :tenant AND subject = :subject AND hidden = 0
+  AND (created_at, number) > (:older_at, :older_number) AND (created_at, number) < (:newer_at, :newer_number)
+  AND (:model IS NULL OR model = :model)
+ORDER BY created_at DESC, number DESC LIMIT :limit
+
 -- name: hide_response
 UPDATE responses SET hidden = 1
 WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0

@@ -24,6 +24,10 @@ CREATE UNIQUE INDEX responses_id ON responses (id, tenant, subject)
 -- name: responses_parent
 CREATE INDEX responses_parent ON responses (parent_id) WHERE parent_id IS NOT NULL
 
+-- name: responses_listed
+-- Holds what a page of the list is found by, so that the long rows of others are not read.
+CREATE INDEX responses_listed ON responses (tenant, subject, created_at, number, model) WHERE hidden = 0
+
 -- name: alembic_version
 CREATE TABLE alembic_version (
   version_num VARCHAR(32) NOT NULL,

@@ -1,10 +1,13 @@
 """Is a stream legal in order? What no schema can say: semantics of the Responses stream, event by event."""
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 Json = dict[str, Any]
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_IN_PARTS = frozenset({"response.output_text", "response.refusal"})
+_WHOLE_KEYS = ("text", "arguments", "refusal", "input")
 
 
 class Frame:
@@ -23,33 +26,57 @@ def frames(body: bytes) -> list[Frame]:
     return [frame for frame in map(Frame, blocks) if frame.names or frame.data or frame.others]
 
 
-def response_events(body: bytes, violations: list[str]) -> list[Json]:
-    """The events of a Responses stream. What is wrong with their framing is added to `violations`."""
+def response_events(body: bytes, violations: list[str], *, lenient: bool = False) -> list[Json]:
+    """The events of a Responses stream. What is wrong with their framing is added to `violations`.
+
+    `lenient` takes what other servers may do: CRLF line ends, `id:` and `retry:` lines, and a `[DONE]` at the end,
+    which Open Responses asks for.
+    """
     events: list[Json] = []
-    for frame in frames(body):
-        if len(frame.data) != 1 or len(frame.names) != 1 or frame.others:
+    found = frames(body.replace(b"\r\n", b"\n") if lenient else body)
+    for at, frame in enumerate(found):
+        if lenient and frame.data == ["[DONE]"] and at == len(found) - 1:
+            continue
+        others = [line for line in frame.others if not (lenient and line.startswith(("id:", "retry:")))]
+        if len(frame.data) != 1 or len(frame.names) != 1 or others:
             violations.append(f"a frame needs one event line and one data line: {frame.names} {frame.data}")
             continue
         if frame.data[0] == "[DONE]":
             violations.append("a Responses stream has no [DONE]")
             continue
-        event = json.loads(frame.data[0])
+        event = _object(frame.data[0])
+        if event is None:
+            violations.append(f"the data of {frame.names[0]} is no JSON object: {frame.data[0][:200]}")
+            continue
         if event.get("type") != frame.names[0]:
             violations.append(f"event line {frame.names[0]} over type {event.get('type')}")
         events.append(event)
     return events
 
 
+def _object(text: str) -> Json | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return cast("Json", value) if isinstance(value, dict) else None
+
+
 class StreamCheck:
-    """Reads the events of one response in order and collects what is illegal about them."""
+    """Reads the events of one response in order and collects what is illegal about them.
+
+    The events are of the right shape already; `conformance.shapes` looks at that.
+    """
 
     def __init__(self) -> None:
         self.violations: list[str] = []
         self._next = 0
         self._ended = ""
+        self._response_id: object = None
         self._open: dict[int, Json] = {}
         self._done: dict[int, Json] = {}
         self._text: dict[tuple[object, ...], str] = {}
+        self._parts: dict[tuple[int, object], str] = {}
         self._first = True
 
     def feed(self, event: Json) -> None:
@@ -62,6 +89,8 @@ class StreamCheck:
         if self._first and kind not in {"response.created", "error"}:
             self._say(f"the stream begins with {kind}")
         self._first = False
+        if "response" in event:
+            self._of_response(event)
         if kind in TERMINAL:
             self._end(event)
         elif kind == "response.output_item.added":
@@ -80,6 +109,14 @@ class StreamCheck:
     def _say(self, violation: str) -> None:
         self.violations.append(violation)
 
+    def _of_response(self, event: Json) -> None:
+        """Every event that holds the response holds the same one."""
+        found = event["response"].get("id")
+        if self._response_id is None:
+            self._response_id = found
+        elif found != self._response_id:
+            self._say(f"{event['type']} is of response {found}, the stream of {self._response_id}")
+
     def _added(self, event: Json) -> None:
         index = event["output_index"]
         if index != len(self._open) + len(self._done):
@@ -91,8 +128,11 @@ class StreamCheck:
         opened = self._open.pop(index, None)
         if opened is None:
             self._say(f"item at index {index} is done but was never open")
-        elif (opened["id"], opened["type"]) != (item["id"], item["type"]):
-            self._say(f"item at index {index} was {opened['id']}, ended as {item['id']}")
+        elif (opened.get("id"), opened["type"]) != (item.get("id"), item["type"]):
+            self._say(f"item at index {index} was {opened.get('id')}, ended as {item.get('id')}")
+        for (at, content), state in self._parts.items():
+            if at == index and state == "open":
+                self._say(f"item at index {index} is done, its part {content} is still open")
         self._done[index] = item
         self._compare(index, item)
 
@@ -102,18 +142,33 @@ class StreamCheck:
         if item is None:
             self._say(f"{event['type']} for index {index}, where no item is open")
             return
-        if event.get("item_id", item["id"]) != item["id"]:
-            self._say(f"{event['type']} names item {event['item_id']}, open is {item['id']}")
+        if event.get("item_id", item.get("id")) != item.get("id"):
+            self._say(f"{event['type']} names item {event['item_id']}, open is {item.get('id')}")
         stem, _, verb = event["type"].rpartition(".")
+        self._part(event, stem, verb)
         key = (index, stem, event.get("content_index"), event.get("summary_index"))
         if verb == "delta":
-            self._text[key] = self._text.get(key, "") + event["delta"]
+            self._text[key] = self._text.get(key, "") + str(event.get("delta", ""))
         elif verb == "done":
-            whole = next(
-                (event[name] for name in ("text", "arguments", "refusal", "input") if name in event), None
-            )
+            whole = next((event[name] for name in _WHOLE_KEYS if name in event), None)
             if whole is not None and whole != self._text.get(key, ""):
                 self._say(f"{event['type']} is not the sum of its deltas: {whole!r}")
+
+    def _part(self, event: Json, stem: str, verb: str) -> None:
+        """Parts are announced before their text and closed after it: clients fill the part that was announced."""
+        if stem != "response.content_part" and stem not in _IN_PARTS:
+            return
+        index, content = event["output_index"], event.get("content_index")
+        state = self._parts.get((index, content))
+        if stem == "response.content_part" and verb == "added":
+            if state is not None:
+                self._say(f"part {content} of the item at index {index} was added twice")
+            self._parts[index, content] = "open"
+            return
+        if state != "open":
+            self._say(f"{event['type']} for part {content} of the item at index {index}, which is not open")
+        if stem == "response.content_part":
+            self._parts[index, content] = "done"
 
     def _compare(self, index: int, item: Json) -> None:
         """The final item is what its deltas add up to."""
@@ -122,15 +177,16 @@ class StreamCheck:
                 continue
             if stem == "response.function_call_arguments":
                 shown = item.get("arguments")
+            elif stem == "response.custom_tool_call_input":
+                shown = item.get("input")
             elif isinstance(summary, int):
-                shown = item["summary"][summary]["text"]
+                shown = _text_at(item.get("summary"), summary)
             elif isinstance(content, int):
-                part = item["content"][content]
-                shown = part.get("text", part.get("refusal"))
+                shown = _text_at(item.get("content"), content)
             else:
                 continue
             if shown != text:
-                self._say(f"item {item['id']} ends as {shown!r}, its deltas say {text!r}")
+                self._say(f"item {item.get('id')} ends as {shown!r}, its deltas say {text!r}")
 
     def _end(self, event: Json) -> None:
         self._ended = event["type"]
@@ -142,7 +198,14 @@ class StreamCheck:
             self._say(f"the final output is not the items that were done: {output!r} against {said!r}")
 
 
-def check_stream(events: list[Json], *, whole: bool = True) -> list[str]:
+def _text_at(parts: Any, index: int) -> object:
+    if not isinstance(parts, list) or index >= len(cast("list[Json]", parts)):
+        return None
+    part = cast("list[Json]", parts)[index]
+    return part.get("text", part.get("refusal"))
+
+
+def check_stream(events: Iterable[Json], *, whole: bool = True) -> list[str]:
     check = StreamCheck()
     for event in events:
         check.feed(event)

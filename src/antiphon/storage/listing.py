@@ -1,0 +1,55 @@
+"""A page of an owner's responses, read by the index `responses_listed`: no page costs more than another."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import apsw
+
+from antiphon.core.errors import InvalidRequest
+from antiphon.ports import ListedResponse, Owner, ResponsePage
+from antiphon.storage.queries import execute
+
+_FIRST = (-1, -1)
+_LAST = (2**63 - 1, 2**63 - 1)
+
+
+def unknown_cursor(response_id: str, param: str) -> InvalidRequest:
+    return InvalidRequest(
+        f'there is no response "{response_id[:200]}" to continue the list from; it may have been deleted.'
+        " Take an id from a page of this list, or leave the parameter out to begin anew.",
+        param=param,
+    )
+
+
+def read_page(
+    connection: apsw.Connection, sql: Mapping[str, str], owner: Owner, page: ResponsePage
+) -> list[ListedResponse]:
+    """See `ports.ResponseStore.list_responses`. Raises apsw.Error and InvalidRequest."""
+    after = _position(connection, sql, owner, page.after, "after")
+    before = _position(connection, sql, owner, page.before, "before")
+    older, newer = (before, after) if page.newest_first else (after, before)
+    backwards = before is not None and after is None  # the page ends where the cursor is
+    newest_first = page.newest_first != backwards
+    bindings: dict[str, Any] = {
+        "tenant": owner.tenant,
+        "subject": owner.subject,
+        "model": page.model,
+        "limit": page.limit,
+    }
+    bindings["older_at"], bindings["older_number"] = older or _FIRST
+    bindings["newer_at"], bindings["newer_number"] = newer or _LAST
+    statement = sql["list_newest_first" if newest_first else "list_oldest_first"]
+    found = [ListedResponse(*row) for row in execute(connection, statement, bindings)]
+    return found[::-1] if backwards else found
+
+
+def _position(
+    connection: apsw.Connection, sql: Mapping[str, str], owner: Owner, cursor: str | None, param: str
+) -> tuple[int, int] | None:
+    if cursor is None:
+        return None
+    bindings = {"id": cursor, "tenant": owner.tenant, "subject": owner.subject}
+    row = execute(connection, sql["list_position"], bindings).fetchone()
+    if row is None:
+        raise unknown_cursor(cursor, param)
+    return row[0], row[1]
