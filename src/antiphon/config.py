@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -41,6 +42,7 @@ __all__ = [
     "StorageSettings",
     "hash_key",
     "load",
+    "load_mapping",
 ]
 
 DEFAULT_FILE = "antiphon.yaml"
@@ -97,6 +99,28 @@ def load(
     return settings
 
 
+def load_mapping(
+    mapping: Mapping[str, Any], *, environ: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Settings:
+    """The settings that a mapping of a file's shape states, by the same rules; `Path` values are their text.
+
+    Raises:
+        ConfigError: without file and line.
+    """
+    from yaml import safe_dump
+
+    cwd = cwd or Path.cwd()
+    variables = {**_read_dotenv(cwd / ".env", cwd), **(os.environ if environ is None else environ)}
+    try:
+        text = safe_dump(msgspec.to_builtins(mapping, enc_hook=str), allow_unicode=True)
+        settings = msgspec.structs.replace(_parse(text, "config", variables), source=None, lines={})
+    except ConfigError as error:
+        raise ConfigError(None, None, error.message) from None
+    settings = _with_environment(settings, variables)
+    _refuse_unsafe(settings)
+    return settings
+
+
 def hash_key(key: str) -> str:
     """The form in which a key is kept. Keys are long and random, so a plain digest cannot be guessed back."""
     return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
@@ -126,12 +150,16 @@ def _read_text(path: Path, shown: str) -> str:
 
 
 def _read_file(path: Path, shown: str, variables: Mapping[str, str]) -> Settings:
+    return _parse(_read_text(path, shown), shown, variables)
+
+
+def _parse(text: str, shown: str, variables: Mapping[str, str]) -> Settings:
     # YAML and what stands on it load only when there is a file: `antiphon serve` alone needs none of it.
     from antiphon.config_bind import bind
     from antiphon.config_llama_stack import is_llama_stack, translate
     from antiphon.config_yaml import parse_yaml
 
-    root = parse_yaml(_read_text(path, shown), shown, variables)
+    root = parse_yaml(text, shown, variables)
     notes: tuple[str, ...] = ()
     if is_llama_stack(root):
         root, notes = translate(root)

@@ -149,6 +149,8 @@ class StoredResponse:
     head: bytes
     input: bytes
     output: bytes
+    served_by: str = ""
+    """The model that answered, `provider_id/model`; "" where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,3 +304,12 @@ async def test_a_database_of_the_first_schema_lists_what_it_held(path: Path) -> 
     assert await listed(store, ResponsePage(9)) == ["a", "old"]
     assert migrate.current(path) == migrate.head()
     await store.aclose()
+
+
+async def test_a_database_of_an_older_schema_does_not_say_who_answered(path: Path) -> None:
+    make_with_schema(path, "0002")
+    store = SqliteStore.open(path)
+    await put_chain(store, "a")
+    turns = [(await store.get_chain(ALICE, f"resp_{name}"))[-1] for name in ("old", "a")]
+    assert [turn.served_by for turn in turns] == ["", "local/a"]
+    await store.aclose()

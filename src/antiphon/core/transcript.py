@@ -22,6 +22,8 @@ class PastTurn:
     id: str
     input: bytes
     output: bytes
+    served_by: str = ""
+    """The model that answered, `provider_id/model`; "" where it is not known."""
 
     def items(self) -> list[TranscriptItem]:
         """The items the model may see: a call that was cut short was never made, so it is left out."""

@@ -39,7 +39,7 @@ class MemoryStore:
         at = await self.get_response(owner, response_id)
         turns: list[PastTurn] = []
         while at is not None:
-            turns.append(PastTurn(at.id, at.input, at.output))
+            turns.append(PastTurn(at.id, at.input, at.output, at.served_by))
             if at.parent_id is None:
                 return turns[::-1]
             at = self._rows.get((owner, at.parent_id))

@@ -63,7 +63,7 @@ class SqliteStore:
 
     async def put_response(self, owner: Owner, response: StoredResponse) -> None:
         await self._writer.submit(partial(_put, owner, response))
-        turn = PastTurn(response.id, response.input, response.output)
+        turn = PastTurn(response.id, response.input, response.output, response.served_by)
         self._cache.add(owner, turn, response.parent_id)
 
     async def get_response(self, owner: Owner, response_id: str) -> StoredResponse | None:
@@ -108,7 +108,7 @@ class SqliteStore:
         rows = await self._read_behind(partial(_chain_rows, self._chain_reader, owner, response_id))
         if not rows or rows[-1][1] is not None:
             return ()
-        turns = [PastTurn(id, input, output) for id, _, input, output in reversed(rows)]
+        turns = [PastTurn(id, *rest) for id, _, *rest in reversed(rows)]
         if changes == self._cache.changes:
             for turn, row in zip(turns, reversed(rows), strict=True):
                 self._cache.add(owner, turn, row[1])
@@ -165,6 +165,7 @@ def _put(owner: Owner, response: StoredResponse, connection: apsw.Connection) ->
         "head": response.head,
         "input": response.input,
         "output": response.output,
+        "served_by": response.served_by,
     }
     queries.execute(connection, _SQL["put_response"], bindings)
 

@@ -35,11 +35,12 @@ def response(name: str, parent: str | None = None, *, size_bytes: int = 20) -> S
         head=f'{{"id":"resp_{name}"}}'.encode(),
         input=f'[{{"in":"{name}","filling":"{filling}"}}]'.encode(),
         output=f'[{{"out":"{name}"}}]'.encode(),
+        served_by=f"local/{name}",
     )
 
 
 def turn(stored: StoredResponse) -> PastTurn:
-    return PastTurn(stored.id, stored.input, stored.output)
+    return PastTurn(stored.id, stored.input, stored.output, stored.served_by)
 
 
 async def put_chain(store: ResponseStore, *names: str) -> list[StoredResponse]:

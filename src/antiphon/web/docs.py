@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from antiphon import __version__
 from antiphon.core.wire import JsonObject, encode
+from antiphon.version import __version__
 from antiphon.web.http import JsonReply, Reply, Request
 from antiphon.web.routing import Route
 

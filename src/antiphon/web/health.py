@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from antiphon import __version__
 from antiphon.core.errors import AntiphonError, StoreUnavailable
+from antiphon.version import __version__
 from antiphon.web.http import Reply, Request, json_reply
 from antiphon.web.routing import Route
 

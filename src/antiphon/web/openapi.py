@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from antiphon import __version__
 from antiphon.chat.answers import ChatCompletion, ChatCompletionChunk, Completion
 from antiphon.chat.request import ChatRequest, CompletionRequest
 from antiphon.core.events import Event
@@ -14,6 +13,7 @@ from antiphon.core.request import ResponseRequest
 from antiphon.core.response_object import InputItemList, Response
 from antiphon.core.wire import JsonObject
 from antiphon.models.catalog import Model
+from antiphon.version import __version__
 from antiphon.web.routing import Query, Route
 
 

@@ -2,14 +2,17 @@
 
 -- name: put_response
 -- A replaced response stays hidden if it was: a run that ends after DELETE does not bring it back.
-INSERT INTO responses (id, tenant, subject, parent_id, status, model, created_at, head, input, output)
-VALUES (:id, :tenant, :subject, :parent_id, :status, :model, :created_at, :head, :input, :output)
+INSERT INTO responses (id, tenant, subject, parent_id, status, model, created_at, head, input, output, served_by)
+VALUES (
+  :id, :tenant, :subject, :parent_id, :status, :model, :created_at, :head, :input, :output, :served_by
+)
 ON CONFLICT (id, tenant, subject) DO UPDATE SET
   parent_id = excluded.parent_id, status = excluded.status, model = excluded.model,
-  created_at = excluded.created_at, head = excluded.head, input = excluded.input, output = excluded.output
+  created_at = excluded.created_at, head = excluded.head, input = excluded.input, output = excluded.output,
+  served_by = excluded.served_by
 
 -- name: get_response
-SELECT id, parent_id, status, model, created_at, head, input, output
+SELECT id, parent_id, status, model, created_at, head, input, output, served_by
 FROM responses
 WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
 
@@ -18,14 +21,14 @@ SELECT 1 FROM responses WHERE id = :id AND tenant = :tenant AND subject = :subje
 
 -- name: get_chain
 -- From the asked-for response to its root; the ancestors may be hidden.
-WITH RECURSIVE chain (id, parent_id, input, output) AS (
-  SELECT id, parent_id, input, output FROM responses
+WITH RECURSIVE chain (id, parent_id, input, output, served_by) AS (
+  SELECT id, parent_id, input, output, served_by FROM responses
   WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
   UNION ALL
-  SELECT r.id, r.parent_id, r.input, r.output
+  SELECT r.id, r.parent_id, r.input, r.output, r.served_by
   FROM chain JOIN responses AS r ON r.id = chain.parent_id AND r.tenant = :tenant AND r.subject = :subject
 )
-SELECT id, parent_id, input, output FROM chain
+SELECT id, parent_id, input, output, served_by FROM chain
 
 -- name: list_position
 -- Where a response stands in the list of its owner.

@@ -15,7 +15,8 @@ CREATE TABLE responses (
   hidden INTEGER DEFAULT 0 NOT NULL,
   head BLOB NOT NULL,
   input BLOB NOT NULL,
-  output BLOB NOT NULL
+  output BLOB NOT NULL,
+  served_by TEXT DEFAULT '' NOT NULL
 )
 
 -- name: responses_id
