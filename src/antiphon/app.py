@@ -5,17 +5,20 @@ Only here are concrete adapters known.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from antiphon import plugins
 from antiphon.chat.routes import ChatRoutes
-from antiphon.config_settings import ProviderSettings, Settings
+from antiphon.config_settings import ConfigError, ProviderSettings, Settings
 from antiphon.models.catalog import Catalog, NamedModel
 from antiphon.models.routes import ModelRoutes
-from antiphon.ports import Clock, Ids, ModelProvider, ResponseStore
+from antiphon.ports import Clock, Ids, ModelProvider, ResponseStore, Sealer
 from antiphon.providers.presets import ProviderConfigError
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.responses.routes import ResponseRoutes, StreamSettings
 from antiphon.responses.service import ResponseService
+from antiphon.sealing.aead import AeadSealer
+from antiphon.sealing.keys import configured, kept
 from antiphon.storage.sqlite import SqliteStore
 from antiphon.system import SystemClock, SystemIds
 from antiphon.tools.none import NoTools
@@ -72,8 +75,19 @@ def services_for(
     clock: Clock,
     ids: Ids,
 ) -> Services:
-    responses = ResponseService(catalog, store, NoTools(), clock, ids)
+    responses = ResponseService(catalog, store, NoTools(), clock, ids, make_sealer(settings, clock))
     return Services(settings, catalog, store, responses, upstreams)
+
+
+def make_sealer(settings: Settings, clock: Clock) -> Sealer:
+    """Raises ConfigError for configured keys that are none."""
+    sealing = settings.server.sealing
+    try:
+        fixed = configured(sealing.keys)
+    except ValueError as error:
+        raise ConfigError(settings.source, None, f"server.sealing.keys: {error}") from None
+    home = Path(settings.home) if settings.home else None
+    return AeadSealer(lambda: fixed or kept(home), clock, max_age_days=sealing.max_age_days)
 
 
 def make_providers(settings: Settings, upstreams: UpstreamClient, ids: Ids) -> Mapping[str, ModelProvider]:

@@ -113,11 +113,7 @@ def _open_calls(turns: Sequence[PastTurn]) -> dict[str, int]:
 
 def _all_calls(turns: Sequence[PastTurn]) -> frozenset[str]:
     return frozenset(
-        item.call_id
-        for turn in turns
-        if turn.has_calls
-        for item in turn.items()
-        if isinstance(item, Call)
+        item.call_id for turn in turns if turn.has_calls for item in turn.items() if isinstance(item, Call)
     )
 
 

@@ -228,24 +228,21 @@ class Loop:
     def _repair(self, invalid: signals.Invalid) -> Iterator[Step]:
         """What was held broke its format or grammar: tell the model once, then give up."""
         item, problem = invalid.item, invalid.problem
-        is_call = isinstance(item, CustomToolCall)
         if self._repaired:
             what = (
                 f"its input for the tool {item.name} does not match the tool's grammar"
-                if is_call
+                if isinstance(item, CustomToolCall)
                 else "its answer does not match text.format"
             )
             message = f"the model was asked twice, and {what}: {problem}"
             yield self._finish(Finish("failed", error_code="server_error", error_message=message))
             return
         self._repaired = True
-        if is_call:
+        if isinstance(item, CustomToolCall):
             answers = [_answer(call, _invalid_call(call, item, problem)) for call in invalid.calls]
             self.transcript = self.transcript.plus(*invalid.calls, *answers)
         else:
-            advice = (
-                f"Your answer does not match the required JSON schema: {problem}. Answer again with JSON only."
-            )
+            advice = f"Your answer does not match the required JSON schema: {problem}. Answer again with JSON only."
             self.transcript = self.transcript.plus(item, Message(role="user", content=advice))
         yield from self._next_step()
 

@@ -14,7 +14,6 @@ from antiphon.core.signals import ModelItem
 from antiphon.core.usage import Usage
 from antiphon.core.wire import UNSET, JsonObject, encode
 
-
 _TIERS = {"fast": "priority"}
 """Tiers that are shown under another name than they are asked for."""
 

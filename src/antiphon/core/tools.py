@@ -20,8 +20,7 @@ class FunctionTool(Wire, tag="function"):
     description: str | UnsetType | None = UNSET
     output_schema: JsonObject | UnsetType | None = UNSET
     defer_loading: bool | UnsetType = UNSET
-    allowed_callers: MAX_GRAMMAR = 1024 * 1024
-AllowedCallers = UNSET
+    allowed_callers: AllowedCallers = UNSET
 
 
 class TextFormat(Wire, tag="text"):
@@ -42,8 +41,7 @@ class CustomTool(Wire, tag="custom"):
     description: str | UnsetType = UNSET
     format: TextFormat | GrammarFormat | UnsetType = UNSET
     defer_loading: bool | UnsetType = UNSET
-    allowed_callers: MAX_GRAMMAR = 1024 * 1024
-AllowedCallers = UNSET
+    allowed_callers: AllowedCallers = UNSET
 
 
 class ChooseFunction(Wire, tag="function"):

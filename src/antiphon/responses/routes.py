@@ -6,7 +6,7 @@ from starlette.types import Send
 
 from antiphon.core.request import ResponseRequest
 from antiphon.core.support import INCLUDES
-from antiphon.responses.rendering import Visible, render_item
+from antiphon.responses.rendering import Visible
 from antiphon.responses.service import ResponseService
 from antiphon.runs.runner import Run
 from antiphon.web.http import JsonReply, Reply, Request, json_reply
@@ -113,7 +113,7 @@ class ResponseRoutes:
         visible = Visible.of(included(query))
         page = Page.of(query)
         items = await self.service.input_items(request.owner, request.params["response_id"])
-        shown = [render_item(item, visible) for item in items]
+        shown = self.service.shown_items(request.owner, items, visible)
         return json_reply(page.cut(shown, [str(item.id) for item in items]))
 
     def table(self) -> list[Route]:

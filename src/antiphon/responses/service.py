@@ -17,8 +17,17 @@ from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem
 from antiphon.core.wire import UNSET, encode
 from antiphon.core.writer import EventWriter
 from antiphon.models.catalog import Catalog
-from antiphon.ports import Clock, Ids, ModelProvider, Owner, ResponseStore, Sealer, StoredResponse, ToolRuntime
-from antiphon.responses.rendering import Visible, render_items
+from antiphon.ports import (
+    Clock,
+    Ids,
+    ModelProvider,
+    Owner,
+    ResponseStore,
+    Sealer,
+    StoredResponse,
+    ToolRuntime,
+)
+from antiphon.responses.rendering import Visible, render_item, render_items
 from antiphon.runs import grammars
 from antiphon.runs.runner import Run, RunPorts
 from antiphon.runs.thoughts import Thoughts
@@ -93,6 +102,13 @@ class ResponseService:
         arrays = [array for turn in chain[:-1] for array in (turn.input, turn.output)]
         earlier = [item for array in arrays for item in _ITEMS.decode(array)]
         return earlier + _ITEMS.decode(stored.input)
+
+    def shown_items(
+        self, owner: Owner, items: Sequence[TranscriptItem], visible: Visible
+    ) -> list[TranscriptItem]:
+        """Stored items as the caller sees them."""
+        thoughts = Thoughts(self.sealer, owner.tenant)
+        return [render_item(item, visible, thoughts) for item in items]
 
     async def _stored(self, owner: Owner, response_id: str) -> StoredResponse:
         stored = await self.store.get_response(owner, response_id)
