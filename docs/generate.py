@@ -12,7 +12,14 @@ from antiphon.config import VARIABLES, Settings
 from antiphon.core import errors, support
 
 REFERENCE = Path(__file__).parent / "reference"
-UNWRITTEN = {"discovery", "source", "home", "lines", "notes"}  # made while loading, not written in a file
+UNWRITTEN = {
+    "discovery",
+    "local",
+    "source",
+    "home",
+    "lines",
+    "notes",
+}  # made while loading, not written in a file
 
 
 def pages() -> Mapping[Path, str]:

@@ -6,9 +6,10 @@ Only here are concrete adapters known.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from antiphon import plugins
-from antiphon.chat.routes import ChatRoutes
+from antiphon.chat.routes import ChatRoutes, Tap
 from antiphon.config_settings import ConfigError, ProviderSettings, Settings
 from antiphon.models.catalog import Catalog, NamedModel
 from antiphon.models.routes import ModelRoutes
@@ -29,6 +30,9 @@ from antiphon.web.health import HealthRoutes
 from antiphon.web.routing import Route, Router
 from antiphon.web.streams import OpenStreams
 
+if TYPE_CHECKING:  # loaded by a server that records, and by no other
+    from antiphon.recording.recorder import Recorder
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -39,6 +43,7 @@ class Services:
     store: ResponseStore
     responses: ResponseService
     upstreams: UpstreamClient
+    recorder: "Recorder | None" = None
 
     async def check_store(self) -> None:
         """Raises StoreUnavailable when state cannot be read."""
@@ -51,6 +56,8 @@ class Services:
         await self.catalog.aclose()
         await self.upstreams.aclose()
         await self.store.aclose()
+        if self.recorder is not None:
+            self.recorder.close()
 
 
 def build(settings: Settings) -> Edge:
@@ -59,12 +66,22 @@ def build(settings: Settings) -> Edge:
     Raises ConfigError for a provider that cannot be made, StoreUnavailable for state that cannot be opened.
     """
     clock, ids = SystemClock(), SystemIds()
-    upstreams = UpstreamClient(clock)
+    recorder, upstreams = _recording(settings, clock)
     providers = make_providers(settings, upstreams, ids)
     named = [NamedModel(one.model_id, one.provider_id, one.upstream_name) for one in settings.models]
     catalog = Catalog(providers, named, clock=clock)
     store = SqliteStore.open(settings.storage.url)
-    return serve(services_for(settings, catalog, store, upstreams, clock, ids), ids)
+    return serve(services_for(settings, catalog, store, upstreams, clock, ids, recorder), ids)
+
+
+def _recording(settings: Settings, clock: Clock) -> "tuple[Recorder | None, UpstreamClient]":
+    """The recorder, and the upstream client that it listens on; without recording, the plain client."""
+    if not settings.recording.path:
+        return None, UpstreamClient(clock)
+    from antiphon.providers.taped import TapedClient
+    from antiphon.recording.setup import make_recorder
+
+    return make_recorder(settings, clock), TapedClient(clock)
 
 
 def services_for(
@@ -74,9 +91,12 @@ def services_for(
     upstreams: UpstreamClient,
     clock: Clock,
     ids: Ids,
+    recorder: "Recorder | None" = None,
 ) -> Services:
-    responses = ResponseService(catalog, store, NoTools(), clock, ids, make_sealer(settings, clock))
-    return Services(settings, catalog, store, responses, upstreams)
+    watch = recorder.watch if recorder is not None else None
+    sealer = make_sealer(settings, clock)
+    responses = ResponseService(catalog, store, NoTools(), clock, ids, sealer, watch=watch)
+    return Services(settings, catalog, store, responses, upstreams, recorder)
 
 
 def make_sealer(settings: Settings, clock: Clock) -> Sealer:
@@ -101,7 +121,8 @@ def _provider(
     lenient = settings.server.parameters == "lenient"
     try:
         make = plugins.provider_class(one.provider_type).from_config
-        return make(one.provider_id, one.provider_type, one.config, upstreams, ids, lenient=lenient)
+        config = settings.config_of(one)
+        return make(one.provider_id, one.provider_type, config, upstreams, ids, lenient=lenient)
     except plugins.UnknownProviderType as error:
         raise settings.provider_error(one.provider_id, "", str(error)) from error
     except ProviderConfigError as error:
@@ -129,8 +150,16 @@ def routes(services: Services) -> list[Route]:
     stream_settings = StreamSettings(server.heartbeat_s, server.responses_done_marker)
     table = [
         *ResponseRoutes(services.responses, stream_settings, streams).table(),
-        *ChatRoutes(services.catalog, server.heartbeat_s, streams).table(),
+        *ChatRoutes(services.catalog, server.heartbeat_s, streams, _completion_tap(services)).table(),
         *ModelRoutes(services.catalog).table(),
         *HealthRoutes(services.check_store).table(),
     ]
     return [*table, *DocsRoutes(table).table()]
+
+
+def _completion_tap(services: Services) -> Tap | None:
+    if services.recorder is None:
+        return None
+    from antiphon.recording.setup import completion_tap
+
+    return completion_tap(services.recorder)

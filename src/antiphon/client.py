@@ -8,7 +8,7 @@ running server starts without the libraries that a server needs.
 import http.client
 import json
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -108,7 +108,7 @@ class Client:
             return Answer(answer.status, answer.headers, answer.read())
 
     @contextmanager
-    def open(self, method: str, path: str, body: Json | bytes | None = None) -> Iterator[Body]:
+    def open(self, method: str, path: str, body: Json | bytes | None = None) -> Generator[Body]:
         """The answer as soon as its head is here; leaving the block closes the connection.
 
         Raises ConnectionFailed.

@@ -4,7 +4,7 @@ import hashlib
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from antiphon.config_settings import (
     ConfigError,
     DiscoverySettings,
     LimitSettings,
+    LocalSettings,
     ModelSettings,
     ProviderSections,
     ProviderSettings,
@@ -29,6 +30,7 @@ __all__ = [
     "VARIABLES",
     "ApiKey",
     "AuthSettings",
+    "Caller",
     "ConfigError",
     "DiscoverySettings",
     "Flags",
@@ -40,6 +42,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "StorageSettings",
+    "caller",
     "hash_key",
     "load",
     "load_mapping",
@@ -61,6 +64,10 @@ VARIABLES: Mapping[str, str] = {
     "VLLM_URL": "Found when no provider is configured: a vLLM server.",
     "VLLM_API_KEY": "The key of that vLLM server, if it wants one (`VLLM_API_TOKEN` is read too).",
     "OLLAMA_URL": "Found when no provider is configured: an Ollama server.",
+    "ANTIPHON_API_KEY": "The key that `antiphon chat` and `antiphon doctor --client` send; `--key` overrides it.",
+    "NO_COLOR": "Set to anything: commands print no colours (<https://no-color.org>).",
+    "HF_ENDPOINT": "Where `hf:` models are downloaded from; `https://huggingface.co` where unset.",
+    "HF_TOKEN": "The token for `hf:` models that need one.",
 }
 """The environment variables that are read, and what each does."""
 
@@ -71,6 +78,21 @@ class Flags:
 
     host: str | None = None
     port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What the environment says about the person at the terminal. `key` is a secret: it is in no repr."""
+
+    key: str = field(default="", repr=False)
+    colours: bool = True
+
+
+def caller(environ: Mapping[str, str] | None = None) -> Caller:
+    """For the commands that talk to a server. Reads no file."""
+    variables = os.environ if environ is None else environ
+    dumb = variables.get("TERM") == "dumb"
+    return Caller(variables.get("ANTIPHON_API_KEY", ""), not (variables.get("NO_COLOR") or dumb))
 
 
 def load(
@@ -205,6 +227,9 @@ def _with_environment(settings: Settings, variables: Mapping[str, str]) -> Setti
         home=str(home),
         storage=StorageSettings(url=url),
         discovery=_discovery(variables),
+        local=LocalSettings(
+            hf_endpoint=variables.get("HF_ENDPOINT", ""), hf_token=variables.get("HF_TOKEN", "")
+        ),
     )
 
 

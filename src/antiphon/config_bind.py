@@ -12,6 +12,7 @@ from antiphon.config_settings import (
     ModelSettings,
     ProviderSections,
     ProviderSettings,
+    RecordingSettings,
     RuntimeSettings,
     ServerSettings,
     Settings,
@@ -36,6 +37,7 @@ TOP_KEYS = (
     "providers",
     "storage",
     "runtime",
+    "recording",
     "models",
     "shields",
     "tool_groups",
@@ -67,6 +69,7 @@ def bind(root: Node) -> Settings:
         models=tuple(convert(node, ModelSettings, "models") for node in models),
         storage=convert(root["storage"], StorageSettings, "storage"),
         runtime=convert(root["runtime"], RuntimeSettings, "runtime"),
+        recording=convert(root["recording"], RecordingSettings, "recording"),
         lines=dict(_lines(inference)),
     )
     _check_names(settings, inference, models)

@@ -3,8 +3,8 @@
 The reference page is generated from these types: each `Meta(description=…)` is a row of it.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, dataclass_transform
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, cast, dataclass_transform
 
 import msgspec
 from msgspec import Meta
@@ -148,6 +148,27 @@ class RuntimeSettings(_Section):
     )
 
 
+class RecordingSettings(_Section):
+    """What is asked of models and what they answer, written to files. See docs/howto/record-and-replay.md."""
+
+    path: Annotated[
+        str, Meta(description="Folder of the recordings; nothing is recorded where it is left out.")
+    ] = ""
+    redact: Annotated[
+        tuple[str, ...],
+        Meta(description="Regular expressions; each match in a text is written as `***`. Keys always are."),
+    ] = ()
+    include_unstored: Annotated[
+        bool, Meta(description="Record what was asked for with `store: false` as well.")
+    ] = False
+    max_file_mb: Annotated[
+        int, Meta(ge=1, le=4096, description="A file that is larger is followed by another.")
+    ] = 64
+    max_files: Annotated[
+        int, Meta(ge=1, le=100_000, description="Files kept; with one more, the oldest is removed.")
+    ] = 100
+
+
 class ModelSettings(_Section):
     """A model under a name of its own, besides those that providers list themselves."""
 
@@ -177,6 +198,16 @@ class DiscoverySettings(_Section):
         return f"DiscoverySettings({redacted(msgspec.structs.asdict(self))!r})"
 
 
+class LocalSettings(_Section):
+    """What the environment says about models that run here. A provider's `config` wins over it."""
+
+    hf_endpoint: str = ""
+    hf_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"LocalSettings({redacted(msgspec.structs.asdict(self))!r})"
+
+
 class Settings(_Section):
     """Everything the server is told, after file, environment and flags were put together."""
 
@@ -185,7 +216,9 @@ class Settings(_Section):
     models: tuple[ModelSettings, ...] = ()
     storage: StorageSettings = StorageSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+    recording: RecordingSettings = RecordingSettings()
     discovery: DiscoverySettings = DiscoverySettings()
+    local: LocalSettings = LocalSettings()
     source: str | None = None  # the file it came from, as the user would write it
     home: str = ""  # absolute path of the state folder; not created here
     lines: dict[str, int] = {}  # the file's line of `provider_id` and of `provider_id.config.key`
@@ -195,10 +228,27 @@ class Settings(_Section):
         """The same settings with these providers instead of the configured ones."""
         return msgspec.structs.replace(self, providers=ProviderSections(inference=tuple(found)))
 
+    def config_of(self, provider: ProviderSettings) -> Mapping[str, Any]:
+        """The provider's `config`, with what the environment says where it says nothing itself."""
+        if provider.provider_type != "inline::llama-cpp":
+            return provider.config
+        given = {"hf_endpoint": self.local.hf_endpoint, "hf_token": self.local.hf_token}
+        known = {key: value for key, value in given.items() if value}
+        return {"cache_dir": f"{self.home or '~/.antiphon'}/models", **known, **provider.config}
+
     def provider_error(self, provider_id: str, key: str, message: str) -> ConfigError:
         """An error in one provider's `config`, at the line of `key` ("" for the provider itself)."""
         line = self.lines.get(f"{provider_id}.config.{key}") or self.lines.get(provider_id)
         return ConfigError(self.source, line, f"provider {provider_id}: {message}")
+
+
+def secrets_in(value: Mapping[str, Any]) -> Iterator[str]:
+    """The texts that a mapping holds under keys that name secrets, at any depth."""
+    for key, item in value.items():
+        if isinstance(item, dict):
+            yield from secrets_in(cast("dict[str, Any]", item))
+        elif isinstance(item, str) and names_a_secret(key):
+            yield item
 
 
 def redacted(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,25 @@ from antiphon.ports import Ids, ModelProvider
 GROUP = "antiphon.providers"
 _CHAT = "antiphon.providers.openai_chat:OpenAIChat"
 BUILT_IN: Mapping[str, str] = {
+    "inline::llama-cpp": "antiphon.providers.llama_cpp.provider:LlamaCpp",
     "inline::scripted": "antiphon.providers.scripted:Scripted",
     "remote::azure": _CHAT,
     "remote::llama-cpp-server": _CHAT,
     "remote::ollama": _CHAT,
     "remote::openai": _CHAT,
     "remote::openai-compatible": _CHAT,
+    "remote::tgi": _CHAT,
+    "remote::lmstudio": _CHAT,
+    "remote::groq": _CHAT,
+    "remote::together": _CHAT,
+    "remote::fireworks": _CHAT,
+    "remote::mistral": _CHAT,
+    "remote::deepseek": _CHAT,
+    "remote::openrouter": _CHAT,
+    "remote::gemini": _CHAT,
+    "remote::sambanova": _CHAT,
+    "remote::cerebras": _CHAT,
+    "remote::nvidia": _CHAT,
     "remote::vllm": _CHAT,
 }
 

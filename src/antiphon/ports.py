@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from antiphon.core.commands import CallModel, CallTool
 from antiphon.core.request import ResponseRequest
@@ -81,11 +81,15 @@ class UpstreamReply(Protocol):
 class ModelProvider(Protocol):
     """Turns a transcript into model signals. One instance per configured provider, shared by all runs."""
 
-    provider_id: str
+    @property
+    def provider_id(self) -> str: ...
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """The constraints that the upstream may break although it was told: the run holds such answers back and
-        checks them. Asked once per model call.
+        checks them.
+
+        Asked at the head of the answer, when a provider that stands for several knows which one it is; before that
+        it is all that any of them may break.
         """
         ...
 
@@ -123,6 +127,17 @@ class ModelProvider(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Retrying(Protocol):
+    """A provider that repeats what failed before the head, and can be had without that."""
+
+    def without_retries(self) -> ModelProvider:
+        """The same provider over the same connections, whose first failure is its last: for a caller that has
+        somebody else to ask.
+        """
+        ...
 
 
 class ToolRuntime(Protocol):

@@ -5,11 +5,13 @@ import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx2
 import openai
 
+from antiphon.in_process.server import EmbeddedServer
+from bench.program import Program
 from tests.conformance.recorder import Exchange, Recorder
 
 Json = dict[str, Any]
@@ -80,44 +82,91 @@ class _AsyncStream(httpx2.AsyncByteStream):
         self._tee.record()
 
 
-class RecordingTransport(httpx2.HTTPTransport):
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__(trust_env=False)
+class RecordingTransport(httpx2.BaseTransport):
+    def __init__(self, recorder: Recorder, inner: httpx2.BaseTransport | None = None) -> None:
+        """`inner` carries the requests; HTTP over sockets where left out."""
+        self._inner = inner or httpx2.HTTPTransport(trust_env=False)
         self._recorder = recorder
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         sent = request.read()
-        response = super().handle_request(request)
+        response = self._inner.handle_request(request)
         assert isinstance(response.stream, httpx2.SyncByteStream)
         response.stream = _Stream(response.stream, _Tee(self._recorder, request, response, sent))
         return response
 
+    def close(self) -> None:
+        self._inner.close()
 
-class AsyncRecordingTransport(httpx2.AsyncHTTPTransport):
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__(trust_env=False)
+
+class AsyncRecordingTransport(httpx2.AsyncBaseTransport):
+    def __init__(self, recorder: Recorder, inner: httpx2.AsyncBaseTransport | None = None) -> None:
+        self._inner = inner or httpx2.AsyncHTTPTransport(trust_env=False)
         self._recorder = recorder
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         sent = await request.aread()
-        response = await super().handle_async_request(request)
+        response = await self._inner.handle_async_request(request)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _AsyncStream(response.stream, _Tee(self._recorder, request, response, sent))
         return response
 
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
-def sync_client(url: str, recorder: Recorder, *, api_key: str = "none") -> openai.OpenAI:
-    http_client = openai.DefaultHttpxClient(transport=RecordingTransport(recorder), trust_env=False)
+
+def sync_client(
+    url: str, recorder: Recorder, *, api_key: str = "none", inner: httpx2.BaseTransport | None = None
+) -> openai.OpenAI:
+    http_client = openai.DefaultHttpxClient(transport=RecordingTransport(recorder, inner), trust_env=False)
     return openai.OpenAI(
         base_url=f"{url}/v1", api_key=api_key, max_retries=0, timeout=LIMIT_S, http_client=http_client
     )
 
 
-def async_client(url: str, recorder: Recorder, *, api_key: str = "none") -> openai.AsyncOpenAI:
-    http_client = openai.DefaultAsyncHttpxClient(transport=AsyncRecordingTransport(recorder), trust_env=False)
+def async_client(
+    url: str, recorder: Recorder, *, api_key: str = "none", inner: httpx2.AsyncBaseTransport | None = None
+) -> openai.AsyncOpenAI:
+    transport = AsyncRecordingTransport(recorder, inner)
+    http_client = openai.DefaultAsyncHttpxClient(transport=transport, trust_env=False)
     return openai.AsyncOpenAI(
         base_url=f"{url}/v1", api_key=api_key, max_retries=0, timeout=LIMIT_S, http_client=http_client
     )
+
+
+class Connect(Protocol):
+    """A way to a server: over HTTP to a process, or to an embedded one. `prefix` stands before `/v1`."""
+
+    def sync(self, prefix: str = "") -> openai.OpenAI: ...
+
+    def asynchronous(self, prefix: str = "") -> openai.AsyncOpenAI: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OverHttp:
+    program: Program
+    recorder: Recorder
+
+    def sync(self, prefix: str = "") -> openai.OpenAI:
+        return sync_client(self.program.url + prefix, self.recorder)
+
+    def asynchronous(self, prefix: str = "") -> openai.AsyncOpenAI:
+        return async_client(self.program.url + prefix, self.recorder)
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    server: EmbeddedServer
+    recorder: Recorder
+
+    def sync(self, prefix: str = "") -> openai.OpenAI:
+        return sync_client(self._url(prefix), self.recorder, inner=self.server.transport())
+
+    def asynchronous(self, prefix: str = "") -> openai.AsyncOpenAI:
+        return async_client(self._url(prefix), self.recorder, inner=self.server.async_transport())
+
+    def _url(self, prefix: str) -> str:
+        return self.server.base_url.removesuffix("/v1") + prefix
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ from pathlib import Path
 import openai
 import pytest
 
+import antiphon
+from antiphon.in_process.server import EmbeddedServer
 from bench.program import Program, start_antiphon
 from tests.conformance.recorder import Recorder
-from tests.integration.clients import Raw, async_client, sync_client
+from tests.integration.clients import Connect, InProcess, OverHttp, Raw
 from tests.integration.upstream import Upstream
 
 StartServer = Callable[..., Program]
@@ -64,15 +66,33 @@ def start_server(upstream: Upstream, tmp_path: Path) -> Iterator[StartServer]:
         yield start
 
 
+@pytest.fixture(scope="session")
+def embedded_server(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """The same configuration inside this process."""
+    folder = tmp_path_factory.mktemp("embedded")
+    file = folder / "antiphon.yaml"
+    file.write_text(configuration(upstream, folder))
+    with antiphon.embedded(file) as running:
+        yield running
+
+
+@pytest.fixture(params=["http", "embedded"])
+def connect(request: pytest.FixtureRequest, recorder: Recorder) -> Connect:
+    """Each test that takes it, or a client, runs both ways."""
+    if request.param == "http":
+        return OverHttp(request.getfixturevalue("server"), recorder)
+    return InProcess(request.getfixturevalue("embedded_server"), recorder)
+
+
 @pytest.fixture
-def client(server: Program, recorder: Recorder) -> Iterator[openai.OpenAI]:
-    with sync_client(server.url, recorder) as made:
+def client(connect: Connect) -> Iterator[openai.OpenAI]:
+    with connect.sync() as made:
         yield made
 
 
 @pytest.fixture
-async def aclient(server: Program, recorder: Recorder) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with async_client(server.url, recorder) as made:
+async def aclient(connect: Connect) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with connect.asynchronous() as made:
         yield made
 
 

@@ -1,12 +1,12 @@
 """The official client drives `/v1/responses`: plain, streamed, stored, chained."""
 
+import asyncio
+
 import openai
 import pytest
 from openai.types.responses import ResponseStreamEvent
 
-from bench.program import Program
-from tests.conformance.recorder import Recorder
-from tests.integration.clients import async_client
+from tests.integration.clients import Connect
 from tests.integration.upstream import Upstream
 
 
@@ -93,12 +93,10 @@ async def test_the_async_client_creates_streams_and_retrieves(aclient: openai.As
     assert final.output_text == "You said: helped"
 
 
-async def test_many_clients_at_once_get_their_own_answers(server: Program, recorder: Recorder) -> None:
-    import asyncio
-
-    async with async_client(server.url, recorder) as client, asyncio.TaskGroup() as group:
+async def test_many_clients_at_once_get_their_own_answers(aclient: openai.AsyncOpenAI) -> None:
+    async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(client.responses.create(model="echo", input=f"number {number}"))
+            group.create_task(aclient.responses.create(model="echo", input=f"number {number}"))
             for number in range(40)
         ]
     assert [task.result().output_text for task in tasks] == [f"You said: number {n}" for n in range(40)]
@@ -233,10 +231,8 @@ def test_images_reach_the_model_as_image_parts(client: openai.OpenAI, upstream: 
     assert picture in str(shown.data[0].to_dict())
 
 
-def test_the_same_routes_answer_under_the_older_prefix(server: Program, recorder: Recorder) -> None:
-    from tests.integration.clients import sync_client
-
-    with sync_client(f"{server.url}/v1/openai", recorder) as client:
+def test_the_same_routes_answer_under_the_older_prefix(connect: Connect) -> None:
+    with connect.sync("/v1/openai") as client:
         made = client.responses.create(model="echo", input="old path")
         assert client.responses.retrieve(made.id).output_text == "You said: old path"
         assert "echo" in {model.id.rsplit("/", 1)[-1] for model in client.models.list()}

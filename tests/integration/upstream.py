@@ -52,6 +52,7 @@ MODELS = (
     "filtered",
     "refuser",
     "endless",
+    "endless-whole",
     "flood",
     "breaks",
     *FAILURES,
@@ -250,9 +251,18 @@ class Upstream:
         if body["model"] in FAILURES:
             status, error, extra = FAILURES[body["model"]]
             return web.json_response({"error": {"type": "upstream", **error}}, status=status, headers=extra)
+        if body["model"] == "endless-whole":
+            await self._never()
         if not body.get("stream"):
             return web.json_response(_whole(body))
         return await self._stream(request, body)
+
+    async def _never(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self._note(lambda seen: setattr(seen, "closed_by_client", seen.closed_by_client + 1))
+            raise
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         """The older text completions: one piece, streamed or not."""

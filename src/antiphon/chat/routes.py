@@ -13,6 +13,7 @@ from antiphon.models.catalog import Catalog, Resolved
 from antiphon.ports import UpstreamReply
 from antiphon.web.http import JsonReply, Reply, Request
 from antiphon.web.routing import Route
+from antiphon.web.served_by import served_by_header
 from antiphon.web.sse import SseSender, Watch
 from antiphon.web.streams import OpenStreams
 
@@ -39,14 +40,17 @@ class Forwarded:
             async with await self._open() as reply:
                 answer = await reply.read()
         if not watch.gone:
-            body = corrected_body(answer, self.model, self.resolved.upstream_model)
-            await JsonReply(body).respond(request, send)
+            body = corrected_body(answer, self.model, self.resolved.answering_model())
+            await JsonReply(body, headers=self._headers()).respond(request, send)
 
     async def _open(self) -> UpstreamReply:
         return await self.resolved.provider.open(self.path, self.body, model=self.resolved.upstream_model)
 
+    def _headers(self) -> dict[str, str]:
+        return served_by_header(self.resolved.served_by())
+
     async def _stream(self, request: Request, send: Send) -> None:
-        sender = SseSender(send, request.request_id)
+        sender = SseSender(send, request.request_id, self._headers)
         last = b""
         with Watch(request.receive, on_silence=sender.heartbeat, every_s=self.heartbeat_s) as watch:
             try:
@@ -59,8 +63,8 @@ class Forwarded:
             await sender.finish(last)
 
     async def _pass_on(self, sender: SseSender) -> bytes:
-        corrections = StreamCorrections(self.model, self.resolved.upstream_model)
         async with await self._open() as reply:
+            corrections = StreamCorrections(self.model, self.resolved.answering_model())
             async for chunk in reply:
                 whole = corrections.feed(chunk)
                 if whole:
@@ -80,11 +84,11 @@ class ChatRoutes:
     tap: Tap | None = None
 
     async def chat(self, request: Request) -> Reply:
-        body = await request.json_body()
+        body = await request.json_body(ChatRequest)
         return await self._forward(request, "/chat/completions", parse_chat(body), body)
 
     async def completion(self, request: Request) -> Reply:
-        body = await request.json_body()
+        body = await request.json_body(CompletionRequest)
         return await self._forward(request, "/completions", parse_completion(body), body)
 
     async def _forward(
@@ -108,6 +112,7 @@ class ChatRoutes:
                 request="ChatRequest",
                 response="ChatCompletion",
                 events="ChatCompletionChunk",
+                form=True,
             ),
             Route(
                 "POST",
@@ -117,5 +122,6 @@ class ChatRoutes:
                 request="CompletionRequest",
                 response="Completion",
                 events="Completion",
+                form=True,
             ),
         ]

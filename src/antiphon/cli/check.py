@@ -29,6 +29,8 @@ def _lines(settings: Settings) -> Iterator[str]:
     yield f"access     {auth_line(settings)}"
     yield f"state      {settings.storage.url}"
     yield f"parameters {server.parameters}"
+    if settings.recording.path:
+        yield f"recording  {settings.recording.path}"
     if not settings.providers.inference:
         yield "models     no provider configured; `antiphon serve` looks for one and else serves the model demo"
     for provider in settings.providers.inference:

@@ -110,6 +110,8 @@ def _summary(settings: Settings, found: Found | None, listener: socket.socket) -
     if found and found.demo:
         yield "          connect a real one: start Ollama, llama.cpp, vLLM or LM Studio, or set OPENAI_API_KEY"
     yield f"  state   {settings.storage.url.removeprefix('sqlite:///')}"
+    if settings.recording.path:
+        yield f"  record  {settings.recording.path}"
     yield f"  access  {auth_line(settings)}"
     yield f"  config  {settings.source or 'none'}"
     yield f"  docs    {address}/docs"

@@ -59,6 +59,11 @@ class EmbeddedServer:
         return self._settings
 
     @property
+    def state_folder(self) -> Path | None:
+        """Where temporary state is kept while the server runs; None when it is where the configuration says."""
+        return None if self._folder is None else Path(self._folder.name)
+
+    @property
     def base_url(self) -> str:
         """The address for clients over `transport()` or `async_transport()`."""
         return BASE_URL

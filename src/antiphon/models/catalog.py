@@ -7,10 +7,11 @@ list, and its models can be addressed under their full name even when they were 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from antiphon.core.errors import InvalidRequest, ModelNotFound, ProviderError, ProviderTimeout
 from antiphon.core.wire import Wire
+from antiphon.models.router import OWNER, RoutedCall, RoutedModel
 from antiphon.ports import Clock, ModelInfo, ModelProvider
 
 LISTING_TIMEOUT_S = 10.0
@@ -28,11 +29,32 @@ class NamedModel:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """`model_id` is the full name; `upstream_model` what the provider calls it."""
+    """`model_id` is the full name; `upstream_model` what the provider calls it.
+
+    Of a routed model each resolution is one request's own: `call` is its view, and its `provider` unless somebody
+    put another one before it.
+    """
 
     provider: ModelProvider
     upstream_model: str
     model_id: str
+    call: RoutedCall | None = None
+
+    def served_by(self) -> str:
+        """The model that answers, `provider_id/model`; "" of a routed one until its first head is here."""
+        if self.call is None:
+            return f"{self.provider.provider_id}/{self.upstream_model}"
+        return "" if self.call.chosen is None else self.call.chosen.name
+
+    def answering_model(self) -> str:
+        """What the model that answers is called by its provider."""
+        chosen = None if self.call is None else self.call.chosen
+        return self.upstream_model if chosen is None else chosen.model
+
+    def prefer(self, served_by: str) -> None:
+        """Of a routed model, go on with the candidate that answered the chain so far."""
+        if self.call is not None:
+            self.call.prefer(served_by)
 
 
 class Model(Wire, tag_field="object", tag="model"):
@@ -53,10 +75,12 @@ class Catalog:
         *,
         clock: Clock,
         ttl_s: int = 60,
+        routed: Sequence[RoutedModel] = (),
     ) -> None:
         self._providers = dict(providers)
         self._clock = clock
         self._named = tuple(named)
+        self._routed = {one.model_id: one for one in routed}
         self._ttl_s = ttl_s
         self._listed: dict[str, Sequence[ModelInfo]] = {}
         self._failures: dict[str, ProviderError] = {}
@@ -73,6 +97,11 @@ class Catalog:
         return self._failures
 
     @property
+    def routed(self) -> Mapping[str, RoutedModel]:
+        """The routed models by name, for an operator to look at."""
+        return self._routed
+
+    @property
     def providers(self) -> Mapping[str, ModelProvider]:
         return self._providers
 
@@ -84,7 +113,7 @@ class Catalog:
         """
         found = self._table.get(name)
         if found is not None:
-            return found
+            return found if found.call is None else self._routed_now(found)
         if not name:
             raise InvalidRequest("`model` is missing. List the models with GET /v1/models.", param="model")
         if self._age() is None or self._age_or_0() >= ASK_AGAIN_S:
@@ -174,6 +203,11 @@ class Catalog:
             table.setdefault(f"{alias.provider_id}/{alias.model_id}", table[alias.model_id])
             if alias.model_id not in full:
                 aliases.append(Model(id=alias.model_id, created=0, owned_by=alias.provider_id))
+        for model_id, routed in self._routed.items():
+            call = RoutedCall(routed)
+            table[model_id] = Resolved(call, model_id, model_id, call)
+            if model_id not in full:
+                aliases.append(Model(id=model_id, created=0, owned_by=OWNER))
         self._ambiguous = {
             name: [owner.model_id for owner in owners]
             for name, owners in bare.items()
@@ -181,6 +215,10 @@ class Catalog:
         }
         self._table = table
         self._models = aliases + models
+
+    def _routed_now(self, found: Resolved) -> Resolved:
+        call = RoutedCall(self._routed[found.model_id])
+        return replace(found, provider=call, call=call)
 
     def _find(self, name: str) -> Resolved:
         found = self._table.get(name)

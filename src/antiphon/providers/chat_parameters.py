@@ -56,8 +56,7 @@ SCALARS: tuple[Rule, ...] = (
     Rule("top_p", "top_p"),
     Rule("presence_penalty", "presence_penalty", "penalties"),
     Rule("frequency_penalty", "frequency_penalty", "penalties"),
-    Rule("user", "user"),
-    Rule("seed", "seed"),
+    Rule("user", "user", "user", "emulated", "left out: these servers watch no users"),
     Rule("stop", "stop"),
     Rule("top_k", "top_k", "top_k"),
     Rule("min_p", "min_p", "min_p"),
@@ -134,6 +133,13 @@ OTHERS: tuple[Rule, ...] = (
         "asked for, held and validated",
     ),
     Rule(
+        "text.format beside tools",
+        "response_format",
+        "format_beside_tools",
+        "emulated",
+        "asked for in the instructions, held and validated",
+    ),
+    Rule(
         "text.verbosity",
         "verbosity",
         "verbosity",
@@ -164,6 +170,7 @@ OTHERS: tuple[Rule, ...] = (
         "service_tier", "service_tier", "service_tier", note="auto and default mean the same there and pass"
     ),
     Rule("repetition_penalty", "repetition_penalty or repeat_penalty", "repetition_penalty"),
+    Rule("seed", "seed or random_seed", "seed_field"),
 )
 """Values that are translated; `chat_render` has the code."""
 
@@ -183,11 +190,13 @@ class Plan:
     @classmethod
     def of(cls, capabilities: Capabilities) -> "Plan":
         passed = [(rule.param, rule.field) for rule in SCALARS if rule.kind(capabilities) == "passed"]
-        if capabilities.repetition_penalty:
-            passed.append(("repetition_penalty", capabilities.repetition_penalty))
         refused = [rule.param for rule in SCALARS if rule.kind(capabilities) == "refused"]
-        if not capabilities.repetition_penalty:
-            refused.append("repetition_penalty")
+        named = {"repetition_penalty": capabilities.repetition_penalty, "seed": capabilities.seed_field}
+        for param, field in named.items():
+            if field is None:
+                refused.append(param)
+            else:
+                passed.append((param, field))
         return cls(tuple(passed), tuple(refused))
 
 

@@ -105,13 +105,14 @@ class ChatRenderer:
                 and text.verbosity in VERBOSITY_LINES
             ):
                 lines.append(VERBOSITY_LINES[text.verbosity])
+            written = self._writes_format(request)
             match text.format:
-                case FormatJsonSchema(schema=schema) if not self._can.json_schema:
+                case FormatJsonSchema(schema=schema) if written or not self._can.json_schema:
                     lines.append(
                         "Answer with one JSON value, valid under this JSON Schema, and with nothing else:\n"
                         + encode(schema).decode()
                     )
-                case FormatJsonObject() if not self._can.json_object:
+                case FormatJsonObject() if written or not self._can.json_object:
                     lines.append("Answer with one JSON object and with nothing else.")
                 case _:
                     pass
@@ -128,6 +129,7 @@ class ChatRenderer:
             value = getattr(request, name)
             if value is not None:
                 body[field] = value
+        self._adjust(body)
         if call.max_output_tokens is not None:
             body[self._can.max_tokens_field] = call.max_output_tokens
         if request.tools:
@@ -143,6 +145,17 @@ class ChatRenderer:
         if call.stream and self._can.stream_usage:
             body["stream_options"] = {"include_usage": True}
         return body
+
+    def _adjust(self, body: JsonObject) -> None:
+        """Values in the form that every server takes: TGI has no single `stop`, and no `top_p` of 1."""
+        if isinstance(stop := body.get("stop"), str):
+            body["stop"] = [stop]
+        if not self._can.top_p_one and body.get("top_p") == 1:
+            del body["top_p"]
+
+    def _writes_format(self, request: ResponseRequest) -> bool:
+        """Whether the instructions ask for the format, as the upstream takes none beside tools."""
+        return bool(request.tools) and not self._can.format_beside_tools
 
     def _tools(
         self, tools: list[Tool], choice: ToolChoice, request: ResponseRequest, body: JsonObject
@@ -181,18 +194,9 @@ class ChatRenderer:
             return
         if self._can.verbosity and isinstance(text.verbosity, str):
             body["verbosity"] = text.verbosity
-        match text.format:
-            case FormatJsonSchema() as wanted if self._can.json_schema:
-                schema: JsonObject = {"name": wanted.name, "schema": wanted.schema}
-                if wanted.description is not UNSET:
-                    schema["description"] = wanted.description
-                if wanted.strict is not UNSET and wanted.strict is not None:
-                    schema["strict"] = wanted.strict
-                body["response_format"] = {"type": "json_schema", "json_schema": schema}
-            case FormatJsonObject() | FormatJsonSchema() if self._can.json_object:
-                body["response_format"] = {"type": "json_object"}
-            case _:
-                pass
+        wanted = None if self._writes_format(request) else _response_format(text.format, self._can)
+        if wanted is not None:
+            body["response_format"] = wanted
 
     def _reasoning(self, request: ResponseRequest, body: JsonObject) -> None:
         effort = request.reasoning.effort if request.reasoning is not None else None
@@ -210,7 +214,7 @@ class ChatRenderer:
         if request.safety_identifier is not None:
             if self._can.safety_identifier:
                 body["safety_identifier"] = request.safety_identifier
-            else:
+            elif self._can.user:
                 body.setdefault("user", request.safety_identifier)
         if request.service_tier is not None and self._can.service_tier:
             body["service_tier"] = request.service_tier
@@ -225,6 +229,23 @@ class ChatRenderer:
             body["logprobs"] = True
             if request.top_logprobs:
                 body["top_logprobs"] = request.top_logprobs
+
+
+def _response_format(wanted: object, can: Capabilities) -> JsonObject | None:
+    """`response_format` for `text.format`, in the upstream's own words; None where it has none."""
+    if isinstance(wanted, FormatJsonSchema) and can.json_schema:
+        if can.format_shape == "value":
+            return {"type": "json", "value": wanted.schema}
+        schema: JsonObject = {"name": wanted.name, "schema": wanted.schema}
+        if wanted.description is not UNSET:
+            schema["description"] = wanted.description
+        if wanted.strict is not UNSET and wanted.strict is not None:
+            schema["strict"] = wanted.strict
+        return {"type": "json_schema", "json_schema": schema}
+    if isinstance(wanted, FormatJsonSchema | FormatJsonObject) and can.json_object:
+        value = {"type": "json", "value": {"type": "object"}}
+        return value if can.format_shape == "value" else {"type": "json_object"}
+    return None
 
 
 class _RenderedTurns:

@@ -9,8 +9,8 @@ Rules that the wire leaves open, decided here:
 - Text that is only white space and not yet part of a message is held: with text after it, it belongs to that;
   beside a call or reasoning it is nothing. Several chat templates emit line breaks there.
 - Log probabilities beside a null text are those of calls, thoughts or control tokens, and are left out.
-- A call is shown when its name is known. A missing id is made here; a missing index means the call whose id
-  it bears, else a new call if it has a name, else the last one.
+- A call is shown when its name is known. A missing id is made here, as is one that TGI gives every call ("0");
+  a missing index means the call whose id it bears, else a new call if it has a name, else the last one.
 - A stream is whole when it had a finish reason or `[DONE]`. One that ends with neither was cut off.
 """
 
@@ -64,6 +64,8 @@ from antiphon.providers.custom_calls import InputReader
 from antiphon.providers.refusals import Redaction, stream_error
 
 _CHUNK = msgspec.json.Decoder(Chunk)
+_SHORTEST_ID = 3
+"""A number below this length is an upstream's counter and no id: it comes again in the next answer."""
 
 
 @dataclass(slots=True)
@@ -373,7 +375,8 @@ class ChatDecoder:
         self._close_message(out)
         self._held.clear()
         call.slot = self._next_slot()
-        call.call_id = call.upstream_id or self._new_call_id()
+        own = call.upstream_id and not (len(call.upstream_id) < _SHORTEST_ID and call.upstream_id.isdecimal())
+        call.call_id = call.upstream_id if own else self._new_call_id()
         out.append(ItemStarted(call.slot, _item(call, "")))
         if call.arguments:
             call.arguments = ["".join(call.arguments)]

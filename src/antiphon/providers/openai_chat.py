@@ -51,7 +51,9 @@ class _ModelList(msgspec.Struct):
     data: list[_ListedModel] | None = None
 
 
-_MODELS = msgspec.json.Decoder(_ModelList)
+_MODELS: msgspec.json.Decoder[_ModelList | list[_ListedModel]] = msgspec.json.Decoder(
+    _ModelList | list[_ListedModel]  # Together lists them without an envelope
+)
 
 
 class OpenAIChat:
@@ -118,9 +120,13 @@ class OpenAIChat:
         """See `ports.ModelProvider.dropped`."""
         return [found.param for found in self.unsupported(request)] if self._lenient else ()
 
-    async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
-        """See `ports.ModelProvider.stream`."""
+    async def stream(
+        self, model: str, call: CallModel, *, more: bytes = b""
+    ) -> AsyncGenerator[Sequence[ModelSignal], None]:
+        """See `ports.ModelProvider.stream`. `more` is put into the body: `"name":value,"name":value`."""
         body = self._renderer.render(model, call)
+        if more:
+            body = b"%b,%b}" % (body[:-1], more)
         try:
             reply = await self.open(CHAT, body, model=model)
         except ProviderError as error:
@@ -176,11 +182,12 @@ class OpenAIChat:
 
     def _decode_models(self, body: bytes) -> list[ModelInfo]:
         try:
-            listed = _MODELS.decode(body).data or []
+            answer = _MODELS.decode(body)
         except (msgspec.DecodeError, RecursionError):
             raise ProviderProtocolError(
                 self.provider_id, f'provider "{self.provider_id}" answered /models with something else.'
             ) from None
+        listed = answer if isinstance(answer, list) else answer.data or []
         return [ModelInfo(one.id, _seconds(one.created), one.owned_by or self.provider_id) for one in listed]
 
     def _new_call_id(self) -> str:

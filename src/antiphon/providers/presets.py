@@ -5,63 +5,28 @@ operator whose server does better or worse says so under `capabilities`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
 import msgspec
 
+from antiphon.providers.capabilities import Capabilities, Preset
+from antiphon.providers.hosted import HOSTED
 from antiphon.providers.upstream import Timeouts
 
-
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an upstream's `/chat/completions` understands. `chat_parameters` turns these into rules per
-    parameter.
-    """
-
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    developer_role: bool = False
-    parallel_tool_calls: bool = True
-    tool_choice: bool = True
-    allowed_tools: bool = False
-    custom_tools: bool = False
-    """Whether tools of type custom are known; else they go as functions of one string and come back translated."""
-    schema_patterns: bool = False
-    """Whether `pattern` in the schema of a function's arguments binds the model."""
-    json_schema: bool = True
-    json_object: bool = True
-    keeps_formats: bool = True
-    """Whether an answer keeps to a format that the upstream took; else it is held, checked and asked for again."""
-    logprobs: bool = True
-    penalties: bool = True
-    reasoning_field: Literal["reasoning", "reasoning_content"] | None = None
-    reasoning_effort: Literal["field", "template"] | None = "field"
-    verbosity: bool = False
-    stream_usage: bool = True
-    service_tier: bool = False
-    prompt_cache_key: bool = False
-    prompt_cache_options: bool = False
-    """`prompt_cache_options`, `prompt_cache_retention` and the breakpoints on content parts."""
-    chat_template_kwargs: bool = False
-    safety_identifier: bool = False
-    file_parts: bool = False
-    top_k: bool = False
-    min_p: bool = False
-    repetition_penalty: Literal["repetition_penalty", "repeat_penalty"] | None = None
-    tokenize_path: str | None = None
-    models_listed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """One provider type. `default_url` is None where only the operator can know it."""
-
-    provider_type: str
-    default_url: str | None
-    capabilities: Capabilities
-    auth_header: Literal["authorization", "api-key"] = "authorization"
-    key_required: bool = False
-    azure: bool = False
+__all__ = [
+    "ALIASES",
+    "INERT",
+    "PRESETS",
+    "Capabilities",
+    "Preset",
+    "ProviderConfigError",
+    "TimeoutConfig",
+    "UpstreamConfig",
+    "capabilities_of",
+    "parse_config",
+    "timeouts_of",
+]
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -133,6 +98,7 @@ PRESETS: Mapping[str, Preset] = {
                 chat_template_kwargs=True,
             ),
         ),
+        *HOSTED,
         Preset("remote::openai-compatible", None, Capabilities(keeps_formats=False)),
     )
 }

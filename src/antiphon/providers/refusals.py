@@ -34,7 +34,8 @@ CONTEXT_OVERFLOW = re.compile(
     r"context[ _]length|maximum context|context (?:size|window)|exceed_context_size"
     r"|too many (?:input )?tokens"
     r"|prompt is too long|input (?:length|is too long)|longer than the maximum (?:model|context)"
-    r"|maximum (?:input|prompt) length|max_model_len|reduce the length of",
+    r"|maximum (?:input|prompt) length|max_model_len|reduce the length of"
+    r"|`inputs` (?:tokens \+|must have less than)",
     re.IGNORECASE,
 )
 CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
@@ -115,7 +116,7 @@ def _mapped(provider: str, status: int, facts: _Facts, retry_after: float | None
         return ProviderRateLimited(provider, f"{name} limits our rate{said}", retry_after=wait)
     if status == 408:
         return ProviderTimeout(provider, f"{name} gave up waiting{said}")
-    if status in (402, 409) or status >= 500:
+    if status in (402, 409, 424) or status >= 500:  # 424 is how TGI reports that the model failed
         if CONTEXT_OVERFLOW.search(facts.message) or facts.code in CONTEXT_CODES:
             # Older llama.cpp and some gateways report an overflow as a 500.
             return ProviderContextLength(provider, f"{name}{said}", param="input")
@@ -156,7 +157,7 @@ def _facts(parsed: object, redaction: Redaction) -> _Facts:
         message=redaction.clean(message if isinstance(message, str) else str(message)),
         code=next((word for word in (code, kind) if isinstance(word, str) and word), ""),
         param=redaction.clean(param) if isinstance(param, str) and param else None,
-        status=_status(code) or _status(inner.get("status")),
+        status=_status(code) or _status(inner.get("status")) or _status(inner.get("http_status_code")),
     )
 
 

@@ -118,7 +118,23 @@ class ScriptedModel(_Closed):
 
 
 class ScriptedConfig(_Closed):
-    models: Annotated[tuple[ScriptedModel, ...], Meta(min_length=1)] = (ScriptedModel(name="demo"),)
+    """`recording` names a file or a folder that `antiphon record` wrote: its models answer as they did then."""
+
+    models: tuple[ScriptedModel, ...] | None = None
+    """Left out: the model `demo`, or none beside a recording."""
+    recording: Annotated[str, Meta(min_length=1)] | None = None
+    match: Literal["strict", "order"] = "strict"
+    """A question that was not recorded: `strict` refuses it, `order` gives the next answer not given yet."""
+    timing: Literal["none", "recorded"] = "none"
+    """Whether answers take the time that they took."""
+    provider: str | None = None
+    """Only what this provider answered."""
+
+    @property
+    def scripts(self) -> tuple[ScriptedModel, ...]:
+        if self.models is None:
+            return () if self.recording else (ScriptedModel(name="demo"),)
+        return self.models
 
 
 _KINDS = ("text", "echo", "instance", "reasoning", "refusal", "calls", "wait_ms", "fail")
@@ -132,8 +148,14 @@ def parse_script(mapping: Mapping[str, Any]) -> ScriptedConfig:
         text, _, path = str(error).partition(" - at ")
         key = path.strip("`").removeprefix("$").removeprefix(".")
         raise ProviderConfigError(key, f"{text}{f' (at {key})' if key else ''}") from None
-    names = [model.name for model in config.models]
-    for at, model in enumerate(config.models):
+    if config.models == ():
+        raise ProviderConfigError("models", "expected at least one model (at models)")
+    if config.recording is None:
+        for key in ("match", "timing", "provider"):
+            if key in mapping:
+                raise ProviderConfigError(key, f"`{key}` is about a `recording`; name one, or remove it.")
+    names = [model.name for model in config.scripts]
+    for at, model in enumerate(config.scripts):
         if names.index(model.name) != at:
             raise ProviderConfigError(f"models[{at}].name", f'model "{model.name}" is there twice.')
         for number, rule in enumerate(model.rules):

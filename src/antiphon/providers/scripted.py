@@ -6,7 +6,8 @@ The configuration is described in `script`; a word counts as a token.
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,12 +23,15 @@ from antiphon.core.errors import (
 )
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ItemDone, ModelSignal, StepDone
-from antiphon.ports import Clock, Constraint, Ids, ModelInfo
+from antiphon.ports import Clock, Constraint, Ids, ModelInfo, UpstreamReply
 from antiphon.providers.script import Failure, Rule, ScriptedConfig, parse_script
 from antiphon.providers.scripted_chat import ChatBody, ScriptedReply, Shape
 from antiphon.providers.scripted_hearing import Hearing, demo_rule
 from antiphon.providers.scripted_play import Act, Play, Wait
 from antiphon.providers.upstream import UpstreamClient
+
+if TYPE_CHECKING:  # read by a provider that has a recording, and by no other
+    from antiphon.providers.scripted_replay import RecordedModels
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -46,7 +50,9 @@ class Scripted:
         """Without a clock the completions it makes say that they are of the year 1970."""
         self.provider_id = provider_id
         self._clock = clock
-        self._rules = {model.name: model.rules for model in (config or ScriptedConfig()).models}
+        config = config or ScriptedConfig()
+        self._rules = {model.name: model.rules for model in config.scripts}
+        self._recorded = self._read(config, sleep)
         self._sleep = sleep
 
     @classmethod
@@ -74,6 +80,11 @@ class Scripted:
 
     async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
         """See `ports.ModelProvider.stream`."""
+        if self._recorded is not None and model not in self._rules:
+            async with aclosing(self._recorded.stream(model, call)) as batches:
+                async for batch in batches:
+                    yield batch
+            return
         begun = False
         whole: list[ModelSignal] = []
         for act in self._acts(model, call):
@@ -92,25 +103,37 @@ class Scripted:
         if whole:
             yield whole
 
-    async def open(self, path: str, body: bytes, *, model: str) -> ScriptedReply:
+    async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
         """See `ports.ModelProvider.open`."""
         try:
             asked = msgspec.json.decode(body, type=ChatBody)
         except msgspec.ValidationError as error:
             raise ProviderRejected(self.provider_id, f"{error}.") from None
-        batches = self.stream(model, asked.call())
-        await anext(batches)
         text = path == "/completions"
         digest = hashlib.blake2s(body, digest_size=16).hexdigest()
         created = self._clock.now() if self._clock is not None else 0
         answer_id = f"{'cmpl-' if text else 'chatcmpl-'}{digest}"
-        return ScriptedReply(batches, Shape(answer_id, created, model, asked, text))
+        shape = Shape(answer_id, created, model, asked, text)
+        if self._recorded is not None and model not in self._rules:
+            return await self._recorded.open(path, body, asked, shape)
+        batches = self.stream(model, asked.call())
+        await anext(batches)
+        return ScriptedReply(batches, shape)
 
     async def list_models(self) -> Sequence[ModelInfo]:
-        return [ModelInfo(name, owned_by="antiphon") for name in self._rules]
+        recorded = self._recorded.models if self._recorded is not None else ()
+        names = [*self._rules, *(name for name in recorded if name not in self._rules)]
+        return [ModelInfo(name, owned_by="antiphon") for name in names]
 
     async def aclose(self) -> None:
         """Nothing is held open."""
+
+    def _read(self, config: ScriptedConfig, sleep: Sleep) -> "RecordedModels | None":
+        if config.recording is None:
+            return None
+        from antiphon.providers.scripted_replay import RecordedModels
+
+        return RecordedModels.from_config(self.provider_id, config, sleep)
 
     def _acts(self, model: str, call: CallModel) -> Iterator[Act]:
         rules = self._rules.get(model)

@@ -12,6 +12,7 @@ from antiphon.runs.runner import Run
 from antiphon.web.http import JsonReply, Reply, Request, json_reply
 from antiphon.web.paging import PAGE_QUERY, Page, included, refuse_unknown
 from antiphon.web.routing import Query, Route
+from antiphon.web.served_by import served_by_header
 from antiphon.web.sse import DONE, SseSender, Watch
 from antiphon.web.streams import OpenStreams
 
@@ -41,7 +42,7 @@ class ResponseStream:
 
     async def respond(self, request: Request, send: Send) -> None:
         run = self._run
-        sender = SseSender(send, request.request_id, _warning(run))
+        sender = SseSender(send, request.request_id, lambda: _headers(run))
         run.emit = sender.emit
         seen = 0
 
@@ -72,16 +73,17 @@ class WholeResponse:
         with Watch(request.receive) as watch:
             body = await self._run.execute()
         if not watch.gone:
-            await JsonReply(body, headers=_warning(self._run)).respond(request, send)
+            await JsonReply(body, headers=_headers(self._run)).respond(request, send)
 
 
-def _warning(run: Run) -> dict[str, str]:
-    """The header that tells what a lenient server left out (warn-code 299 of RFC 7234, section 5.5)."""
-    if not run.dropped:
-        return {}
-    return {
-        "warning": f'299 antiphon "left out, the model server cannot honour it: {", ".join(run.dropped)}"'
-    }
+def _headers(run: Run) -> dict[str, str]:
+    """Who answers, and what a lenient server left out (warn-code 299 of RFC 7234, section 5.5)."""
+    headers = served_by_header(run.ports.served_by())
+    dropped = run.dropped
+    if dropped:
+        left_out = ", ".join(dropped)
+        headers["warning"] = f'299 antiphon "left out, the model server cannot honour it: {left_out}"'
+    return headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ class ResponseRoutes:
     streams: OpenStreams
 
     async def create(self, request: Request) -> Reply:
-        run = await self.service.prepare(request.owner, ResponseRequest.parse(await request.json_body()))
+        body = await request.json_body(ResponseRequest)
+        run = await self.service.prepare(request.owner, ResponseRequest.parse(body))
         if run.loop.request.stream:
             return ResponseStream(run, self.settings, self.streams)
         return WholeResponse(run)
@@ -127,6 +130,7 @@ class ResponseRoutes:
                 request="CreateResponse",
                 response="Response",
                 events="Event",
+                form=True,
             ),
             Route("GET", one, self.get, "Get a stored response", response="Response", query=(_INCLUDE,)),
             Route("DELETE", one, self.delete, "Delete a response", response="Deleted"),

@@ -54,6 +54,8 @@ class ResponseService:
         _check_grammars(request, resolved.provider)
         thoughts = Thoughts(self.sealer, owner.tenant)
         history = await self._history(owner, request.previous_response_id)
+        if history:
+            resolved.prefer(history[-1].served_by)
         response_id = self.ids.new(RESPONSE_PREFIX)
         item_ids = ItemIds(response_id)
         given = await self._inner_items(owner, request.input, history, thoughts)
@@ -70,7 +72,6 @@ class ResponseService:
             ),
             response=ResponseObject(response_id, self.clock.now(), request),
             item_ids=item_ids,
-            dropped=resolved.provider.dropped(request),
             stored_input=encode(context.stored) if keeps else b"[]",
             ports=RunPorts(
                 resolved.provider,
@@ -79,6 +80,7 @@ class ResponseService:
                 self.tools,
                 self.clock,
                 thoughts,
+                resolved.served_by,
             ),
         )
         if self.watch is not None:

@@ -45,6 +45,8 @@ class RunPorts:
     tools: ToolRuntime
     clock: Clock
     thoughts: Thoughts
+    served_by: Callable[[], str] = str
+    """The model that answers, `provider_id/model`; "" while that is not known."""
 
 
 class RunWatcher(Protocol):
@@ -61,10 +63,7 @@ class RunWatcher(Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """One response on its way. `execute` once; read `state` and `output` afterwards.
-
-    `dropped` names the parameters that the provider leaves out on a lenient server.
-    """
+    """One response on its way. `execute` once; read `state` and `output` afterwards."""
 
     owner: Owner
     loop: Loop
@@ -73,7 +72,6 @@ class Run:
     item_ids: ItemIds
     stored_input: bytes
     ports: RunPorts
-    dropped: Sequence[str] = ()
     emit: Emit | None = None
     watcher: RunWatcher | None = None
     state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
@@ -84,6 +82,11 @@ class Run:
     _finish: Finish | None = None
     _inner: dict[str, Reasoning] = field(default_factory=dict[str, Reasoning])
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def dropped(self) -> Sequence[str]:
+        """The parameters that the provider leaves out on a lenient server; of several, the one that answered."""
+        return self.ports.provider.dropped(self.loop.request)
 
     async def execute(self) -> bytes:
         """Run to the end and return the final response object.
@@ -185,13 +188,17 @@ class Run:
         return await self._sample_once(call)
 
     async def _sample_once(self, call: CallModel) -> None:
-        bound = Constraints.of(call.request, self.ports.provider)
-        held = HeldAnswer(bound) if bound is not None else None
-        stream = self.ports.provider.stream(self.ports.upstream_model, call)
+        provider = self.ports.provider
+        stream = provider.stream(self.ports.upstream_model, call)
         async with aclosing(cast("AsyncGenerator[Sequence[ModelSignal], None]", stream)) as batches:
+            head = await anext(batches)
+            self.begin()
+            bound = Constraints.of(call.request, provider)  # a route knows only now who answers
+            held = HeldAnswer(bound) if bound is not None else None
+            self._hear(head if held is None else held.take(head))
+            if self._finish is None:
+                await self.flush()
             async for batch in batches:
-                if not self.begun:
-                    self.begin()
                 self._hear(batch if held is None else held.take(batch))
                 if self._finish is None:
                     await self.flush()
@@ -266,6 +273,7 @@ class Run:
             head=head,
             input=self.stored_input,
             output=self._inner_output(),
+            served_by=self.ports.served_by(),
         )
         await self.ports.store.put_response(self.owner, record)
 

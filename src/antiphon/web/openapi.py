@@ -14,6 +14,7 @@ from antiphon.core.response_object import InputItemList, Response
 from antiphon.core.wire import JsonObject
 from antiphon.models.catalog import Model
 from antiphon.version import __version__
+from antiphon.web.bodies import FORM, JSON
 from antiphon.web.routing import Query, Route
 
 
@@ -110,7 +111,9 @@ def _operation(route: Route, schemas: JsonObject, components: dict[str, Any]) ->
     }
     if route.request is not None:
         schema = schemas[route.request]
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        kinds = [JSON, FORM] if route.form else [JSON]
+        content = {kind.decode(): {"schema": schema} for kind in kinds}
+        operation["requestBody"] = {"required": True, "content": content}
         operation["x-fields"] = _fields(schema, components)
     return operation
 

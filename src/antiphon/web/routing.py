@@ -27,7 +27,7 @@ class Route:
     """One operation. `path` has `{name}` for a segment and `{name:path}` for the rest; `public` needs no key.
 
     `request` and `response` are the types of the JSON bodies, for the OpenAPI document; `events` the type of the
-    events where the operation can stream.
+    events where the operation can stream; `form` says that the body may also be a form.
     """
 
     method: Method
@@ -40,6 +40,7 @@ class Route:
     events: Any = None
     query: Sequence[Query] = ()
     public: bool = False
+    form: bool = False
 
 
 class Router:

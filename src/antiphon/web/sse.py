@@ -13,7 +13,6 @@ from starlette.types import Receive, Send
 
 from antiphon.core.writer import Event
 
-NO_HEADERS: Mapping[str, str] = {}
 HEARTBEAT = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 _HEADERS = [
@@ -40,7 +39,10 @@ class SseSender:
 
     __slots__ = ("_headers", "_lock", "_request_id", "_send", "started", "writes")
 
-    def __init__(self, send: Send, request_id: str, headers: Mapping[str, str] = NO_HEADERS) -> None:
+    def __init__(
+        self, send: Send, request_id: str, headers: Callable[[], Mapping[str, str]] = dict[str, str]
+    ) -> None:
+        """`headers` is asked when the head goes out: a route knows only then who answers."""
         self._send = send
         self._headers = headers
         self._request_id = request_id
@@ -63,7 +65,7 @@ class SseSender:
         self.started = True
         headers = [*_HEADERS, (b"x-request-id", self._request_id.encode("latin-1"))]
         headers += [
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in self._headers.items()
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in self._headers().items()
         ]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 

@@ -1,0 +1,64 @@
+"""What is known about an upstream, as data: what its chat completions can do, and where and how it is reached."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an upstream's `/chat/completions` understands. `chat_parameters` turns these into rules per
+    parameter.
+    """
+
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    developer_role: bool = False
+    parallel_tool_calls: bool = True
+    tool_choice: bool = True
+    allowed_tools: bool = False
+    custom_tools: bool = False
+    """Whether tools of type custom are known; else they go as functions of one string and come back translated."""
+    schema_patterns: bool = False
+    """Whether `pattern` in the schema of a function's arguments binds the model."""
+    json_schema: bool = True
+    json_object: bool = True
+    format_shape: Literal["openai", "value"] = "openai"
+    """How `response_format` holds a schema: OpenAI's `json_schema`, or the bare schema as `value` (TGI)."""
+    format_beside_tools: bool = True
+    """Whether a request may have both; else the instructions ask for the format, and the answer is checked."""
+    keeps_formats: bool = True
+    """Whether an answer keeps to a format that the upstream took; else it is held, checked and asked for again."""
+    logprobs: bool = True
+    penalties: bool = True
+    seed_field: Literal["seed", "random_seed"] | None = "seed"
+    user: bool = True
+    top_p_one: bool = True
+    """Whether `top_p` may be 1, which asks for nothing and is else left out."""
+    reasoning_field: Literal["reasoning", "reasoning_content"] | None = None
+    reasoning_effort: Literal["field", "template"] | None = "field"
+    verbosity: bool = False
+    stream_usage: bool = True
+    service_tier: bool = False
+    prompt_cache_key: bool = False
+    prompt_cache_options: bool = False
+    """`prompt_cache_options`, `prompt_cache_retention` and the breakpoints on content parts."""
+    chat_template_kwargs: bool = False
+    safety_identifier: bool = False
+    file_parts: bool = False
+    top_k: bool = False
+    min_p: bool = False
+    repetition_penalty: Literal["repetition_penalty", "repeat_penalty"] | None = None
+    tokenize_path: str | None = None
+    models_listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One provider type. `default_url` is None where only the operator can know it."""
+
+    provider_type: str
+    default_url: str | None
+    capabilities: Capabilities
+    auth_header: Literal["authorization", "api-key"] = "authorization"
+    key_required: bool = False
+    azure: bool = False

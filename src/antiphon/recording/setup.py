@@ -1,0 +1,49 @@
+"""From the settings to a recorder."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from antiphon.chat.request import ChatRequest, CompletionRequest
+from antiphon.config_settings import ConfigError, Settings, secrets_in
+from antiphon.models.catalog import Resolved
+from antiphon.ports import Clock
+from antiphon.recording.file import RecordingFiles
+from antiphon.recording.recorder import Recorder
+from antiphon.recording.redaction import Redactor
+from antiphon.version import __version__
+from antiphon.web.http import Request
+
+
+def make_recorder(settings: Settings, clock: Clock) -> Recorder:
+    """Raises ConfigError for a pattern that is no regular expression."""
+    recording = settings.recording
+    files = RecordingFiles(
+        Path(recording.path).expanduser(),
+        clock,
+        antiphon=__version__,
+        redact=recording.redact,
+        max_file_bytes=recording.max_file_mb * 1024 * 1024,
+        max_files=recording.max_files,
+    )
+    secrets = {text for one in settings.providers.inference for text in secrets_in(one.config)}
+    try:
+        redactor = Redactor(recording.redact, sorted(secrets))
+    except re.error as error:
+        message = f'recording.redact: "{error.pattern!s}" is not a regular expression: {error}'
+        raise ConfigError(settings.source, None, message) from None
+    return Recorder(files, redactor, clock, include_unstored=recording.include_unstored)
+
+
+def completion_tap(
+    recorder: Recorder,
+) -> Callable[[Resolved, Request, ChatRequest | CompletionRequest], Resolved]:
+    """What stands between a passed-through request and its provider: `ChatRoutes.tap`."""
+
+    def tap(resolved: Resolved, request: Request, asked: ChatRequest | CompletionRequest) -> Resolved:
+        store = asked.store if isinstance(asked, ChatRequest) else None
+        provider = recorder.completion(resolved.provider, request.owner, request.request_id, store=store)
+        return replace(resolved, provider=provider)
+
+    return tap
