@@ -3,7 +3,8 @@
 Only here are concrete adapters known.
 """
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from antiphon import plugins
 from antiphon.chat.routes import ChatRoutes, Tap
 from antiphon.config_settings import ConfigError, ProviderSettings, Settings
 from antiphon.models.catalog import Catalog, NamedModel
+from antiphon.models.health import Guarded, UpstreamHealth
+from antiphon.models.router import routed_models
 from antiphon.models.routes import ModelRoutes
 from antiphon.ports import Clock, Ids, ModelProvider, ResponseStore, Sealer
 from antiphon.providers.presets import ProviderConfigError
@@ -68,8 +71,7 @@ def build(settings: Settings) -> Edge:
     clock, ids = SystemClock(), SystemIds()
     recorder, upstreams = _recording(settings, clock)
     providers = make_providers(settings, upstreams, ids)
-    named = [NamedModel(one.model_id, one.provider_id, one.upstream_name) for one in settings.models]
-    catalog = Catalog(providers, named, clock=clock)
+    catalog = make_catalog(settings, providers, clock)
     store = SqliteStore.open(settings.storage.url)
     return serve(services_for(settings, catalog, store, upstreams, clock, ids, recorder), ids)
 
@@ -108,6 +110,24 @@ def make_sealer(settings: Settings, clock: Clock) -> Sealer:
         raise ConfigError(settings.source, None, f"server.sealing.keys: {error}") from None
     home = Path(settings.home) if settings.home else None
     return AeadSealer(lambda: fixed or kept(home), clock, max_age_days=sealing.max_age_days)
+
+
+def make_catalog(
+    settings: Settings,
+    providers: Mapping[str, ModelProvider],
+    clock: Clock,
+    draw: Callable[[], float] = random.random,
+) -> Catalog:
+    """The names of models over these providers, each behind its circuit breakers. `draw` is chance, for weights."""
+    own = {one.provider_id: one.breaker for one in settings.providers.inference if one.breaker is not None}
+    health = UpstreamHealth(clock, settings.server.breaker, own)
+    guarded = {provider_id: Guarded(provider, health) for provider_id, provider in providers.items()}
+    aliases = [one for one in settings.models if one.route is None]
+    named = [NamedModel(one.model_id, one.provider_id, one.upstream_name) for one in aliases]
+    routes = {one.model_id: one.route for one in settings.models if one.route is not None}
+    targets = {one.model_id: (one.provider_id, one.upstream_name) for one in aliases}
+    routed = routed_models(routes, guarded, targets, health, draw)
+    return Catalog(guarded, named, clock=clock, routed=routed, health=health)
 
 
 def make_providers(settings: Settings, upstreams: UpstreamClient, ids: Ids) -> Mapping[str, ModelProvider]:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from antiphon.config_routes import check_routes, with_live_candidates
 from antiphon.config_settings import (
     ConfigError,
     ModelSettings,
@@ -60,7 +61,7 @@ def bind(root: Node) -> Settings:
             raise node.error(f"{name}: {advice}")
     _refuse_plain_keys(root["server"]["auth"]["keys"])
     inference = [node for node in sections["inference"].items() if not _switched_off(node)]
-    models = [node for node in root["models"].items() if not _switched_off(node)]
+    models = [with_live_candidates(node) for node in root["models"].items() if not _switched_off(node)]
     settings = Settings(
         server=convert(root["server"], ServerSettings, "server"),
         providers=ProviderSections(
@@ -197,7 +198,7 @@ def _check_names(settings: Settings, inference: list[Node], models: list[Node]) 
         seen.add(provider.provider_id)
     names: set[str] = set()
     for model, node in zip(settings.models, models, strict=True):
-        if model.provider_id not in seen:
+        if model.provider_id and model.provider_id not in seen:
             listed = ", ".join(sorted(seen)) or "none"
             raise node["provider_id"].error(
                 f'models: no inference provider "{model.provider_id}"; configured: {listed}'
@@ -205,3 +206,4 @@ def _check_names(settings: Settings, inference: list[Node], models: list[Node]) 
         if model.model_id in names:
             raise node["model_id"].error(f'models: model_id "{model.model_id}" is given twice')
         names.add(model.model_id)
+    check_routes(list(zip(settings.models, models, strict=True)), sorted(seen))

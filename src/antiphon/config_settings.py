@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal, cast, dataclass_transform
 import msgspec
 from msgspec import Meta
 
+from antiphon.models.breaker import BreakerSettings
+from antiphon.models.route import Route
+
 PortNumber = Annotated[
     int, Meta(ge=0, le=65535, description="TCP port to listen on; 0 lets the system choose a free one.")
 ]
@@ -30,6 +33,21 @@ class ConfigError(Exception):
         self.file = file
         self.line = line
         self.message = message
+
+
+Outcome = Literal["taken", "changed", "off", "ignored", "left out", "refused"]
+"""What becomes of a line of a file. `off`: switched off by its own variable; `left out`: the operator should know."""
+
+
+class RefusedParts(ConfigError):
+    """A file with parts that mean something which cannot be had here. The message is the first one's."""
+
+    def __init__(self, file: str, lines: Sequence["MappedLine"]) -> None:
+        refused = [one for one in lines if one.outcome == "refused"]
+        more = len(refused) - 1
+        advice = f" ({more} more; `antiphon check --config {file}` lists them)" if more else ""
+        super().__init__(file, refused[0].line, f"{refused[0].key}: {refused[0].text}{advice}")
+        self.lines = tuple(lines)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
@@ -94,6 +112,7 @@ class ServerSettings(_Section):
     auth: AuthSettings = AuthSettings()
     limits: LimitSettings = LimitSettings()
     sealing: SealingSettings = SealingSettings()
+    breaker: BreakerSettings = BreakerSettings()
     heartbeat_s: Annotated[
         Seconds, Meta(description="A stream that is silent for so long sends an SSE comment.")
     ] = 15.0
@@ -125,6 +144,7 @@ class ProviderSettings(_Section):
     config: Annotated[
         dict[str, Any], Meta(description="What the type takes: `base_url`, `api_key`, `wire` …")
     ] = {}
+    breaker: BreakerSettings | None = None  # `server.breaker` where left out
 
     def __repr__(self) -> str:
         config = redacted(self.config)
@@ -170,13 +190,17 @@ class RecordingSettings(_Section):
 
 
 class ModelSettings(_Section):
-    """A model under a name of its own, besides those that providers list themselves."""
+    """A model under a name of its own, besides those that providers list themselves: an alias, or a route."""
 
     model_id: Annotated[Name, Meta(description="The name that requests use.")]
-    provider_id: Annotated[ProviderId, Meta(description="A `provider_id` of `providers.inference`.")]
+    provider_id: Annotated[
+        ProviderId,
+        Meta(description="A `provider_id` of `providers.inference`; required unless there is a `route`."),
+    ] = ""
     provider_model_id: Annotated[
         str, Meta(description="The provider's own name for it; `model_id` where left out.")
     ] = ""
+    route: Route | None = None
 
     @property
     def upstream_name(self) -> str:
@@ -208,6 +232,15 @@ class LocalSettings(_Section):
         return f"LocalSettings({redacted(msgspec.structs.asdict(self))!r})"
 
 
+class MappedLine(_Section):
+    """What one line of the file became: `key` is its path there, `text` what it is here, or why it is not."""
+
+    line: int
+    key: str
+    outcome: Outcome
+    text: str
+
+
 class Settings(_Section):
     """Everything the server is told, after file, environment and flags were put together."""
 
@@ -222,6 +255,7 @@ class Settings(_Section):
     source: str | None = None  # the file it came from, as the user would write it
     home: str = ""  # absolute path of the state folder; not created here
     lines: dict[str, int] = {}  # the file's line of `provider_id` and of `provider_id.config.key`
+    mapping: tuple[MappedLine, ...] = ()  # what each line of the file became, in their order
     notes: tuple[str, ...] = ()  # what the operator should know: parts of the file that have no effect
 
     def with_inference(self, found: Sequence[ProviderSettings]) -> "Settings":

@@ -115,10 +115,12 @@ class ModelProvider(Protocol):
         ...
 
     async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
-        """Pass a chat or text completion on as it is. `path` is `/chat/completions` or `/completions`; `model` is
+        """Pass a request on. `path` says of which kind: `/chat/completions` and `/completions` travel as they are;
+        `/embeddings` and `/rerank` (in the form of Cohere and Jina) as this upstream can take them. `model` is
         the provider's own name of it, the same as in the body.
 
-        Raises what `stream` raises before the first signal.
+        Raises what `stream` raises before the first signal, and UnsupportedParameter, with the field in `param`,
+        for what this upstream cannot do; `model` when it cannot do this kind of request at all.
         """
         ...
 
@@ -130,12 +132,12 @@ class ModelProvider(Protocol):
 
 
 @runtime_checkable
-class Retrying(Protocol):
-    """A provider that repeats what failed before the head, and can be had without that."""
+class Patient(Protocol):
+    """A provider that waits and repeats what failed before the head, and can be had without that."""
 
-    def without_retries(self) -> ModelProvider:
-        """The same provider over the same connections, whose first failure is its last: for a caller that has
-        somebody else to ask.
+    def without_waiting(self) -> ModelProvider:
+        """The same provider over the same connections, for a caller that has somebody else to ask: a refusal is
+        final, a connection that was lost is tried once more.
         """
         ...
 

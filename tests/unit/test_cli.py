@@ -1,5 +1,6 @@
 """The commands, as a user types them."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,9 +93,26 @@ def test_migrate_makes_the_database_and_a_second_time_does_nothing(
     assert "already" in capsys.readouterr().out.splitlines()[-1]
 
 
-def test_a_model_file_is_refused_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [("x.gguf", "no file x.gguf; a model of the hub is written hf:"), ("hf:nobody", "hf:OWNER/REPO[:QUANT")],
+)
+def test_a_model_that_is_not_there_is_refused_with_what_to_do(
+    capsys: pytest.CaptureFixture[str], model: str, expected: str
+) -> None:
+    pytest.importorskip(
+        "xllamacpp", reason="no xllamacpp wheel here: --model is refused before its value is read"
+    )
+    assert run(["serve", "--model", model]) == 1
+    assert expected in capsys.readouterr().err
+
+
+def test_a_model_without_the_engine_is_refused_with_the_command_that_installs_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
     assert run(["serve", "--model", "x.gguf"]) == 1
-    assert "llama-server" in capsys.readouterr().err
+    assert "pip install 'antiphon[local]'" in capsys.readouterr().err
 
 
 def test_a_bad_flag_is_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from antiphon.app import make_providers
 from antiphon.config_settings import Settings
+from antiphon.models.router import rules_in_words
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.system import SystemClock, SystemIds
 
@@ -37,6 +38,12 @@ def _lines(settings: Settings) -> Iterator[str]:
         where = provider.config.get("base_url") or provider.config.get("url")
         yield f"provider   {provider.provider_id} ({provider.provider_type}){f' at {where}' if where else ''}"
     for model in settings.models:
+        if model.route is not None:
+            yield f"model      {model.model_id} = {model.route.strategy} route"
+            for one in model.route.candidates:
+                rules = rules_in_words(one.when)
+                yield f"             {one.model}{f' when {rules}' if rules else ''}"
+            continue
         yield f"model      {model.model_id} = {model.provider_id}/{model.upstream_name}"
     for note in settings.notes:
         yield f"note       {note}"

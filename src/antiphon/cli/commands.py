@@ -35,7 +35,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(serve)
     serve.add_argument("--host", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (8321); 0 takes a free one")
-    serve.add_argument("--model", help=argparse.SUPPRESS)
+    serve.add_argument(
+        "--model",
+        dest="models",
+        action="append",
+        default=[],
+        metavar="FILE.gguf",
+        help="run this model here: a GGUF file or hf:OWNER/REPO[:QUANT]; may be given several times",
+    )
 
     check = _named(
         commands.add_parser, "check", _check, "validate and explain the configuration without starting"
@@ -71,14 +78,8 @@ def _serve(options: argparse.Namespace) -> int:
     from antiphon.cli.serve import serve
     from antiphon.config import Flags, load
 
-    if options.model is not None:
-        raise ConfigError(
-            None,
-            None,
-            "--model: running a model file is not built yet; start llama.cpp's server on it"
-            " (llama-server -m FILE --port 8080) and `antiphon serve` finds that",
-        )
-    return serve(load(options.config, flags=Flags(host=options.host, port=options.port)))
+    settings = load(options.config, flags=Flags(host=options.host, port=options.port))
+    return serve(settings, options.models)
 
 
 def _check(options: argparse.Namespace) -> int:

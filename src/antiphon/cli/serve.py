@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 
@@ -18,9 +18,16 @@ from antiphon.discovery import Found, discover
 _BACKLOG = 2048
 
 
-def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; then finish what runs, for at most `shutdown_grace_s`."""
+def serve(settings: Settings, models: Sequence[str] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; then finish what runs, for at most `shutdown_grace_s`.
+
+    `models` are those of `--model`: paths of GGUF files and `hf:` references.
+    """
     found: Found | None = None
+    if models:
+        from antiphon.cli.local_models import with_models
+
+        settings = with_models(settings, models)
     if not settings.providers.inference:
         found = asyncio.run(discover(settings.discovery, settings.server.port))
         settings = settings.with_inference(found.providers)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from antiphon.core.errors import InvalidRequest, ModelNotFound, ProviderError, ProviderTimeout
 from antiphon.core.wire import Wire
+from antiphon.models.health import UpstreamHealth
 from antiphon.models.router import OWNER, RoutedCall, RoutedModel
 from antiphon.ports import Clock, ModelInfo, ModelProvider
 
@@ -76,7 +77,10 @@ class Catalog:
         clock: Clock,
         ttl_s: int = 60,
         routed: Sequence[RoutedModel] = (),
+        health: UpstreamHealth | None = None,
     ) -> None:
+        """`health` is that of the providers, where somebody keeps it."""
+        self.health = health
         self._providers = dict(providers)
         self._clock = clock
         self._named = tuple(named)

@@ -21,7 +21,7 @@ from antiphon.core.errors import (
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.models.breaker import Breaker, BreakerSettings, State
-from antiphon.ports import Clock, Constraint, ModelInfo, ModelProvider, Retrying, UpstreamReply
+from antiphon.ports import Clock, Constraint, ModelInfo, ModelProvider, Patient, UpstreamReply
 
 log = logging.getLogger("antiphon.models")
 COUNTED = (ProviderUnavailable, ProviderTimeout, ProviderProtocolError, ProviderRateLimited)
@@ -215,10 +215,10 @@ class Guarded:
     async def aclose(self) -> None:
         await self._provider.aclose()
 
-    def without_retries(self) -> ModelProvider:
-        """See `ports.Retrying`."""
+    def without_waiting(self) -> ModelProvider:
+        """See `ports.Patient`."""
         inner = self._provider
-        return Guarded(inner.without_retries(), self._health) if isinstance(inner, Retrying) else self
+        return Guarded(inner.without_waiting(), self._health) if isinstance(inner, Patient) else self
 
 
 class _GuardedStream:

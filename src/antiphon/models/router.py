@@ -21,7 +21,7 @@ from antiphon.core.signals import ModelSignal
 from antiphon.models.health import UpstreamHealth
 from antiphon.models.route import Candidate, Route, When, cause_of
 from antiphon.models.traits import Traits, traits_of, traits_of_body
-from antiphon.ports import Constraint, ModelInfo, ModelProvider, Retrying, UpstreamReply
+from antiphon.ports import Constraint, ModelInfo, ModelProvider, Patient, UpstreamReply
 
 log = logging.getLogger("antiphon.models")
 OWNER = "antiphon"
@@ -248,7 +248,7 @@ def routed_models(
     def option(candidate: Candidate) -> Option:
         provider_id, model = target_of(candidate.model, aliases)
         provider = providers[provider_id]
-        hasty = provider.without_retries() if isinstance(provider, Retrying) else provider
+        hasty = provider.without_waiting() if isinstance(provider, Patient) else provider
         return Option(candidate, model, provider, hasty)
 
     return [

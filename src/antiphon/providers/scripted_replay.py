@@ -46,7 +46,8 @@ class RecordedModels:
         self._redactor = self.recording.redactor
         for one in self.recording.exchanges:
             if one.ended != "cancelled":
-                self._exchanges.setdefault(one.model, []).append(one)
+                for name in dict.fromkeys((one.model, one.asked_model)):
+                    self._exchanges.setdefault(name, []).append(one)
 
     @classmethod
     def from_config(cls, provider_id: str, config: ScriptedConfig, sleep: Sleep) -> "RecordedModels | None":

@@ -50,14 +50,19 @@ class Asked(_Part):
     request: Raw
     input: Raw
     history: list[Turn] = []
+    enforces: list[str] = []
+    """Formats that the upstream was trusted with: `json_schema`, `json_object`."""
 
 
 class Sent(_Part):
-    """The request as the upstream got it, last attempt. Headers are not kept: they hold credentials."""
+    """The request as the upstream got it, last attempt. Headers are not kept: they hold credentials.
+
+    `body` is null where there was none.
+    """
 
     method: str
     path: str
-    body: Raw | None = None
+    body: Raw
     attempts: int = 1
 
 
@@ -118,7 +123,8 @@ class Failure(_Part):
 class Exchange(_Part, tag="exchange", tag_field="record"):
     """One model call. `run` is the response's id, or the request's for a completion that was passed through.
 
-    `key` and `question` are for finding it again: see `matching`. `asked` stands in step 1 of a response only.
+    `model` is the provider's name of it, `asked_model` the caller's. `key` and `question` are for finding it again:
+    see `matching`. `asked` stands in step 1 of a response only.
     """
 
     run: str
@@ -128,6 +134,7 @@ class Exchange(_Part, tag="exchange", tag_field="record"):
     subject: str
     provider: str
     model: str
+    asked_model: str
     key: str
     question: JsonObject
     stream: bool

@@ -5,7 +5,7 @@ not record has none of this in its way.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -13,11 +13,13 @@ from typing import Any, Literal, Self, cast
 
 from msgspec import Raw
 
+from antiphon.chat.request import ChatRequest, CompletionRequest
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import ProviderError
 from antiphon.core.signals import ModelSignal, StepDone
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.core.writer import Event
+from antiphon.models.catalog import Resolved
 from antiphon.ports import Clock, ModelProvider, Owner, UpstreamReply
 from antiphon.recording.cleaning import redacted_answer, redacted_signals
 from antiphon.recording.file import RecordingFiles
@@ -50,12 +52,14 @@ class Recorder:
         run.watcher = watcher
 
     def completion(
-        self, provider: ModelProvider, owner: Owner, request_id: str, *, store: bool | None
-    ) -> ModelProvider:
-        """The provider for one passed-through completion: it records, unless the caller said `store: false`."""
+        self, resolved: Resolved, owner: Owner, request_id: str, asked: ChatRequest | CompletionRequest
+    ) -> Resolved:
+        """The model of one passed-through completion: it records, unless the caller said `store: false`."""
+        store = asked.store if isinstance(asked, ChatRequest) else None
         if store is False and not self.include_unstored:
-            return provider
-        return cast("ModelProvider", _RecordedCompletion(provider, self, owner, request_id))
+            return resolved
+        provider = _RecordedCompletion(resolved, self, owner, request_id, asked.model)
+        return replace(resolved, provider=cast("ModelProvider", provider))
 
     def close(self) -> None:
         self.files.close()
@@ -84,7 +88,13 @@ class _RecordedRun(_Recorded):
     async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
         """See `ports.ModelProvider.stream`."""
         self._step += 1
-        draft = _Draft(self._recorder, self._run.response.id, self._run.owner, self._inner.provider_id, model)
+        draft = _Draft(
+            self._recorder,
+            self._run.response.id,
+            self._run.owner,
+            call.request.model,
+            self._run.ports.served_by,
+        )
         draft.step = self._step
         draft.stream = call.stream
         draft.question = question_of_call(call)
@@ -122,20 +132,29 @@ class _RecordedRun(_Recorded):
                 Turn(id=turn.id, input=Raw(clean(turn.input)), output=Raw(clean(turn.output)))
                 for turn in call.transcript.history
             ],
+            enforces=[
+                name for name in ("json_schema", "json_object") if getattr(self._inner, f"enforces_{name}")
+            ],
         )
 
 
 class _RecordedCompletion(_Recorded):
     """The provider of one passed-through request."""
 
-    def __init__(self, inner: ModelProvider, recorder: Recorder, owner: Owner, request_id: str) -> None:
-        super().__init__(inner, recorder)
+    def __init__(
+        self, resolved: Resolved, recorder: Recorder, owner: Owner, request_id: str, asked_model: str
+    ) -> None:
+        super().__init__(resolved.provider, recorder)
+        self._resolved = resolved
         self._owner = owner
         self._request_id = request_id
+        self._asked_model = asked_model
 
     async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
         """See `ports.ModelProvider.open`."""
-        draft = _Draft(self._recorder, self._request_id, self._owner, self._inner.provider_id, model)
+        draft = _Draft(
+            self._recorder, self._request_id, self._owner, self._asked_model, self._resolved.served_by
+        )
         asked: JsonObject = decode_json(body)
         draft.api = "chat" if path == "/chat/completions" else "completions"
         draft.stream = asked.get("stream") is True
@@ -204,8 +223,8 @@ class _Draft:
     recorder: Recorder
     run: str
     owner: Owner
-    provider: str
-    model: str
+    asked_model: str
+    served_by: Callable[[], str]
     step: int = 1
     api: Api = "responses"
     stream: bool = True
@@ -255,6 +274,7 @@ class _Draft:
         if answer is not None:
             answer = redacted_answer(answer, clean, withhold=touched)
         question = clean.value(self.question)
+        provider, _, model = (self.served_by() or self.asked_model).partition("/")
         self.recorder.files.append(
             Exchange(
                 run=self.run,
@@ -262,8 +282,9 @@ class _Draft:
                 at=self._at,
                 tenant=self.owner.tenant,
                 subject=self.owner.subject,
-                provider=self.provider,
-                model=self.model,
+                provider=provider if model else "",
+                model=model or provider,
+                asked_model=self.asked_model,
                 key=key_of(question),
                 question=question,
                 stream=self.stream,

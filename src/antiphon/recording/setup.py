@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from antiphon.chat.request import ChatRequest, CompletionRequest
@@ -42,8 +41,6 @@ def completion_tap(
     """What stands between a passed-through request and its provider: `ChatRoutes.tap`."""
 
     def tap(resolved: Resolved, request: Request, asked: ChatRequest | CompletionRequest) -> Resolved:
-        store = asked.store if isinstance(asked, ChatRequest) else None
-        provider = recorder.completion(resolved.provider, request.owner, request.request_id, store=store)
-        return replace(resolved, provider=provider)
+        return recorder.completion(resolved, request.owner, request.request_id, asked)
 
     return tap

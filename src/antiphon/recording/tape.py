@@ -44,7 +44,7 @@ class Tape:
         if self._request is None:
             return None
         method, path, body = self._request
-        raw = None if body is None else Raw(clean(body))
+        raw = Raw(b"null" if body is None else clean(body))
         return Sent(method=method, path=path, body=raw, attempts=self._attempts)
 
     def answer(self) -> Answer | None:

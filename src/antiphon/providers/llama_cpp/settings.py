@@ -170,7 +170,8 @@ def _source(model: ModelConfig, where: str) -> tuple[str | None, str | None]:
         raise ProviderConfigError("models", f"`{where}` needs either `path` or `hf`.")
     if model.hf is not None or given.startswith("hf:"):
         return None, given.removeprefix("hf:")
-    return str(_readable(given, f"{where}.path")), None
+    first = gguf.parts_of(Path(given))[0]  # llama.cpp finds the others by its name
+    return str(_readable(str(first), f"{where}.path")), None
 
 
 def _hub_name(reference: str, where: str) -> str:

@@ -1,0 +1,78 @@
+"""A server process for real clients: scripted models that use tools, and a chat upstream that is watched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.program import Program, start_antiphon
+from tests.integration.upstream import Upstream
+
+CONFIG = """\
+version: 2
+providers:
+  inference:
+  - provider_id: scripted
+    provider_type: inline::scripted
+    config:
+      models:
+      - name: clerk  # asks for two things at once, then tells both
+        rules:
+        - when: {matches: "(?i)weather", tool_outputs: false, tools: [get_weather, get_time]}
+          reply:
+          - reasoning: The city decides.
+          - calls: [{name: get_weather, arguments: {city: Oslo}}, {name: get_time, arguments: {city: Oslo}}]
+            by: 5
+        - when: {tool_outputs: true}
+          reply: [{reasoning: Both are known.}, {text: "It says: {{tool_outputs}}."}]
+      - name: desk  # hands over to whoever knows
+        rules:
+        - when: {tools: [transfer_to_weather_expert]}
+          reply: [{calls: [{name: transfer_to_weather_expert, arguments: {}}]}]
+      - name: expert
+        rules:
+        - when: {step: 2}
+          reply: [{calls: [{name: get_weather, arguments: {city: Oslo}}]}]
+        - when: {step: 3}
+          reply: [{text: "The expert heard: {{tool_outputs}}"}]
+      - name: juggler  # spells both calls at once, as some chat upstreams do
+        rules:
+        - when: {tool_outputs: false}
+          reply:
+          - calls: [{name: get_weather, arguments: {city: Oslo}}, {name: get_time, arguments: {city: Oslo}}]
+            by: 5
+            interleave: true
+      - name: demo
+  - provider_id: up
+    provider_type: remote::openai-compatible
+    config: {base_url: "%(upstream)s", api_key: sk-upstream, wire: chat}
+storage: {url: "sqlite:///%(folder)s/antiphon.db"}
+"""
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    folder = tmp_path_factory.mktemp("clients")
+    config = CONFIG % {"upstream": upstream.url, "folder": folder}
+    with start_antiphon(folder, config) as program:
+        program.wait_ready()
+        yield program
+
+
+@pytest.fixture
+def base_url(server: Program) -> str:
+    return f"{server.url}/v1"
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Where installed clients are kept between sessions; not in version control."""
+    folder = Path(__file__).parents[2] / ".cache" / "clients"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
