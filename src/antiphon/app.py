@@ -94,9 +94,10 @@ def services_for(
     clock: Clock,
     ids: Ids,
     recorder: "Recorder | None" = None,
+    sealer: Sealer | None = None,
 ) -> Services:
     watch = recorder.watch if recorder is not None else None
-    sealer = make_sealer(settings, clock)
+    sealer = sealer or make_sealer(settings, clock)
     responses = ResponseService(catalog, store, NoTools(), clock, ids, sealer, watch=watch)
     return Services(settings, catalog, store, responses, upstreams, recorder)
 

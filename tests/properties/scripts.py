@@ -274,7 +274,8 @@ class Player:
         return commands
 
     def _end(self) -> None:
-        self.writer.abandon()
+        for slot, item in self.writer.partial():
+            self.writer.close(slot, item)
         finish = self.played.finishes[0] if self.played.finishes else Finish("failed", error_code="x")
         state = ResponseState.finished(finish, now=2, usage=self.loop.usage, service_tier=None)
         self.played.final = self.response.whole(state, encode_items(self.writer.finished_items()))

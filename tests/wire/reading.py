@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from antiphon.core import signals
-from antiphon.core.items import FunctionCall, Message, OutputText, Reasoning, Refusal
+from antiphon.core.items import CustomToolCall, FunctionCall, Message, OutputText, Reasoning, Refusal
 from antiphon.core.signals import ItemDone, ModelSignal, StepDone
 from antiphon.core.wire import UNSET
 from antiphon.providers.chat_stream import ChatDecoder

@@ -72,7 +72,7 @@ def convert(value: Any, wanted: type[T]) -> T:
 def _name_easy_messages(value: Any) -> None:
     """Give `type: "message"` to the input items that have a role and no type: most clients write them so.
 
-    A tool with a name and no type is a function.
+    A tool without a type is a function.
     """
     items: Any = value.get("input") if is_object(value) else None
     if is_array(items):
@@ -81,7 +81,7 @@ def _name_easy_messages(value: Any) -> None:
                 item["type"] = "message"
     tools: Any = value.get("tools") if is_object(value) else None
     for tool in tools if is_array(tools) else ():
-        if is_object(tool) and "name" in tool:
+        if is_object(tool):
             tool.setdefault("type", "function")
 
 

@@ -223,7 +223,7 @@ class EventWriter:
         final = self._shape(item)
         for index, (kind, text, logprobs) in enumerate(_texts(final)):
             if index >= len(open_item.parts):
-                self._open_part(open_item, kind)
+                self._new_part(open_item, kind)
             part = open_item.parts[index]
             if not part.texts and text:
                 open_item.part = part
@@ -237,10 +237,9 @@ class EventWriter:
             self._item_event("response.output_item.done", index, final)
         return final
 
-    def abandon(self) -> None:
-        """Close whatever is open with what it has, status `incomplete`: the run was cut off."""
-        for slot in list(self._open):
-            self.close(slot, _partial(self._open[slot]))
+    def partial(self) -> list[tuple[int, ModelItem]]:
+        """What is open, by slot, with what it has, status `incomplete`: to be closed so when the run is cut off."""
+        return [(slot, _partial(open_item)) for slot, open_item in self._open.items()]
 
     def finished_items(self) -> list[ModelItem]:
         return [item for item in self.output if item is not None]

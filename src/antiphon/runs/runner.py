@@ -226,7 +226,8 @@ class Run:
         finish = self._finish or Finish(
             "failed", error_code="server_error", error_message="the run broke off"
         )
-        self.writer.abandon()
+        for slot, item in self.writer.partial():
+            self._close(slot, item)
         now = self.ports.clock.now()
         self.state = ResponseState.finished(
             finish, now=now, usage=self.loop.usage, service_tier=self.loop.service_tier
