@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from antiphon import plugins
 from antiphon.chat.routes import ChatRoutes, Tap
 from antiphon.config_settings import ConfigError, ProviderSettings, Settings
+from antiphon.embeddings.routes import EmbeddingRoutes
 from antiphon.models.catalog import Catalog, NamedModel
 from antiphon.models.health import Guarded, UpstreamHealth
 from antiphon.models.router import routed_models
@@ -19,6 +20,7 @@ from antiphon.models.routes import ModelRoutes
 from antiphon.ports import Clock, Ids, ModelProvider, ResponseStore, Sealer
 from antiphon.providers.presets import ProviderConfigError
 from antiphon.providers.upstream import UpstreamClient
+from antiphon.rerank.routes import RerankRoutes
 from antiphon.responses.routes import ResponseRoutes, StreamSettings
 from antiphon.responses.service import ResponseService
 from antiphon.sealing.aead import AeadSealer
@@ -172,6 +174,8 @@ def routes(services: Services) -> list[Route]:
     table = [
         *ResponseRoutes(services.responses, stream_settings, streams).table(),
         *ChatRoutes(services.catalog, server.heartbeat_s, streams, _completion_tap(services)).table(),
+        *EmbeddingRoutes(services.catalog).table(),
+        *RerankRoutes(services.catalog, services.responses.ids).table(),
         *ModelRoutes(services.catalog).table(),
         *HealthRoutes(services.check_store).table(),
     ]

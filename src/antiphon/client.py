@@ -41,6 +41,10 @@ class Answer:
         """The media type without its parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
+    def json(self) -> Any:
+        """The body decoded. Raises ValueError when it is not JSON."""
+        return json.loads(self.body)
+
 
 class Sender(Protocol):
     """What the checks need of a client."""
@@ -87,14 +91,15 @@ class Client:
     A bare host means `/v1` below it; any other path is taken as it is: `https://host/openai/v1`.
     """
 
-    def __init__(self, url: str, key: str = "", *, timeout_s: float = 60.0) -> None:
+    def __init__(self, url: str, key: str = "", *, timeout_s: float = 60.0, at_root: bool = False) -> None:
+        """`timeout_s` is the longest silence; with `at_root` a bare host means its root."""
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f'"{url}" is no URL of a server; expected http://HOST:PORT or https://HOST/v1')
         self._secure = parts.scheme == "https"
         self._host = parts.hostname
         self._port = parts.port or (443 if self._secure else 80)
-        self._base = parts.path.rstrip("/") or "/v1"
+        self._base = parts.path.rstrip("/") or ("" if at_root else "/v1")
         self._timeout_s = timeout_s
         self._headers = {"accept": "*/*", "user-agent": "antiphon"}
         if key:
@@ -153,3 +158,13 @@ class Client:
         except (OSError, http.client.HTTPException, ValueError) as error:
             message = f"{self.url} closed the connection without an answer ({type(error).__name__})"
             raise ConnectionFailed(message, begun=False) from None
+
+
+def server_version(url: str, *, timeout_s: float = 2.0) -> str | None:
+    """The version of the server of ours at `url`; None when nothing there answers as one. Needs no key."""
+    client = Client(url, timeout_s=timeout_s, at_root=True)
+    try:
+        alive, version = client.send("GET", "/livez"), client.send("GET", "/v1/version")
+        return str(version.json()["version"]) if (alive.status, version.status) == (200, 200) else None
+    except (ConnectionFailed, ValueError, KeyError, TypeError):
+        return None

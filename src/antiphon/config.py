@@ -178,14 +178,15 @@ def _read_file(path: Path, shown: str, variables: Mapping[str, str]) -> Settings
 def _parse(text: str, shown: str, variables: Mapping[str, str]) -> Settings:
     # YAML and what stands on it load only when there is a file: `antiphon serve` alone needs none of it.
     from antiphon.config_bind import bind
+    from antiphon.config_lines import lines_of
     from antiphon.config_llama_stack import is_llama_stack, translate
     from antiphon.config_yaml import parse_yaml
 
     root = parse_yaml(text, shown, variables)
-    notes: tuple[str, ...] = ()
-    if is_llama_stack(root):
-        root, notes = translate(root)
-    return msgspec.structs.replace(bind(root), source=shown, notes=notes)
+    if not is_llama_stack(root):
+        return msgspec.structs.replace(bind(root), source=shown, mapping=lines_of(root))
+    ours = translate(root, state_elsewhere=bool(variables.get("ANTIPHON_STORAGE_URL")))
+    return msgspec.structs.replace(bind(ours.root), source=shown, notes=ours.notes, mapping=ours.rows)
 
 
 def _read_dotenv(path: Path, cwd: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from antiphon.config_mapping import switched_off
 from antiphon.config_routes import check_routes, with_live_candidates
 from antiphon.config_settings import (
     ConfigError,
@@ -60,8 +61,8 @@ def bind(root: Node) -> Settings:
         if node.value:
             raise node.error(f"{name}: {advice}")
     _refuse_plain_keys(root["server"]["auth"]["keys"])
-    inference = [node for node in sections["inference"].items() if not _switched_off(node)]
-    models = [with_live_candidates(node) for node in root["models"].items() if not _switched_off(node)]
+    inference = [node for node in sections["inference"].items() if not switched_off(node)]
+    models = [with_live_candidates(node) for node in root["models"].items() if not switched_off(node)]
     settings = Settings(
         server=convert(root["server"], ServerSettings, "server"),
         providers=ProviderSections(
@@ -110,12 +111,6 @@ def unknown_key(key: str, known: tuple[str, ...], path: str) -> str:
 def _check_version(node: Node) -> None:
     if node.value is not None and plain(node) not in {_VERSION, str(_VERSION)}:
         raise node.error(f"version: {node.value} is not known; this server reads version {_VERSION}")
-
-
-def _switched_off(node: Node) -> bool:
-    """Whether an entry's provider id was given and is empty, as `${env.URL:+id}` leaves it."""
-    owner = node.mapping().get("provider_id")
-    return owner is not None and owner.problem is None and owner.value in {None, "", "__disabled__"}
 
 
 def _refuse_plain_keys(keys: Node) -> None:

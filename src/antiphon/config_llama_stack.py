@@ -1,140 +1,57 @@
 """A Llama Stack `run.yaml` (0.2 to 0.7) as a configuration of ours.
 
 Inference, models, server and the place of the state are taken over. What has no effect here yet is left out
-with a note that the operator is shown; what would change the meaning of a deployment is refused by name.
+with a note that the operator is shown; what would change the meaning of a deployment is refused by name. Every
+line is written down, with what it became.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from antiphon.config_bind import refuse_unknown, unknown_key
-from antiphon.config_settings import ConfigError
-from antiphon.config_yaml import Node
+from antiphon.config_bind import unknown_key
+from antiphon.config_llama_inference import Inference
+from antiphon.config_llama_tables import (
+    BUILT_IN,
+    IGNORED,
+    NEVER,
+    NOT_YET,
+    RESOURCES_NEVER,
+    RESOURCES_NOT_YET,
+    SERVER_IGNORED,
+    SERVER_REFUSED,
+    SERVER_SAME,
+    STORES,
+)
+from antiphon.config_mapping import Mapping, line_of, origin, switched_off, written
+from antiphon.config_settings import MappedLine
+from antiphon.config_yaml import Node, plain
 
 _MARKS = frozenset(
     {"image_name", "distro_name", "apis", "registered_resources", "metadata_store", "image_type"}
 )
+_EXTERNAL = ("external_providers_dir", "external_apis_dir")
+_KNOWN = (
+    *IGNORED,
+    *STORES,
+    *RESOURCES_NEVER,
+    *RESOURCES_NOT_YET,
+    *_EXTERNAL,
+    "models",
+    "providers",
+    "registered_resources",
+    "server",
+    "storage",
+    "telemetry",
+    "version",
+)
+_ELSEWHERE = "remove it, or say where the state is: ANTIPHON_STORAGE_URL=sqlite:///PATH"
 
-_SAME = frozenset(
-    {
-        "remote::openai",
-        "remote::azure",
-        "remote::vllm",
-        "remote::ollama",
-        "remote::llama-cpp-server",
-        "remote::openai-compatible",
-        "inline::scripted",
-    }
-)
-_COMPATIBLE: Mapping[str, str] = {
-    "remote::anthropic": "https://api.anthropic.com/v1",
-    "remote::cerebras": "https://api.cerebras.ai/v1",
-    "remote::databricks": "",
-    "remote::deepseek": "https://api.deepseek.com/v1",
-    "remote::fireworks": "https://api.fireworks.ai/inference/v1",
-    "remote::gemini": "https://generativelanguage.googleapis.com/v1beta/openai",
-    "remote::groq": "https://api.groq.com/openai/v1",
-    "remote::llama-openai-compat": "https://api.llama.com/compat/v1",
-    "remote::mistral": "https://api.mistral.ai/v1",
-    "remote::nvidia": "https://integrate.api.nvidia.com/v1",
-    "remote::openrouter": "https://openrouter.ai/api/v1",
-    "remote::passthrough": "",
-    "remote::runpod": "",
-    "remote::sambanova": "https://api.sambanova.ai/v1",
-    "remote::tgi": "",
-    "remote::together": "https://api.together.xyz/v1",
-}
-"""Types that are `remote::openai-compatible` at a known address; "" where the file must name it."""
 
-_INSTEAD: Mapping[str, str] = {
-    "inline::meta-reference": "run the model with vLLM and use remote::vllm",
-    "inline::vllm": "run vLLM beside this server and use remote::vllm",
-    "remote::bedrock": "use remote::openai-compatible with the base_url of its OpenAI endpoint",
-    "remote::hf::endpoint": "use remote::openai-compatible with the endpoint's base_url, ending in /v1",
-    "remote::hf::serverless": 'use remote::openai-compatible with base_url "https://router.huggingface.co/v1"',
-    "remote::vertexai": "use remote::openai-compatible with the base_url of its OpenAI endpoint",
-    "remote::watsonx": "use remote::openai-compatible with the base_url of an OpenAI gateway",
-}
-_EMBEDDERS = frozenset({"inline::sentence-transformers", "inline::transformers"})
-_BUILT_IN: Mapping[str, frozenset[str]] = {
-    "agents": frozenset({"inline::meta-reference", "inline::builtin"}),
-    "responses": frozenset({"inline::meta-reference", "inline::builtin"}),
-    "tool_runtime": frozenset({"inline::rag-runtime", "inline::file-search"}),
-}
-_NOT_YET = frozenset(
-    {
-        "batches",
-        "connectors",
-        "conversations",
-        "file_processors",
-        "files",
-        "interactions",
-        "prompts",
-        "safety",
-        "skills",
-        "tool_runtime",
-        "vector_io",
-    }
-)
-_NEVER: Mapping[str, str] = {
-    "eval": "evaluation",
-    "datasetio": "dataset",
-    "scoring": "scoring",
-    "post_training": "post-training",
-}
-_RESOURCES_NEVER: Mapping[str, str] = {
-    "benchmarks": "evaluation",
-    "datasets": "dataset",
-    "scoring_fns": "scoring",
-}
-_RESOURCES_NOT_YET = ("shields", "vector_dbs", "vector_stores", "tool_groups", "connectors")
-_WITHOUT_EFFECT = frozenset(
-    {
-        "apis",
-        "container_image",
-        "conversations_store",
-        "distro_name",
-        "image_name",
-        "image_type",
-        "logging",
-        "safety",
-        "telemetry",
-        "vector_stores",
-    }
-)
-_STORES = ("metadata_store", "inference_store")
-_KNOWN = frozenset(
-    {
-        *_WITHOUT_EFFECT,
-        *_STORES,
-        *_RESOURCES_NEVER,
-        *_RESOURCES_NOT_YET,
-        "external_apis_dir",
-        "external_providers_dir",
-        "models",
-        "providers",
-        "registered_resources",
-        "server",
-        "storage",
-        "version",
-    }
-)
-_SERVER_SAME = (
-    "host",
-    "port",
-    "tls_certfile",
-    "tls_keyfile",
-    "limits",
-    "heartbeat_s",
-    "responses_done_marker",
-)
-_SERVER_WITHOUT_EFFECT = ("registry_refresh_interval_seconds", "metrics", "cors")
-_SERVER_REFUSED: Mapping[str, str] = {
-    "tls_cafile": "client certificates are not checked here; put a proxy in front that does",
-    "quota": "quotas are not served yet; remove it, or put a proxy in front that has them",
-}
-_ROOT_PATH = re.compile(r"https?://[^/]+/?")
+@dataclass(frozen=True, slots=True)
+class Translated:
+    root: Node
+    notes: tuple[str, ...]
+    rows: tuple[MappedLine, ...]
 
 
 def is_llama_stack(root: Node) -> bool:
@@ -142,191 +59,239 @@ def is_llama_stack(root: Node) -> bool:
     return isinstance(root.value, dict) and not _MARKS.isdisjoint(root.value)
 
 
-def translate(root: Node) -> tuple[Node, tuple[str, ...]]:
-    """The same configuration in our shape, and notes about what was left out. Raises ConfigError."""
-    refuse_unknown(root, tuple(sorted(_KNOWN)), "a Llama Stack run.yaml")
-    for key in ("external_providers_dir", "external_apis_dir"):
-        if root[key].value:
-            raise root[key].error(f"{key}: providers of Llama Stack cannot be loaded here; remove it")
-    work = _Translation()
-    resources = root["registered_resources"]
-    for source in (root, resources):
-        work.check_resources(source)
-    inference = list(work.inference(root["providers"]))
-    work.check_providers(root["providers"])
-    models = [*root["models"].items(), *resources["models"].items()]
-    ours: dict[str, Node] = {
-        "providers": replace(root, value={"inference": replace(root["providers"], value=inference)}),
-        "models": replace(root, value=list(work.models(models))),
-        "server": work.server(root["server"]),
-    }
-    url = _storage_url(root)
-    if url is not None:
-        ours["storage"] = replace(url, value={"url": url})
-    return replace(root, value=ours), tuple(work.notes)
+def translate(root: Node, *, state_elsewhere: bool = False) -> Translated:
+    """The same configuration in our shape. `state_elsewhere`: the environment says where the state is.
+
+    Raises:
+        RefusedParts: with a line for everything in the file, when part of it cannot be had here.
+        ConfigError: for a file that is not of this shape at all.
+    """
+    work = _Translation(Mapping(root.file), state_elsewhere)
+    ours = work.top(root)
+    work.mapping.raise_refused()
+    return Translated(replace(root, value=ours), tuple(work.mapping.notes()), work.mapping.rows())
 
 
 @dataclass(slots=True)
 class _Translation:
-    notes: list[str] = field(default_factory=list[str])
-    left_out: set[str] = field(default_factory=set[str])  # provider ids of embedders
+    mapping: Mapping
+    state_elsewhere: bool
 
-    def note(self, node: Node, text: str) -> None:
-        self.notes.append(f"{node.file}:{node.line}: {text}")
+    def top(self, root: Node) -> dict[str, Node]:
+        for key in root.mapping():
+            if key not in _KNOWN:
+                text = unknown_key(key, _KNOWN, "a Llama Stack run.yaml")
+                self.mapping.refuse(root[key], key, text, line_of(root, key))
+        self._top_level(root)
+        inference = Inference(self.mapping)
+        providers = list(inference.providers(root["providers"]["inference"]))
+        self._providers(root["providers"])
+        resources = root["registered_resources"]
+        models = [*root["models"].items(), *resources["models"].items()]
+        ours: dict[str, Node] = {
+            "providers": replace(root, value={"inference": replace(root["providers"], value=providers)}),
+            "models": replace(root, value=list(inference.models(models))),
+            "server": self._server(root["server"]),
+        }
+        url = self._storage(root)
+        if url is not None:
+            ours["storage"] = replace(url, value={"url": url})
+        return ours
 
-    def check_resources(self, source: Node) -> None:
-        for key, what in _RESOURCES_NEVER.items():
-            if source[key].value:
-                raise _refused_api(source[key], key, what)
-        for key in _RESOURCES_NOT_YET:
-            node = source[key]
-            if isinstance(node.value, list) and node.value:
-                self.note(node, f"{key} are not served yet; left out")
+    def _top_level(self, root: Node) -> None:
+        version = root["version"]
+        if version.value is not None:
+            line = line_of(root, "version")
+            if plain(version) in {2, "2"}:
+                self.mapping.add(line, "version", "taken", "a Llama Stack file of 0.2 or later")
+            else:
+                self.mapping.refuse(version, "version", f"{version.text()} is not known; expected 2", line)
+        for key in _EXTERNAL:
+            if root[key].value:
+                why = "providers of Llama Stack cannot be loaded here; remove it"
+                self.mapping.refuse(root[key], key, why, line_of(root, key))
+        for key, why in IGNORED.items():
+            if key in root.mapping() and not isinstance(root[key].value, list):
+                self.mapping.add(line_of(root, key), key, "ignored", why)
+        if "apis" in root.mapping():
+            self._apis(root["apis"], line_of(root, "apis"))
+        if root["telemetry"].value:
+            line = line_of(root, "telemetry")
+            self.mapping.leave_out(line, "telemetry", "telemetry", "", NOT_YET["telemetry"])
+        for source, path in ((root, ""), (root["registered_resources"], "registered_resources.")):
+            self._resources(source, path)
 
-    def check_providers(self, providers: Node) -> None:
+    def _apis(self, node: Node, line: int) -> None:
+        never = [NEVER[name] for item in node.items() if (name := item.text()) in NEVER]
+        more = f"; {', '.join(never)}: not part of this server" if never else ""
+        self.mapping.add(line, "apis", "ignored", IGNORED["apis"] + more)
+
+    # --- providers of other APIs ----------------------------------------------------------------------------
+    def _providers(self, providers: Node) -> None:
         for api, entries in providers.mapping().items():
             if api == "inference":
                 continue
-            if api in _NEVER and entries.value:
-                raise _refused_api(entries, api, _NEVER[api])
-            if api not in _NEVER and api not in _NOT_YET and api not in _BUILT_IN and api != "telemetry":
-                line = providers.key_lines.get(api, providers.line)
-                known = (*_NOT_YET, *_BUILT_IN, "inference", "telemetry")
-                raise ConfigError(providers.file, line, unknown_key(api, known, "providers"))
+            if api not in NEVER and api not in NOT_YET and api not in BUILT_IN:
+                known = (*NOT_YET, *BUILT_IN, *NEVER, "inference")
+                text = unknown_key(api, known, "providers")
+                self.mapping.refuse(entries, f"providers.{api}", text, line_of(providers, api))
+                continue
             for entry in entries.items():
-                self._check_provider(api, entry)
+                self._provider(api, entry)
 
-    def _check_provider(self, api: str, entry: Node) -> None:
-        kind = entry["provider_type"].text()
-        if kind in _BUILT_IN.get(api, ()):
-            return
-        if api not in _NOT_YET and api != "telemetry":
-            built_in = ", ".join(sorted(_BUILT_IN[api]))
-            raise entry["provider_type"].error(f'{api}: "{kind}" is not known here; use {built_in}')
-        if api in _NOT_YET:
-            self.note(entry, f"{api}: {kind} is not served yet; left out")
+    def _provider(self, api: str, entry: Node) -> None:
+        kind, owner = entry["provider_type"].text(), entry["provider_id"]
+        name = owner.when_set or ("" if owner.problem else owner.text()) or kind
+        key = f"providers.{api}.{name}"
+        if switched_off(entry):
+            self.mapping.add(entry.line, key, "off", f"switched off{origin(owner)}")
+        elif kind in BUILT_IN.get(api, ()):
+            why = (
+                "search over files comes later" if api == "tool_runtime" else "the Responses API is built in"
+            )
+            self.mapping.add(entry.line, key, "changed", why)
+        elif api in NEVER:
+            why = f"the {NEVER[api]} API is not part of this server; run it with its own tool"
+            self.mapping.leave_out(entry.line, key, api, kind, why)
+        elif api in NOT_YET:
+            self.mapping.leave_out(entry.line, key, api, kind, NOT_YET[api])
+        else:
+            built_in = " or ".join(sorted(BUILT_IN[api]))
+            self.mapping.refuse(entry["provider_type"], key, f'"{kind}" is not known here; use {built_in}')
 
-    def inference(self, providers: Node) -> Iterator[Node]:
-        for entry in providers["inference"].items():
-            owner = entry["provider_id"]
-            if owner.problem is None and owner.value in {None, "", "__disabled__"}:
+    # --- registered resources -------------------------------------------------------------------------------
+    def _resources(self, source: Node, path: str) -> None:
+        if "models" in source.mapping() and not source["models"].value:
+            self.mapping.add(line_of(source, "models"), f"{path}models", "ignored", "empty")
+        for name, what in RESOURCES_NEVER.items():
+            if name in source.mapping():
+                self._never(source, name, path, what)
+        for name, why in RESOURCES_NOT_YET.items():
+            node = source[name]
+            if name not in source.mapping() or not isinstance(node.value, list | None):
                 continue
-            kind = entry["provider_type"]
-            name = kind.text()
-            if name in _EMBEDDERS:
-                self.left_out.add(owner.text())
-                self.note(entry, f"inference: {name} makes embeddings, which are not served yet; left out")
-            else:
-                yield _inference(entry, kind, name)
+            if not node.value:
+                self.mapping.add(line_of(source, name), f"{path}{name}", "ignored", "empty")
+            for entry in node.items():
+                self._resource(entry, f"{path}{name}", name, why)
 
-    def models(self, entries: list[Node]) -> Iterator[Node]:
-        for entry in entries:
-            model_type = entry["model_type"].text() or "llm"
-            owner = entry["provider_id"]
-            if owner.problem is None and owner.value in {None, "", "__disabled__"}:
-                continue
-            if model_type != "llm" or owner.text() in self.left_out:
-                self.note(entry, f"models: {entry['model_id'].text()} is no chat model; left out")
-                continue
-            kept = ("model_id", "provider_id", "provider_model_id")
-            known = (*kept, "metadata", "model_type", "model_validation", "type", "identifier")
-            refuse_unknown(entry, known, "models")
-            mapping = entry.mapping()
-            yield replace(entry, value={key: mapping[key] for key in kept if key in mapping})
+    def _never(self, source: Node, name: str, path: str, what: str) -> None:
+        line, key = line_of(source, name), f"{path}{name}"
+        if source[name].value:
+            why = f"the {what} API is not part of this server; remove it, and run it with its own tool"
+            self.mapping.refuse(source[name], key, why, line)
+        else:
+            self.mapping.add(line, key, "ignored", "empty")
 
-    def server(self, node: Node) -> Node:
+    def _resource(self, entry: Node, key: str, section: str, why: str) -> None:
+        owner = entry["provider_id"]
+        ids = (
+            value for name, value in entry.mapping().items() if name.endswith("_id") and name != "provider_id"
+        )
+        subject = next((value.text() for value in ids if not value.problem), "")
+        if switched_off(entry):
+            self.mapping.add(entry.line, f"{key}.{subject}", "off", f"switched off{origin(owner)}")
+        else:
+            self.mapping.leave_out(entry.line, f"{key}.{subject}", section, subject, why)
+
+    # --- server ---------------------------------------------------------------------------------------------
+    def _server(self, node: Node) -> Node:
         kept: dict[str, Node] = {}
         for key, value in node.mapping().items():
-            if key in _SERVER_REFUSED and value.value:
-                raise value.error(f"server.{key}: {_SERVER_REFUSED[key]}")
-            if key == "workers" and value.value not in {None, 1}:
-                raise value.error("server.workers: one process serves here; start more behind a proxy")
+            line, path = line_of(node, key), f"server.{key}"
             if key == "auth":
-                kept[key] = _auth(value)
-            elif key in _SERVER_SAME:
+                kept[key] = self._auth(value)
+            elif key in SERVER_SAME:
                 kept[key] = value
-            elif key in _SERVER_WITHOUT_EFFECT and value.value:
-                self.note(value, f"server.{key} has no effect here; left out")
-            elif key not in {*_SERVER_REFUSED, *_SERVER_WITHOUT_EFFECT, "workers", "auth"}:
-                line = node.key_lines.get(key, node.line)
-                known = (*_SERVER_SAME, "auth", "workers")
-                raise ConfigError(node.file, line, unknown_key(key, known, "server"))
+                self.mapping.add(line, path, "taken", written(value, key))
+            elif key in SERVER_REFUSED and value.value:
+                self.mapping.refuse(value, path, SERVER_REFUSED[key], line)
+            elif key == "workers":
+                self._workers(value, line)
+            elif key in SERVER_IGNORED and value.value:
+                self.mapping.leave_out(line, path, path, "", SERVER_IGNORED[key])
+            elif key in SERVER_IGNORED or key in SERVER_REFUSED:
+                self.mapping.add(line, path, "ignored", "empty")
+            else:
+                known = (*SERVER_SAME, "auth", "workers")
+                self.mapping.refuse(value, path, unknown_key(key, known, "server"), line)
         # Llama Stack listens on every address by default; here a public address is somebody's decision.
         return replace(node, value=kept)
 
+    def _workers(self, value: Node, line: int) -> None:
+        if value.value in {None, 1}:
+            self.mapping.add(line, "server.workers", "taken", "one process")
+            return
+        why = f"one process serves here, not {value.text()}; start more of them behind a proxy"
+        self.mapping.leave_out(line, "server.workers", "server.workers", "", why)
 
-def _auth(node: Node) -> Node:
-    """Only our own form of `auth` means anything here; another one must not vanish in silence."""
-    for key in node.mapping():
-        if key != "keys" and node[key].value:
-            line = node.key_lines.get(key, node.line)
-            message = f"server.auth.{key}: only API keys are checked here yet; use server.auth.keys"
-            raise ConfigError(node.file, line, message)
-    return replace(node, value={key: item for key, item in node.mapping().items() if key == "keys"})
+    def _auth(self, node: Node) -> Node:
+        """Only our own form of `auth` means anything here; another one must not vanish in silence."""
+        for key, value in node.mapping().items():
+            line, path = line_of(node, key), f"server.auth.{key}"
+            if key == "keys":
+                self.mapping.add(line, path, "taken", written(value))
+            elif value.value:
+                why = "only API keys are checked here yet; use server.auth.keys"
+                self.mapping.refuse(value, path, why, line)
+            else:
+                self.mapping.add(line, path, "ignored", "empty")
+        return replace(node, value={key: item for key, item in node.mapping().items() if key == "keys"})
 
+    # --- state ----------------------------------------------------------------------------------------------
+    def _storage(self, root: Node) -> Node | None:
+        """Our database beside the SQLite file that the configuration names; None where it names none.
 
-def _refused_api(node: Node, key: str, what: str) -> ConfigError:
-    return node.error(
-        f"{key}: the {what} API is not part of this server; remove it, and run it with its own tool"
-    )
+        Of `sql_*` and `kv_*` backends the first kind decides, as responses are kept there.
+        """
+        url = root["storage"]["url"]
+        if url.value:
+            self.mapping.add(line_of(root["storage"], "url"), "storage.url", "taken", written(url))
+            return url
+        places = list(self._places(root))
+        tables = [place for place in places if _is_table(*place)]
+        found: Node | None = None
+        for place in places:
+            key, node, line = place
+            decides = found is None and (place in tables or not tables)
+            found = self._place(key, node, line, decides=decides) or found
+        stores = root["storage"]["stores"]
+        if stores.value:
+            line = line_of(root["storage"], "stores")
+            self.mapping.add(line, "storage.stores", "changed", "all state is in one database")
+        return found
 
+    def _places(self, root: Node) -> Iterator[tuple[str, Node, int]]:
+        backends = root["storage"]["backends"]
+        for name, node in backends.mapping().items():
+            yield f"storage.backends.{name}", node, line_of(backends, name)
+        for name in STORES:
+            node = root[name]
+            if node.value:
+                inner = node["sql_store_config"]
+                yield name, inner if inner.value else node, line_of(root, name)
 
-def _inference(entry: Node, kind: Node, name: str) -> Node:
-    config = entry["config"]
-    mapping = dict(config.mapping())
-    if name in _COMPATIBLE:
-        return _compatible(entry, kind, name, mapping)
-    if name not in _SAME:
-        known = ", ".join(sorted(_SAME | _COMPATIBLE.keys()))
-        raise kind.error(
-            f'inference: provider type "{name}" is not served here; {_INSTEAD.get(name) or f"known: {known}"}'
-        )
-    if name == "remote::ollama" and "url" in mapping and "base_url" not in mapping:
-        # Llama Stack named Ollama's root until 0.4; its OpenAI routes are below /v1.
-        url = mapping["url"]
-        if _ROOT_PATH.fullmatch(url.text()):
-            mapping["url"] = replace(url, value=url.text().rstrip("/") + "/v1")
-    return _entry(entry, kind, mapping, config)
-
-
-def _compatible(entry: Node, kind: Node, name: str, mapping: dict[str, Node]) -> Node:
-    """A hosted service as `remote::openai-compatible`; a bare host takes its usual path."""
-    default = _COMPATIBLE[name]
-    given = mapping.pop("url", None) or mapping.pop("base_url", None) or Node(entry.file, entry.line, None)
-    url = given.text()
-    if not url and not default:
-        raise entry.error(f"inference: {name} needs config.base_url")
-    if _ROOT_PATH.fullmatch(url):
-        tail = _ROOT_PATH.sub("", default) or "v1"
-        url = f"{url.rstrip('/')}/{tail}"
-    mapping["base_url"] = replace(given, value=url or default, problem=None)
-    return _entry(entry, replace(kind, value="remote::openai-compatible"), mapping, entry["config"])
-
-
-def _entry(entry: Node, kind: Node, mapping: dict[str, Node], config: Node) -> Node:
-    value = {
-        "provider_id": entry["provider_id"],
-        "provider_type": kind,
-        "config": replace(config, value=mapping),
-    }
-    return replace(entry, value=value)
-
-
-def _storage_url(root: Node) -> Node | None:
-    """Our database beside the one that the file names; None where it names none. PostgreSQL is refused."""
-    storage = root["storage"]
-    if storage["url"].value:
-        return storage["url"]
-    places = [*storage["backends"].mapping().values(), *(root[name] for name in _STORES)]
-    found: Node | None = None
-    for place in places:
-        kind = place["type"].text()
+    def _place(self, key: str, node: Node, line: int, *, decides: bool) -> Node | None:
+        kind, path = node["type"].text(), node["db_path"]
+        if not decides:
+            self.mapping.add(line, key, "changed", "in the same database as the rest of the state")
+            return None
+        if self.state_elsewhere:
+            self.mapping.add(line, key, "ignored", "ANTIPHON_STORAGE_URL says where the state is")
+            return None
         if kind and not kind.endswith("sqlite"):
-            raise place["type"].error(
-                f'storage: "{kind}" is not served yet; use sqlite, or name a place: storage: {{url: sqlite:///…}}'
-            )
-        path = place["db_path"]
-        if found is None and path.value:
-            folder, slash, _ = path.text().rpartition("/")
-            found = replace(path, value=f"sqlite:///{folder}{slash}antiphon.db")
-    return found
+            self.mapping.refuse(node["type"], key, f'"{kind}" is not served yet; {_ELSEWHERE}')
+            return None
+        if not path.value:
+            self.mapping.add(line, key, "changed", "the state is in the home folder")
+            return None
+        folder, slash, _ = path.text().rpartition("/")
+        url = f"sqlite:///{folder}{slash}antiphon.db"
+        self.mapping.add(line, key, "changed", f"state in {url}{origin(path)}")
+        return replace(path, value=url)
+
+
+def _is_table(key: str, node: Node, _line: int) -> bool:
+    """Whether a place holds tables, as responses need, and not keys and values."""
+    kind = node["type"].text()
+    return kind.startswith("sql_") or key in {"inference_store", "conversations_store"}

@@ -35,6 +35,9 @@ class Node:
 
     `problem` says why the value cannot be had. It counts only when the value is wanted (see `plain`): a
     provider that is switched off by its empty id may name variables that are not set.
+
+    `variables` are those that the value was made from, and whether each was set. `when_set` is what the value
+    would be if all of its `${env.NAME:+value}` held: the name of something that is switched off.
     """
 
     file: str
@@ -42,6 +45,8 @@ class Node:
     value: "dict[str, Node] | list[Node] | str | int | float | bool | None"
     key_lines: Mapping[str, int] = field(default_factory=dict[str, int])
     problem: str | None = None
+    variables: tuple[tuple[str, bool], ...] = ()
+    when_set: str = ""
 
     def __getitem__(self, key: str) -> "Node":
         """The value under `key`; a null on this line where there is none."""
@@ -172,6 +177,9 @@ class _Reader:
 
     def _substituted(self, node: yaml.ScalarNode, text: str, line: int, key: str) -> Node:
         missing: list[str] = []
+        found = [(match[1], bool(self._environ.get(match[1]))) for match in _VARIABLE.finditer(text)]
+        variables = tuple(dict.fromkeys(found))
+        when_set = _VARIABLE.sub(lambda match: (match[3] or "") if match[2] == "+" else "", text)
 
         def put(match: re.Match[str]) -> str:
             name, mode, rest = match.group(1), match.group(2), match.group(3)
@@ -188,11 +196,11 @@ class _Reader:
             problem = (
                 f"the environment variable {name} is not set; set it, or give a default: ${{env.{name}:=…}}"
             )
-            return Node(self._file, line, None, problem=problem)
+            return Node(self._file, line, None, problem=problem, variables=variables, when_set=when_set)
         if not result:
-            return Node(self._file, line, None)
-        quoted = bool(node.style)
-        return Node(self._file, line, result if quoted or names_a_secret(key) else _typed(result))
+            return Node(self._file, line, None, variables=variables, when_set=when_set)
+        value = result if node.style or names_a_secret(key) else _typed(result)
+        return Node(self._file, line, value, variables=variables, when_set=when_set)
 
     def _value(self, node: yaml.ScalarNode) -> str | int | float | bool | None:
         construct = _TYPED.get(node.tag)

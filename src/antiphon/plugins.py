@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from antiphon.ports import Ids, ModelProvider
+from antiphon.provider_advice import INSTEAD
 
 GROUP = "antiphon.providers"
 _CHAT = "antiphon.providers.openai_chat:OpenAIChat"
@@ -41,6 +42,8 @@ class UnknownProviderType(Exception):
     def __init__(self, provider_type: str, known: list[str]) -> None:
         near = get_close_matches(provider_type, known, 1)
         hint = f'; did you mean "{near[0]}"?' if near else "."
+        if provider_type in INSTEAD:
+            hint = f"; {INSTEAD[provider_type]}."
         super().__init__(f'there is no provider type "{provider_type}"{hint} There are: {", ".join(known)}')
 
 
@@ -57,6 +60,13 @@ class ProviderClass(Protocol):
     ) -> ModelProvider:
         """The provider that a configuration describes. Raises `ProviderConfigError`, naming the key at fault."""
         ...
+
+
+def known_types() -> list[str]:
+    """Every provider type that can be configured, those of installed plugins included."""
+    from importlib.metadata import entry_points
+
+    return sorted({*BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))})
 
 
 def provider_class(provider_type: str) -> ProviderClass:

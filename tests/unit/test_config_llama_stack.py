@@ -1,10 +1,13 @@
 """Llama Stack `run.yaml` files of every form from 0.2 to 0.7."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from antiphon.config import ConfigError, Settings, load
+from antiphon.config_settings import RefusedParts
+from antiphon.provider_advice import INSTEAD
 
 OLD = """\
 version: '2'
@@ -74,29 +77,43 @@ def read(folder: Path, text: str, environ: dict[str, str] | None = None) -> Sett
 
 
 def test_the_form_of_0_2_is_read_as_it_is(tmp_path: Path) -> None:
-    settings = read(tmp_path, OLD, {"OLLAMA_URL": "http://ollama:11434"})
+    environ = {"OLLAMA_URL": "http://ollama:11434", "GROQ_API_KEY": "gsk-0123456789"}
+    settings = read(tmp_path, OLD, environ)
     ollama, groq = settings.providers.inference
-    assert (ollama.provider_type, ollama.config["url"]) == ("remote::ollama", "http://ollama:11434/v1")
-    assert (groq.provider_type, groq.config["base_url"]) == (
-        "remote::openai-compatible",
-        "https://api.groq.com/openai/v1",
-    )
+    assert (ollama.provider_type, ollama.config["base_url"]) == ("remote::ollama", "http://ollama:11434/v1")
+    assert (groq.provider_type, groq.config["base_url"]) == ("remote::groq", "https://api.groq.com/openai/v1")
     assert [model.model_id for model in settings.models] == ["fast"]
     assert settings.storage.url == "sqlite:////data/antiphon.db"
     assert settings.server.host == "127.0.0.1"
     notes = "\n".join(settings.notes)
-    assert "run.yaml:12: inference: inline::sentence-transformers makes embeddings" in notes
-    assert "inline::faiss is not served yet" in notes
-    assert "remote::brave-search is not served yet" in notes
+    assert (
+        "run.yaml:12: inference (inline::sentence-transformers): serve the embedding model with Ollama"
+        in notes
+    )
+    assert "vector_io (inline::faiss): search over files is not served yet; left out" in notes
+    assert "tool_runtime (remote::brave-search): server-side tools are not served yet" in notes
     assert "rag-runtime" not in notes
 
 
 def test_a_switched_off_provider_is_left_out(tmp_path: Path) -> None:
-    assert [one.provider_id for one in read(tmp_path, OLD).providers.inference] == ["groq"]
+    settings = read(tmp_path, OLD, {"GROQ_API_KEY": "gsk-0123456789"})
+    assert [one.provider_id for one in settings.providers.inference] == ["groq"]
+    assert [(row.line, row.text) for row in settings.mapping if row.key == "providers.inference.ollama"] == [
+        (6, "switched off (OLLAMA_URL is not set)")
+    ]
+
+
+def test_a_hosted_service_without_a_key_is_left_out_with_its_models(tmp_path: Path) -> None:
+    settings = read(tmp_path, OLD)
+    assert settings.providers.inference == ()
+    assert settings.models == ()
+    assert "run.yaml:9: inference (groq): no `api_key` is set; left out" in settings.notes
+    (row,) = [row for row in settings.mapping if row.key == "providers.inference.groq"]
+    assert (row.outcome, row.text) == ("left out", "remote::groq needs `api_key` (GROQ_API_KEY is not set)")
 
 
 def test_the_form_of_0_7_is_read_as_it_is(tmp_path: Path) -> None:
-    settings = read(tmp_path, NEW)
+    settings = read(tmp_path, NEW, {"OPENAI_API_KEY": "sk-x"})
     assert settings.providers.inference[0].config["base_url"] == "https://api.openai.com/v1"
     assert settings.models[0].upstream_name == "gpt-4o"
     assert settings.storage.url == "sqlite:////state/antiphon.db"
@@ -106,13 +123,22 @@ def test_the_form_of_0_7_is_read_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("remote::openai\n", "remote::vertexai\n", 'run.yaml:7: inference: provider type "remote::vertexai" is not'),
-        ("inline::builtin", "inline::mine", 'run.yaml:11: responses: "inline::mine" is not known here; use inline'),
-        ("  responses:", "  eval: [{provider_id: a}]\n  responses:", "run.yaml:9: eval: the evaluation API is"),
+        ("remote::openai\n", "inline::vllm\n", "run.yaml:7: providers.inference.openai: provider type"),
+        ("remote::openai\n", "remote::mine\n", "write a provider plugin for it, or use remote::openai-compatible"),
+        ("{base_url:", "{forward_headers: {a: b}, base_url:", "headers of callers are not passed on"),
+        ("{base_url:", "{network: {proxy: {url: http://p}}, base_url:", "config.network.proxy: outgoing proxies are"),
+        ("{base_url:", "{network: {tls: {client_cert: c.pem}}, base_url:", "network.tls.client_cert: client certif"),
+        ("{base_url:", "{network: {tsl: {verify: false}}, base_url:", "config.network.tsl: this key of `network` is"),
+        ("inline::builtin", "inline::mine", 'run.yaml:11: providers.responses.builtin: "inline::mine" is not known'),
         ("benchmarks: []", "benchmarks: [{benchmark_id: b}]", "benchmarks: the evaluation API is not part of this"),
-        ("kv_sqlite", "kv_postgres", 'run.yaml:15: storage: "kv_postgres" is not served yet'),
+        ("benchmarks: []", "datasets: [{dataset_id: b}]", "registered_resources.datasets: the dataset API"),
+        ("benchmarks: []", "scoring_fns: [{scoring_fn_id: b}]", "scoring_fns: the scoring API is not part of this"),
+        ("sql_sqlite", "sql_postgres", 'run.yaml:16: storage.backends.sql_default: "sql_postgres" is not served yet'),
+        ("version: 2", "version: 3", "run.yaml:1: version: 3 is not known; expected 2"),
+        ("version: 2", "version: 2\nexternal_providers_dir: /p", "providers of Llama Stack cannot be loaded here"),
+        ("openai, provider_model_id", "opena, provider_model_id", 'no inference provider "opena"'),
+        ("model_type: llm", "modeltype: llm", "models.gpt.modeltype: this key of a model is not known here"),
         ("port: 9000", "auth: {provider_config: {type: oauth2_token}}", "server.auth.provider_config: only API keys"),
-        ("workers: 1", "workers: 4", "server.workers: one process serves here"),
         ("workers: 1", "quota: {kvstore: {}}", "server.quota: quotas are not served yet"),
         ("workers: 1", "prot: 1", 'unknown key "prot" in server; did you mean "port"?'),
         ("telemetry:", "telemetri:", 'unknown key "telemetri" in a Llama Stack run.yaml; did you mean "telemetry"?'),
@@ -124,5 +150,92 @@ def test_what_would_change_the_meaning_is_refused_by_name(
 ) -> None:
     assert old in NEW
     with pytest.raises(ConfigError) as caught:
-        read(tmp_path, NEW.replace(old, new, 1))
+        read(tmp_path, NEW.replace(old, new, 1), {"OPENAI_API_KEY": "sk-x"})
     assert expected in str(caught.value)
+
+
+def test_all_that_is_refused_is_told_at_once(tmp_path: Path) -> None:
+    text = NEW.replace("benchmarks: []", "benchmarks: [{benchmark_id: b}]").replace(
+        "workers: 1", "quota: {a: 1}"
+    )
+    with pytest.raises(RefusedParts) as caught:
+        read(tmp_path, text)
+    assert [row.key for row in caught.value.lines if row.outcome == "refused"] == [
+        "registered_resources.benchmarks",
+        "server.quota",
+    ]
+    assert "(1 more; `antiphon check --config run.yaml` lists them)" in str(caught.value)
+
+
+def test_more_workers_are_noted(tmp_path: Path) -> None:
+    notes = read(tmp_path, NEW.replace("workers: 1", "workers: 4")).notes
+    assert "server.workers: one process serves here, not 4; start more of them behind a proxy" in "\n".join(
+        notes
+    )
+
+
+def test_postgres_is_no_obstacle_where_the_environment_says_where_the_state_is(tmp_path: Path) -> None:
+    text = NEW.replace("sql_sqlite, db_path: /state/sql.db", "sql_postgres, host: db")
+    assert text != NEW
+    settings = read(tmp_path, text, {"ANTIPHON_STORAGE_URL": "sqlite:////mine/a.db"})
+    assert settings.storage.url == "sqlite:////mine/a.db"
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("{network: {tls: {verify: false}}}", {"tls_verify": False}),
+        ("{network: {timeout: 7}}", {"timeouts": {"connect_s": 7, "first_byte_s": 7, "idle_s": 7}}),
+        ("{network: {timeout: {connect: 2}}}", {"timeouts": {"connect_s": 2}}),
+        ("{network: {headers: {x-team: a}}}", {"headers": {"x-team": "a"}}),
+        ("{url: 'http://v', max_tokens: 4096, api_token: fake}", {"base_url": "http://v/v1", "api_key": "fake"}),
+        ("{base_url: 'http://v:8000/v1', refresh_models: true}", {"base_url": "http://v:8000/v1"}),
+    ],
+)  # fmt: skip
+def test_a_providers_config_is_translated(tmp_path: Path, config: str, expected: dict[str, Any]) -> None:
+    entry = f"{{provider_id: v, provider_type: 'remote::vllm', config: {config}}}"
+    text = f"image_name: t\nproviders: {{inference: [{entry}]}}\n"
+    (provider,) = read(tmp_path, text).providers.inference
+    assert provider.config == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "base_url"),
+    [
+        ("remote::cerebras", "base_url: https://api.cerebras.ai", "https://api.cerebras.ai/v1"),
+        ("remote::nvidia", "url: https://integrate.api.nvidia.com", "https://integrate.api.nvidia.com/v1"),
+        ("remote::groq-openai-compat", "openai_compat_api_base: https://api.groq.com/openai/v1", None),
+        ("remote::passthrough", "url: http://gateway:9/api/v1", "http://gateway:9/api/v1"),
+        ("remote::anthropic", "", "https://api.anthropic.com/v1"),
+        ("remote::bedrock", "region_name: eu-west-1", "https://bedrock-mantle.eu-west-1.api.aws/v1"),
+    ],
+)
+def test_an_address_of_any_generation_becomes_the_base_url(
+    tmp_path: Path, kind: str, given: str, base_url: str | None
+) -> None:
+    config = ", ".join(part for part in ("api_key: sk-0123456789", given) if part)
+    text = f"apis: []\nproviders: {{inference: [{{provider_id: p, provider_type: '{kind}', config: {{{config}}}}}]}}\n"
+    (provider,) = read(tmp_path, text).providers.inference
+    assert provider.config["base_url"] == (base_url or "https://api.groq.com/openai/v1")
+    assert provider.config["api_key"] == "sk-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("kind", "unused", "used"),
+    [
+        ("remote::bedrock", "{}", "{aws_access_key_id: AKIA}"),
+        ("remote::watsonx", "{api_key: '${env.WATSONX_API_KEY:=}'}", "{api_key: k, project_id: p}"),
+        ("remote::vertexai", "{project: '${env.VERTEX_AI_PROJECT:=}'}", "{project: p}"),
+        ("remote::oci", "{oci_compartment_id: ''}", "{oci_compartment_id: ocid1}"),
+    ],
+)
+def test_a_type_without_a_counterpart_is_refused_where_it_is_used_and_noted_where_it_is_not(
+    tmp_path: Path, kind: str, unused: str, used: str
+) -> None:
+    text = "apis: []\nproviders:\n  inference:\n  - {provider_id: p, provider_type: '%s', config: %s}\n"
+    settings = read(tmp_path, text % (kind, unused))
+    assert settings.providers.inference == ()
+    assert INSTEAD[kind] in settings.notes[0]
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text % (kind, used))
+    assert INSTEAD[kind] in str(caught.value)

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from antiphon import __version__
+from antiphon.cli.client_commands import add_commands
+from antiphon.cli.recording_flags import add_recording_commands
 from antiphon.config_settings import ConfigError
 from antiphon.core.errors import AntiphonError
 
@@ -48,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         commands.add_parser, "check", _check, "validate and explain the configuration without starting"
     )
     _add_config(check)
+    check.add_argument("--json", action="store_true", help="print it as JSON")
 
     migrate = _named(commands.add_parser, "migrate", _migrate, "bring the database to this version's schema")
     _add_config(migrate)
@@ -58,6 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
     new.add_argument("--name", default="my-key", help="its name in the configuration (my-key)")
     new.add_argument("--tenant", default="default", help="whose data it reaches (default)")
 
+    add_commands(commands.add_parser, _named, _add_config, build_parser)
+
+    add_recording_commands(commands.add_parser, _named, _add_config)
     _named(commands.add_parser, "version", _version, "print the version")
     return parser
 
@@ -83,11 +89,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from antiphon.cli.check import explain
-    from antiphon.config import load
+    from antiphon.cli.check import check
 
-    sys.stdout.write("\n".join(explain(load(options.config))) + "\n")
-    return 0
+    return check(options.config, as_json=options.json)
 
 
 def _migrate(options: argparse.Namespace) -> int:

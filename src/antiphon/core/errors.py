@@ -154,6 +154,8 @@ class ProviderError(AntiphonError):
 
     status = 502
     code = "provider_error"
+    upstream_status: int | None = None
+    """The HTTP status that the upstream refused with, if it came to that."""
 
     def __init__(
         self, provider: str, message: str, *, param: str | None = None, retry_after: str | None = None

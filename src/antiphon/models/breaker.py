@@ -32,7 +32,7 @@ class BreakerSettings(Closed):
 
     enabled: Annotated[bool, Meta(description="Whether an upstream that keeps failing is left alone.")] = True
     failures: Annotated[
-        Count, Meta(description="So many failures within `window_s`, half of the calls or more, open it.")
+        Count, Meta(description="So many failures within `window_s`, more than half of the calls, open it.")
     ] = 5
     window_s: Annotated[Seconds, Meta(description="How far back failures count.")] = 30
     open_s: Annotated[
@@ -51,7 +51,7 @@ class Breaker:
     settings: BreakerSettings
     state: State = "closed"
     _epoch: int = 0
-    _counts: deque[tuple[int, bool]] = field(default_factory=deque[tuple[int, bool]])
+    _seconds: deque[tuple[int, int, int]] = field(default_factory=deque[tuple[int, int, int]])
     _opened_at: int = 0
     _open_for: int = 0
     _places_taken: int = 0
@@ -63,7 +63,7 @@ class Breaker:
     @property
     def calm(self) -> bool:
         """Nothing failed lately: a success need not be told."""
-        return self.state == "closed" and not self._counts
+        return self.state == "closed" and not self._seconds
 
     def ask(self, now: int) -> int | None:
         """A permit for one call; None when the upstream is to be left alone."""
@@ -76,7 +76,7 @@ class Breaker:
         if self._places_taken >= self.settings.half_open_probes:
             if _within(now, self._probed_at, self.settings.open_s):
                 return None
-            self._places_taken -= 1  # a probe that hangs must not keep the door shut
+            self._free_a_place()  # a probe that hangs must not keep the door shut
         self._places_taken += 1
         self._probed_at = now
         return self._epoch
@@ -86,10 +86,11 @@ class Breaker:
         if permit != self._epoch:
             return
         if self.state == "half_open":
+            self._free_a_place()
             self._passed += 1
             if self._passed >= self.settings.half_open_probes:
                 self._enter("closed")
-        elif self._counts:
+        elif self._seconds:
             self._count(now, failed=False)
 
     def failed(self, permit: int, now: int, rest_s: int | None = None) -> None:
@@ -102,14 +103,14 @@ class Breaker:
             self._open(now, rest_s)
             return
         self._count(now, failed=True)
-        failures = sum(failed for _, failed in self._counts)
-        if failures >= self.settings.failures and 2 * failures >= len(self._counts):
+        calls, failures = (sum(counts) for counts in list(zip(*self._seconds, strict=True))[1:])
+        if failures >= self.settings.failures and 2 * failures > calls:
             self._open(now, rest_s)
 
     def gave_up(self, permit: int) -> None:
         """The call ended without telling anything about the upstream: it was cancelled, or never sent."""
-        if permit == self._epoch and self.state == "half_open" and self._places_taken:
-            self._places_taken -= 1
+        if permit == self._epoch and self.state == "half_open":
+            self._free_a_place()
 
     def retry_in_s(self, now: int) -> int:
         """How long `ask` will refuse at least; 0 when it may be asked."""
@@ -127,15 +128,22 @@ class Breaker:
         return self.calm and not self.resting(now)
 
     def _count(self, now: int, *, failed: bool) -> None:
+        """One entry for each second: (when, calls, failures)."""
         self._forget(now)
-        if failed or self._counts:
-            self._counts.append((now, failed))
+        if self._seconds and self._seconds[-1][0] == now:
+            _, calls, failures = self._seconds.pop()
+            self._seconds.append((now, calls + 1, failures + failed))
+        elif failed or self._seconds:
+            self._seconds.append((now, 1, int(failed)))
 
     def _forget(self, now: int) -> None:
-        """What is out of the window, and successes before the first failure that is in it."""
-        counts, window = self._counts, self.settings.window_s
-        while counts and not (counts[0][1] and _within(now, counts[0][0], window)):
-            counts.popleft()
+        """What is out of the window, and seconds without a failure before the first that has one."""
+        seconds, window = self._seconds, self.settings.window_s
+        while seconds and not (seconds[0][2] and _within(now, seconds[0][0], window)):
+            seconds.popleft()
+
+    def _free_a_place(self) -> None:
+        self._places_taken = max(0, self._places_taken - 1)
 
     def _open(self, now: int, rest_s: int | None) -> None:
         self._enter("open")
@@ -145,7 +153,7 @@ class Breaker:
     def _enter(self, state: State) -> None:
         self.state = state
         self._epoch += 1
-        self._counts.clear()
+        self._seconds.clear()
         self._places_taken = self._passed = 0
 
 

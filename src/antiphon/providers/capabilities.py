@@ -50,6 +50,15 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     repetition_penalty: Literal["repetition_penalty", "repeat_penalty"] | None = None
     tokenize_path: str | None = None
     models_listed: bool = True
+    embeddings: bool = True
+    embedding_tokens: bool = False
+    """Whether `input` may be token numbers. They mean something only to the vocabulary that they were made with."""
+    embedding_dimensions: Literal["pass", "truncate", "refuse"] = "pass"
+    """`truncate`: whole vectors are asked for and cut here, for models that were trained to be cut."""
+    embedding_base64: bool = True
+    """Whether `encoding_format` may be sent; else numbers are asked for and encoded here."""
+    rerank_path: str | None = None
+    """The path of a rerank route in Cohere's and Jina's form, below the base URL."""
 
 
 @dataclass(frozen=True, slots=True)

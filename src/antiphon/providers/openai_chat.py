@@ -1,11 +1,14 @@
 """The wire `openai_chat`: every upstream that speaks `/v1/chat/completions`, by preset."""
 
+import copy
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from antiphon import ports
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import InvalidRequest, ProviderError, ProviderProtocolError
 from antiphon.core.request import ResponseRequest
@@ -14,6 +17,14 @@ from antiphon.ports import Constraint, Ids, ModelInfo
 from antiphon.providers.chat_parameters import Unsupported, unenforced_by
 from antiphon.providers.chat_render import ChatRenderer
 from antiphon.providers.chat_stream import ChatDecoder
+from antiphon.providers.embedding_wire import (
+    EMBEDDINGS,
+    RERANK,
+    cut,
+    embedding_call,
+    no_such_route,
+    rerank_path,
+)
 from antiphon.providers.endpoints import azure_endpoints, endpoints
 from antiphon.providers.presets import (
     PRESETS,
@@ -24,6 +35,7 @@ from antiphon.providers.presets import (
     parse_config,
     timeouts_of,
 )
+from antiphon.providers.ready import ReadyReply
 from antiphon.providers.refusals import Redaction
 from antiphon.providers.sse import SSEParser
 from antiphon.providers.upstream import Upstream, UpstreamClient, UpstreamReply
@@ -108,6 +120,14 @@ class OpenAIChat:
         config = parse_config(provider_type, mapping)
         return cls(provider_id, PRESETS[provider_type], config, client, ids, lenient=lenient)
 
+    def without_waiting(self) -> "OpenAIChat":
+        """See `ports.Patient`. Shares everything but its patience with this one."""
+        hasty = copy.copy(self)
+        hasty._upstream = replace(  # noqa: SLF001  # a copy of this very object
+            self._upstream, max_retries=min(1, self._upstream.max_retries), max_wait_s=0.0
+        )
+        return hasty
+
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
         """What this upstream cannot honour: refused, or dropped where the server is lenient."""
         return self._renderer.unsupported(request)
@@ -128,7 +148,7 @@ class OpenAIChat:
         if more:
             body = b"%b,%b}" % (body[:-1], more)
         try:
-            reply = await self.open(CHAT, body, model=model)
+            reply = await self._post(CHAT, body, model)
         except ProviderError as error:
             _rename_param(error)
             raise
@@ -153,13 +173,30 @@ class OpenAIChat:
                 yield signals + decoder.finish(done=parser.done)
             await reply.drain()
 
-    async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
-        """POST `body` as it is and return the 2xx answer, to be used in an `async with`.
+    async def open(self, path: str, body: bytes, *, model: str) -> ports.UpstreamReply:
+        """See `ports.ModelProvider.open`. Embeddings and reranking go by the capabilities."""
+        if path not in (EMBEDDINGS, RERANK):
+            return await self._post(path, body, model)
+        try:
+            return await self._open_vectors(path, body, model)
+        except ProviderError as error:
+            unsupported = no_such_route(self.provider_id, path, error)
+            if unsupported is None:
+                raise
+            raise unsupported from error
 
-        `path` is relative to the base URL: `/chat/completions`, `/completions`, `/embeddings`. `model` is the
-        upstream's name of the model, which Azure has in its URL. Read the reply with `read()` or, for a
-        stream, `chunks()`. Raises ProviderError for refusals, after retries.
-        """
+    async def _open_vectors(self, path: str, body: bytes, model: str) -> ports.UpstreamReply:
+        if path == RERANK:
+            return await self._post(rerank_path(self.provider_id, self.capabilities), body, model)
+        call = embedding_call(self.provider_id, self.capabilities, body)
+        reply = await self._post(path, call.body, model)
+        if call.cut_to is None:
+            return reply
+        async with reply:
+            return ReadyReply(cut(self.provider_id, await reply.read(), call.cut_to))
+
+    async def _post(self, path: str, body: bytes, model: str) -> UpstreamReply:
+        """`path` is relative to the base URL; `model` is in the URL of an Azure deployment."""
         if self._endpoints.per_deployment and "/" in model:
             raise InvalidRequest(f'"{model}" cannot be the name of a deployment.', param="model")
         return await self._upstream.send("POST", self._endpoints.url(path, model), body)

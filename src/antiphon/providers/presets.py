@@ -46,6 +46,7 @@ PRESETS: Mapping[str, Preset] = {
                 custom_tools=True,
                 safety_identifier=True,
                 file_parts=True,
+                embedding_tokens=True,
             ),
             key_required=True,
         ),
@@ -57,6 +58,7 @@ PRESETS: Mapping[str, Preset] = {
                 service_tier=True,
                 prompt_cache_key=True,
                 models_listed=False,
+                embedding_tokens=True,
             ),
             auth_header="api-key",
             key_required=True,
@@ -73,6 +75,8 @@ PRESETS: Mapping[str, Preset] = {
                 tokenize_path="/tokenize",
                 schema_patterns=True,
                 chat_template_kwargs=True,
+                embedding_tokens=True,
+                rerank_path="/rerank",
             ),
         ),
         Preset(
@@ -96,6 +100,9 @@ PRESETS: Mapping[str, Preset] = {
                 tokenize_path="/tokenize",
                 schema_patterns=True,
                 chat_template_kwargs=True,
+                embedding_tokens=True,
+                embedding_dimensions="refuse",
+                rerank_path="/rerank",
             ),
         ),
         *HOSTED,
@@ -146,7 +153,7 @@ ALIASES: Mapping[str, str] = {
 }
 """Names that Llama Stack configurations use, and ours."""
 
-INERT = frozenset({"refresh_models", "api_type", "max_tokens", "network"})
+INERT = frozenset({"refresh_models", "api_type", "max_tokens"})
 """Keys of Llama Stack configurations that say what is so here anyway, or that requests say for themselves."""
 
 
@@ -198,7 +205,8 @@ def _check(preset: Preset, config: UpstreamConfig) -> None:
         raise ProviderConfigError(
             "base_url", f'`base_url` is "{url}"; it must begin with http:// or https://.'
         )
-    if preset.key_required and not config.api_key:
+    usual = preset.default_url is None or url.rstrip("/") == preset.default_url
+    if preset.key_required and usual and not config.api_key:
         raise ProviderConfigError("api_key", f"{preset.provider_type} needs `api_key`.")
     for name, value in msgspec.structs.asdict(config.timeouts).items():
         if value <= 0:

@@ -77,7 +77,9 @@ def refusal(
         parsed: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
         parsed = body.decode("utf-8", "replace") if not body.lstrip().startswith(b"<") else ""
-    return _mapped(provider, status, _facts(parsed, redaction), retry_after)
+    error = _mapped(provider, status, _facts(parsed, redaction), retry_after)
+    error.upstream_status = status
+    return error
 
 
 def stream_error(provider: str, error: object, redaction: Redaction) -> ProviderError:

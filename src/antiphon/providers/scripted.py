@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -24,16 +24,26 @@ from antiphon.core.errors import (
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ItemDone, ModelSignal, StepDone
 from antiphon.ports import Clock, Constraint, Ids, ModelInfo, UpstreamReply
+from antiphon.providers.embedding_wire import EMBEDDINGS, RERANK
+from antiphon.providers.ready import ReadyReply
 from antiphon.providers.script import Failure, Rule, ScriptedConfig, parse_script
 from antiphon.providers.scripted_chat import ChatBody, ScriptedReply, Shape
 from antiphon.providers.scripted_hearing import Hearing, demo_rule
 from antiphon.providers.scripted_play import Act, Play, Wait
+from antiphon.providers.scripted_vectors import (
+    MAX_DIMENSIONS,
+    EmbeddingBody,
+    RerankBody,
+    embeddings,
+    rerank,
+)
 from antiphon.providers.upstream import UpstreamClient
 
 if TYPE_CHECKING:  # read by a provider that has a recording, and by no other
     from antiphon.providers.scripted_replay import RecordedModels
 
 Sleep = Callable[[float], Awaitable[object]]
+BodyT = TypeVar("BodyT", ChatBody, EmbeddingBody, RerankBody)
 
 
 class Scripted:
@@ -105,10 +115,9 @@ class Scripted:
 
     async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
         """See `ports.ModelProvider.open`."""
-        try:
-            asked = msgspec.json.decode(body, type=ChatBody)
-        except msgspec.ValidationError as error:
-            raise ProviderRejected(self.provider_id, f"{error}.") from None
+        if path in (EMBEDDINGS, RERANK):
+            return self._vectors(path, body, model)
+        asked = self._decoded(body, ChatBody)
         text = path == "/completions"
         digest = hashlib.blake2s(body, digest_size=16).hexdigest()
         created = self._clock.now() if self._clock is not None else 0
@@ -119,6 +128,23 @@ class Scripted:
         batches = self.stream(model, asked.call())
         await anext(batches)
         return ScriptedReply(batches, shape)
+
+    def _vectors(self, path: str, body: bytes, model: str) -> ReadyReply:
+        if model not in self._rules:
+            raise ProviderRejected(self.provider_id, f'there is no scripted model "{model}".', param="model")
+        if path == RERANK:
+            return ReadyReply(rerank(self._decoded(body, RerankBody), model))
+        asked = self._decoded(body, EmbeddingBody)
+        if asked.dimensions is not None and not 1 <= asked.dimensions <= MAX_DIMENSIONS:
+            message = f"a scripted model has from 1 to {MAX_DIMENSIONS} dimensions."
+            raise ProviderRejected(self.provider_id, message, param="dimensions")
+        return ReadyReply(embeddings(asked, model))
+
+    def _decoded(self, body: bytes, wanted: type[BodyT]) -> BodyT:
+        try:
+            return msgspec.json.decode(body, type=wanted)
+        except msgspec.ValidationError as error:
+            raise ProviderRejected(self.provider_id, f"{error}.") from None
 
     async def list_models(self) -> Sequence[ModelInfo]:
         recorded = self._recorded.models if self._recorded is not None else ()

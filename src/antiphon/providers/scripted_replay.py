@@ -7,9 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from antiphon.core import errors
 from antiphon.core.commands import CallModel
-from antiphon.core.errors import ProviderError, ProviderProtocolError, ProviderRejected
+from antiphon.core.errors import ProviderRejected
 from antiphon.core.signals import ItemDone, ModelSignal, StepDone
 from antiphon.core.wire import JsonObject, decode_json
 from antiphon.ports import UpstreamReply
@@ -104,20 +103,13 @@ class RecordedModels:
         if self.timing == "recorded" and until_ms > since_ms:
             await self.sleep((until_ms - since_ms) / 1000)
 
-    def error(self, failure: Failure) -> ProviderError:
-        """The error that was recorded, as ours to raise."""
-        kind = getattr(errors, failure.kind, None)
-        if not (isinstance(kind, type) and issubclass(kind, ProviderError)):
-            kind = ProviderProtocolError
-        return kind(self.provider_id, failure.message, param=failure.param, retry_after=failure.retry_after)
-
     async def _play(
         self, exchange: Exchange, *, deltas: bool = False
     ) -> AsyncGenerator[Sequence[ModelSignal], None]:
         """An empty batch for the head, then what was heard, then the error if there was one."""
         heard: list[Heard] = signals_of(exchange, self.provider_id)
         if exchange.error is not None and not heard:
-            raise self.error(exchange.error)
+            raise exchange.error.raised_by(self.provider_id)
         last = 0
         yield ()
         for batch in with_deltas(heard) if deltas else heard:
@@ -125,7 +117,7 @@ class RecordedModels:
             last = batch.ms
             yield batch.signals
         if exchange.error is not None:
-            raise self.error(exchange.error)
+            raise exchange.error.raised_by(self.provider_id)
 
     # --- finding --------------------------------------------------------------------------------------------
     def _find(self, model: str, question: JsonObject, api: Api, *, stream: bool) -> Exchange:
@@ -189,7 +181,7 @@ class _Bytes:
             last = piece.ms
             yield piece.data
         if self._error is not None:
-            raise self._models.error(self._error)
+            raise self._error.raised_by(self._models.provider_id)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The upstream client of a server that records: notes what passes while a model is called."""
+"""Upstream clients that record: one notes what passes while a model is called, one stops what would be sent."""
 
 import ssl
 
@@ -53,3 +53,27 @@ class TapedReply(UpstreamReply):
         data = await super().next_chunk()
         self._tape.took(data)
         return data
+
+
+class Captured(Exception):
+    """Raised instead of sending: what the request would have been."""
+
+    def __init__(self, path: str, body: bytes | None) -> None:
+        super().__init__(path)
+        self.path = path
+        self.body = body or b"null"
+
+
+class CapturingClient(UpstreamClient):
+    """Sends nothing, ever."""
+
+    async def request(
+        self,
+        method: str,
+        url: URL,
+        body: bytes | None,
+        headers: CIMultiDictProxy[str],
+        limits: aiohttp.ClientTimeout,
+        verify: ssl.SSLContext | bool,
+    ) -> aiohttp.ClientResponse:
+        raise Captured(url.path, body)

@@ -10,8 +10,11 @@ from typing import Annotated, Any, Literal, dataclass_transform
 import msgspec
 from msgspec import Meta, Raw
 
+from antiphon.core import errors
+from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.signals import ModelSignal
 from antiphon.core.wire import JsonObject
+from antiphon.ports import Constraint
 
 VERSION = 1
 FORMAT: Literal["antiphon-recording"] = "antiphon-recording"
@@ -50,7 +53,7 @@ class Asked(_Part):
     request: Raw
     input: Raw
     history: list[Turn] = []
-    enforces: list[str] = []
+    unenforced: list[Constraint] = []
     """Formats that the upstream was trusted with: `json_schema`, `json_object`."""
 
 
@@ -118,6 +121,13 @@ class Failure(_Part):
     message: str
     param: str | None = None
     retry_after: str | None = None
+
+    def raised_by(self, provider: str) -> ProviderError:
+        """The same error, to be raised once more. A class that is gone since stands as a broken protocol."""
+        kind = getattr(errors, self.kind, None)
+        if not (isinstance(kind, type) and issubclass(kind, ProviderError)):
+            kind = ProviderProtocolError
+        return kind(provider, self.message, param=self.param, retry_after=self.retry_after)
 
 
 class Exchange(_Part, tag="exchange", tag_field="record"):

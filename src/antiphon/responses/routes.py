@@ -6,6 +6,7 @@ from starlette.types import Send
 
 from antiphon.core.request import ResponseRequest
 from antiphon.core.support import INCLUDES
+from antiphon.responses.listing import list_responses
 from antiphon.responses.rendering import Visible
 from antiphon.responses.service import ResponseService
 from antiphon.runs.runner import Run
@@ -22,6 +23,9 @@ _INCLUDE = Query(
     {"type": "array", "items": {"type": "string", "enum": sorted(INCLUDES)}},
     "Optional parts of items to show.",
 )
+
+
+_MODEL = Query("model", {"type": "string"}, "Only responses of this model, as their requests named it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,13 @@ class ResponseRoutes:
             return ResponseStream(run, self.settings, self.streams)
         return WholeResponse(run)
 
+    async def list_all(self, request: Request) -> Reply:
+        query = request.query()
+        refuse_unknown(query, "include", "model", *(parameter.name for parameter in PAGE_QUERY))
+        visible, page = Visible.of(included(query)), Page.of(query)
+        model = (query.get("model") or [""])[-1] or None
+        return JsonReply(await list_responses(self.service, request.owner, page, visible, model=model))
+
     async def get(self, request: Request) -> Reply:
         query = request.query()
         refuse_unknown(query, "include")
@@ -131,6 +142,14 @@ class ResponseRoutes:
                 response="Response",
                 events="Event",
                 form=True,
+            ),
+            Route(
+                "GET",
+                "/v1/responses",
+                self.list_all,
+                "List stored responses",
+                response="ResponseList",
+                query=(*PAGE_QUERY, _MODEL, _INCLUDE),
             ),
             Route("GET", one, self.get, "Get a stored response", response="Response", query=(_INCLUDE,)),
             Route("DELETE", one, self.delete, "Delete a response", response="Deleted"),

@@ -90,7 +90,13 @@ class ResponseService:
     async def get(self, owner: Owner, response_id: str, visible: Visible) -> bytes:
         """The response object. Raises NotFound: unknown, deleted and foreign ids answer alike."""
         stored = await self._stored(owner, response_id)
-        return shown(stored.head, stored.output, visible, Thoughts(self.sealer, owner.tenant))
+        return self.shown(owner, stored.head, stored.output, visible)
+
+    def shown(self, owner: Owner, head: bytes, output: bytes, visible: Visible) -> bytes:
+        """A stored response as the caller sees it."""
+        if b'"top_logprobs":0,' not in head:  # asked for by the request itself
+            visible = replace(visible, logprobs=True)
+        return with_output(head, render_items(output, visible, Thoughts(self.sealer, owner.tenant)))
 
     async def delete(self, owner: Owner, response_id: str) -> None:
         """Hide a response at once. Raises NotFound."""
@@ -163,13 +169,6 @@ class ResponseService:
                 param=f"input[{at}].id",
             )
         return found
-
-
-def shown(head: bytes, output: bytes, visible: Visible, thoughts: Thoughts) -> bytes:
-    """A stored response as the caller sees it."""
-    if b'"top_logprobs":0,' not in head:  # asked for by the request itself
-        visible = replace(visible, logprobs=True)
-    return with_output(head, render_items(output, visible, thoughts))
 
 
 def _find(item_id: str, *arrays: bytes) -> TranscriptItem | None:

@@ -12,7 +12,11 @@ from antiphon.core.events import Event
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response_object import InputItemList, Response
 from antiphon.core.wire import JsonObject
+from antiphon.embeddings.answer import EmbeddingList
+from antiphon.embeddings.request import EmbeddingRequest
 from antiphon.models.catalog import Model
+from antiphon.rerank.answer import RerankResponse, StackRerankResponse
+from antiphon.rerank.request import RerankRequest, StackRerankRequest
 from antiphon.version import __version__
 from antiphon.web.bodies import FORM, JSON
 from antiphon.web.routing import Query, Route
@@ -40,6 +44,14 @@ class ModelList(msgspec.Struct, kw_only=True):
     data: list[Model]
 
 
+class ResponseList(msgspec.Struct, kw_only=True):
+    object: str
+    data: list[Response]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
 class Status(msgspec.Struct, kw_only=True):
     status: str
 
@@ -56,12 +68,19 @@ TYPES: dict[str, Any] = {
     "CompletionRequest": CompletionRequest,
     "CreateResponse": ResponseRequest,
     "Deleted": Deleted,
+    "EmbeddingList": EmbeddingList,
+    "EmbeddingRequest": EmbeddingRequest,
     "ErrorEnvelope": ErrorEnvelope,
     "Event": Event,
     "ItemList": InputItemList,
     "Model": Model,
     "ModelList": ModelList,
+    "RerankRequest": RerankRequest,
+    "RerankResponse": RerankResponse,
     "Response": Response,
+    "ResponseList": ResponseList,
+    "StackRerankRequest": StackRerankRequest,
+    "StackRerankResponse": StackRerankResponse,
     "Status": Status,
     "Version": Version,
 }

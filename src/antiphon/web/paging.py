@@ -16,14 +16,24 @@ PAGE_QUERY = (
         "By age; desc is newest first.",
     ),
     Query("after", {"type": "string"}, "The id of the last item of the page before."),
+    Query(
+        "before", {"type": "string"}, "The id of the first item of the page behind; gives the items up to it."
+    ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """Both cursors are left out of the page. With `before` alone it ends there, else it begins behind `after`."""
+
     limit: int = 20
     order: Literal["asc", "desc"] = "desc"
     after: str | None = None
+    before: str | None = None
+
+    @property
+    def backwards(self) -> bool:
+        return self.before is not None and self.after is None
 
     @classmethod
     def of(cls, query: Mapping[str, Sequence[str]]) -> "Page":
@@ -34,24 +44,30 @@ class Page:
         order = _last(query, "order") or "desc"
         if order not in ("asc", "desc"):
             raise InvalidRequest(f'order is "asc" or "desc", not {order[:50]!r}.', param="order")
-        return cls(int(limit), "asc" if order == "asc" else "desc", _last(query, "after") or None)
+        cursors = [_last(query, name) or None for name in ("after", "before")]
+        return cls(int(limit), "asc" if order == "asc" else "desc", *cursors)
 
     def cut(self, items: Sequence[object], ids: Sequence[str]) -> JsonObject:
         """The page of `items` (oldest first, with their `ids`) as a list object. Raises InvalidRequest."""
         places = range(len(items)) if self.order == "asc" else range(len(items) - 1, -1, -1)
-        start = 0
-        if self.after is not None:
-            start = next((at + 1 for at, place in enumerate(places) if ids[place] == self.after), -1)
-            if start < 0:
-                raise InvalidRequest(f'no item of this list has the id "{self.after[:200]}".', param="after")
-        page = places[start : start + self.limit]
+        ordered = [ids[place] for place in places]
+        start = 0 if self.after is None else self._find(ordered, self.after, "after") + 1
+        end = len(items) if self.before is None else self._find(ordered, self.before, "before")
+        between = places[start : max(start, end)]
+        page = between[-self.limit :] if self.backwards else between[: self.limit]
         return {
             "object": "list",
             "data": [items[place] for place in page],
             "first_id": ids[page[0]] if page else None,
             "last_id": ids[page[-1]] if page else None,
-            "has_more": start + self.limit < len(items),
+            "has_more": len(between) > self.limit,
         }
+
+    @staticmethod
+    def _find(ordered: Sequence[str], cursor: str, param: str) -> int:
+        if cursor not in ordered:
+            raise InvalidRequest(f'no item of this list has the id "{cursor[:200]}".', param=param)
+        return ordered.index(cursor)
 
 
 def _last(query: Mapping[str, Sequence[str]], name: str) -> str | None:

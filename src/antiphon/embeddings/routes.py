@@ -1,0 +1,60 @@
+"""`POST /v1/embeddings`."""
+
+from dataclasses import dataclass
+
+from starlette.types import Send
+
+from antiphon.embeddings.answer import corrected
+from antiphon.embeddings.request import EmbeddingRequest
+from antiphon.models.catalog import Catalog, Resolved
+from antiphon.web.http import JsonReply, Reply, Request
+from antiphon.web.routing import Route
+from antiphon.web.served_by import served_by_header
+from antiphon.web.sse import Watch
+
+PATH = "/embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One request on its way to the model's server and back."""
+
+    resolved: Resolved
+    asked: EmbeddingRequest
+
+    async def respond(self, request: Request, send: Send) -> None:
+        body = b""
+        with Watch(request.receive) as watch:
+            body = await self._answer()
+        if not watch.gone:
+            headers = served_by_header(self.resolved.served_by())
+            await JsonReply(body, headers=headers).respond(request, send)
+
+    async def _answer(self) -> bytes:
+        model = self.resolved.upstream_model
+        sent = self.asked.sent_as(model)
+        async with await self.resolved.provider.open(PATH, sent, model=model) as reply:
+            answer = await reply.read()
+        return corrected(answer, self.asked, self.resolved.provider.provider_id)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRoutes:
+    catalog: Catalog
+
+    async def create(self, request: Request) -> Reply:
+        asked = EmbeddingRequest.parse(await request.json_body(EmbeddingRequest))
+        return Embedded(await self.catalog.resolve(asked.model), asked)
+
+    def table(self) -> list[Route]:
+        return [
+            Route(
+                "POST",
+                "/v1/embeddings",
+                self.create,
+                "Make vectors of texts",
+                request="EmbeddingRequest",
+                response="EmbeddingList",
+                form=True,
+            )
+        ]

@@ -1,0 +1,116 @@
+"""A recorded run made ready to run again: its request, its history in a store of its own, its ids and its time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from antiphon.core.ids import RESPONSE_PREFIX
+from antiphon.core.request import ResponseRequest
+from antiphon.core.wire import JsonObject, decode_json, encode
+from antiphon.core.writer import Event
+from antiphon.models.catalog import Catalog
+from antiphon.ports import Clock, Ids, Owner, ResponseStore, StoredResponse
+from antiphon.recording.format import Asked
+from antiphon.recording.reader import RecordedRun, RecordingError
+from antiphon.responses.service import ResponseService
+from antiphon.runs.runner import Emit
+
+MakeService = Callable[[Catalog, ResponseStore, Clock, Ids], ResponseService]
+"""The server's own way of putting a response service together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What `ResponseService.prepare` needs to make the run once more."""
+
+    owner: Owner
+    request: ResponseRequest
+    store: ResponseStore
+    clock: Clock
+    ids: Ids
+
+
+@dataclass(slots=True)
+class FixedClock:
+    at: int
+
+    def now(self) -> int:
+        return self.at
+
+
+@dataclass(slots=True)
+class RunIds:
+    """The recorded id for the response, numbers for everything else."""
+
+    run_id: str
+    _last: int = 0
+
+    def new(self, prefix: str) -> str:
+        if prefix == RESPONSE_PREFIX:
+            return self.run_id
+        self._last += 1
+        return f"{prefix}{self._last:032x}"
+
+
+@dataclass(slots=True)
+class Witness:
+    """A `RunWatcher` that keeps the events and the end."""
+
+    events: list[JsonObject] = field(default_factory=list[JsonObject])
+    final: JsonObject | None = None
+
+    def around(self, emit: Emit | None) -> Emit:
+        """See `runs.runner.RunWatcher`."""
+        del emit
+
+        async def keep(events: list[Event]) -> None:
+            self.events += [decode_json(event.data) for event in events]
+
+        return keep
+
+    def ended(self, final: bytes) -> None:
+        """See `runs.runner.RunWatcher`."""
+        self.final = decode_json(final)
+
+
+async def rebuild(run: RecordedRun, store: ResponseStore, changes: Mapping[str, Any]) -> Rebuilt:
+    """The run with its request changed. `store` is an empty one; the history is put into it.
+
+    Raises RecordingError where the recording lacks the run's beginning, InvalidRequest for a change that is none.
+    """
+    asked = run.exchanges[0].asked
+    if asked is None:
+        raise RecordingError(f"{run.id}: the recording does not hold how this run began")
+    owner = Owner(run.exchanges[0].tenant, run.exchanges[0].subject)
+    parent: str | None = None
+    for turn in asked.history:
+        await store.put_response(
+            owner, _stored(turn.id, parent, bytes(turn.input), bytes(turn.output), run.exchanges[0].at)
+        )
+        parent = turn.id
+    body = {**_request(asked), **changes}
+    at = run.record.at if run.record is not None else run.exchanges[0].at
+    return Rebuilt(owner, ResponseRequest.parse(encode(body)), store, FixedClock(at), RunIds(run.id))
+
+
+def _request(asked: Asked) -> JsonObject:
+    """The body as it was asked; references to items become the items, which may be stored nowhere here."""
+    body: JsonObject = decode_json(bytes(asked.request))
+    given = body.get("input")
+    if isinstance(given, list) and b'"item_reference"' in bytes(asked.request):
+        stored = decode_json(bytes(asked.input))
+        body["input"] = stored or given
+    return body
+
+
+def _stored(turn_id: str, parent: str | None, given: bytes, output: bytes, at: int) -> StoredResponse:
+    return StoredResponse(
+        id=turn_id,
+        parent_id=parent,
+        status="completed",
+        model="",
+        created_at=at,
+        head=b"{}",
+        input=given,
+        output=output,
+    )

@@ -1,0 +1,80 @@
+"""Clients that are installed for the tests: once a machine, kept beside the checkout, skipped where they cannot be."""
+
+import fcntl
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+LIMIT_S = 240
+
+
+def installed_once(cache: Path, name: str, pins: Sequence[Path], install: Callable[[Path], None]) -> Path:
+    """The folder that `install` filled, for exactly these pinned versions. One process installs, others wait.
+
+    Skips the test when the installer fails: the usual reason is that no registry can be reached.
+    """
+    digest = hashlib.sha256(b"".join(pin.read_bytes() for pin in pins) + sys.version.encode()).hexdigest()
+    folder = cache / f"{name}-{digest[:16]}"
+    with (cache / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "installed").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            install(folder)
+            (folder / "installed").touch()
+    return folder
+
+
+def install_python(requirements: Path) -> Callable[[Path], None]:
+    """Makes a virtual environment in `FOLDER/venv`, with uv where there is one."""
+
+    def install(folder: Path) -> None:
+        venv = folder / "venv"
+        python = str(venv / "bin" / "python")
+        wanted = ["install", "--quiet", "--requirement", str(requirements)]
+        beside = Path(sys.executable).with_name("uv")
+        uv = str(beside) if beside.exists() else shutil.which("uv")
+        if uv is not None:
+            _must([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(venv)])
+            _must([uv, "pip", *wanted, "--python", python])
+        else:
+            _must([sys.executable, "-m", "venv", str(venv)])
+            _must([python, "-m", "pip", "--disable-pip-version-check", *wanted])
+
+    return install
+
+
+def install_node(project: Path) -> Callable[[Path], None]:
+    """Makes `FOLDER/node_modules` from the lock file."""
+
+    def install(folder: Path) -> None:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(project / name, folder / name)
+        _must(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)])
+
+    return install
+
+
+def _must(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-3:]
+        pytest.skip(f"a client cannot be installed here: {' '.join(last)}")
+
+
+def facts(command: Sequence[str], *arguments: str, cwd: Path | None = None) -> dict[str, Any]:
+    """The JSON that a script prints as its last line."""
+    done = subprocess.run(
+        [*command, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr or done.stdout
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found

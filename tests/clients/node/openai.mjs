@@ -1,0 +1,66 @@
+// `openai.mjs BASE_URL`: openai-node runs a tool flow each way; prints what it saw as one line of JSON.
+import OpenAI from 'openai';
+import { zodTextFormat } from 'openai/helpers/zod';
+import { z } from 'zod';
+
+const client = new OpenAI({ baseURL: process.argv[2], apiKey: 'none', maxRetries: 0 });
+const question = 'What is the weather, and what time is it?';
+const answers = { get_weather: 'rain', get_time: 'noon' };
+const parameters = {
+  type: 'object',
+  properties: { city: { type: 'string' } },
+  required: ['city'],
+  additionalProperties: false,
+};
+const tools = Object.keys(answers).map((name) => ({ type: 'function', name, parameters, strict: true }));
+
+async function streamed(request) {
+  const stream = client.responses.stream({ model: 'clerk', tools, ...request });
+  const seen = [];
+  for await (const event of stream) seen.push(event);
+  return { final: await stream.finalResponse(), seen };
+}
+
+const calls = (response) => response.output.filter((item) => item.type === 'function_call');
+const outputs = (response) =>
+  calls(response).map(({ call_id, name }) => ({
+    type: 'function_call_output',
+    call_id,
+    output: answers[name],
+  }));
+
+const first = await streamed({ input: question });
+const second = await streamed({ input: outputs(first.final), previous_response_id: first.final.id });
+const deltas = second.seen.filter((event) => event.type === 'response.output_text.delta');
+
+// Two ways to have the items: of the last event as they came, and of the helper, which adds what it parsed.
+async function sentBack(itemsOf) {
+  const history = [{ role: 'user', content: question }];
+  const alone = await streamed({ input: history, store: false });
+  history.push(...itemsOf(alone), ...outputs(alone.final));
+  const next = await streamed({ input: history, store: false }).catch((error) => ({ error: error.message }));
+  return next.error ?? next.final.output_text;
+}
+
+const parsed = await client.responses.parse({
+  model: 'demo',
+  input: 'Oslo?',
+  text: { format: zodTextFormat(z.object({ city: z.string(), degrees: z.number() }), 'weather') },
+});
+
+const refused = await client.responses
+  .create({ model: 'clerk', input: 'hi', temperature: 9 })
+  .catch((error) => ({ status: error.status, param: error.param }));
+
+console.log(
+  JSON.stringify({
+    calls: calls(first.final).map(({ name, arguments: text }) => [name, text]),
+    types: [first.seen[0].type, second.seen.at(-1).type],
+    spelled: deltas.map((event) => event.delta).join(''),
+    chained: second.final.output_text,
+    sentBack: await sentBack(({ seen }) => seen.at(-1).response.output),
+    sentBackParsed: await sentBack(({ final }) => final.output),
+    parsed: typeof parsed.output_parsed.degrees,
+    refused,
+  }),
+);

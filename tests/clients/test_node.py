@@ -1,0 +1,99 @@
+"""openai-node and the AI SDK, driven by scripts that print what they saw."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.program import Program
+from tests.clients.installed import HERE, facts, install_node, installed_once
+
+FOLDER = HERE / "node"
+CALLS = [["get_weather", {"city": "Oslo"}], ["get_time", {"city": "Oslo"}]]
+TOLD = "It says: rain in Oslo, noon in Oslo."
+
+
+@pytest.fixture(scope="module")
+def scripts(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the scripts, and beside them the packages they import."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program} here: openai-node and the AI SDK are not tested")
+    pins = [FOLDER / "package.json", FOLDER / "package-lock.json"]
+    installed = installed_once(cache, "node", pins, install_node(FOLDER))
+    folder = tmp_path_factory.mktemp("node")
+    for script in FOLDER.glob("*.mjs"):
+        shutil.copy(script, folder / script.name)
+    (folder / "node_modules").symlink_to(installed / "node_modules")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def openai_node(scripts: Path, server: Program) -> dict[str, Any]:
+    return facts(["node", "openai.mjs"], f"{server.url}/v1", cwd=scripts)
+
+
+@pytest.fixture(scope="module", params=["openai", "open-responses"])
+def ai_sdk(request: pytest.FixtureRequest, scripts: Path, server: Program) -> dict[str, Any]:
+    kind: str = request.param
+    return {"kind": kind, **facts(["node", "ai_sdk.mjs"], kind, f"{server.url}/v1", cwd=scripts)}
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    packages: dict[str, dict[str, Any]] = json.loads((FOLDER / "package-lock.json").read_text())["packages"]
+    assert not [path for path, entry in packages.items() if "resolved" in entry]
+    assert all("integrity" in entry for path, entry in packages.items() if path)
+
+
+def test_openai_node_runs_a_streamed_tool_flow_by_chaining(openai_node: dict[str, Any]) -> None:
+    assert openai_node["calls"] == [["get_weather", '{"city":"Oslo"}'], ["get_time", '{"city":"Oslo"}']]
+    assert openai_node["types"] == ["response.created", "response.completed"]
+    assert openai_node["spelled"] == openai_node["chained"] == "It says: rain, noon."
+
+
+def test_openai_node_sends_items_back(openai_node: dict[str, Any]) -> None:
+    assert openai_node["sentBack"] == "It says: rain, noon."
+
+
+@pytest.mark.xfail(strict=True, reason="the key `parsed_arguments` of an input item is refused")
+def test_openai_node_sends_items_back_with_what_it_parsed(openai_node: dict[str, Any]) -> None:
+    """Its helpers leave `parsed_arguments` on the calls that applications push back into the input."""
+    assert openai_node["sentBackParsed"] == "It says: rain, noon."
+
+
+def test_openai_node_parses_a_structured_answer_and_reads_errors(openai_node: dict[str, Any]) -> None:
+    assert openai_node["parsed"] == "number"
+    assert openai_node["refused"] == {"status": 400, "param": "temperature"}
+
+
+def test_the_ai_sdk_runs_a_streamed_tool_flow(ai_sdk: dict[str, Any]) -> None:
+    streamed = ai_sdk["streamed"]
+    assert streamed["calls"] == CALLS
+    assert streamed["text"] == ai_sdk["whole"] == TOLD
+    assert streamed["finish"] == ["tool-calls", "stop"]
+    assert streamed["errors"] == []
+    assert streamed["tokens"]
+
+
+def test_the_ai_sdk_shows_reasoning(ai_sdk: dict[str, Any]) -> None:
+    """`@ai-sdk/openai` reads summaries only, and those only on demand; `open-responses` reads the text itself."""
+    reasoned = "The city decides.Both are known."
+    if ai_sdk["kind"] == "openai":
+        assert ai_sdk["summarised"]["reasoning"] == reasoned
+        assert ai_sdk["summarised"]["text"] == TOLD
+    else:
+        assert ai_sdk["streamed"]["reasoning"] == reasoned
+
+
+def test_the_ai_sdk_names_what_is_stored_and_sends_what_is_not(ai_sdk: dict[str, Any]) -> None:
+    if ai_sdk["kind"] == "openai":
+        assert "item_reference" in ai_sdk["sent"]
+        assert ai_sdk["notStored"]["text"] == TOLD
+    assert {"function_call", "function_call_output"} <= set(ai_sdk["sent"])
+
+
+def test_the_ai_sdk_parses_a_structured_answer_and_knows_why_one_ended(ai_sdk: dict[str, Any]) -> None:
+    assert ai_sdk["form"] == "number"
+    assert ai_sdk["cut"] == "length"
