@@ -132,11 +132,15 @@ class _Reader:
             raise ValueError(f"{count} key-value pairs")
         for _ in range(count):
             name = self._string()
-            if name.startswith("tokenizer.") and "general.architecture" in self.found:
+            if name.startswith("tokenizer.") and self._knows_the_model():
                 break
             (kind,) = self._unpack("I")
             self.found[name] = self._value(kind)
         return self.found
+
+    def _knows_the_model(self) -> bool:
+        """Writers put what the model is before its tokenizer; one that does not is read on."""
+        return f"{self.found.get('general.architecture')}.block_count" in self.found
 
     def _value(self, kind: int) -> Any:
         if kind == _STRING:

@@ -52,6 +52,7 @@ class Model:
     in_use: int = 0
     waiting: int = 0
     leaving: bool = False
+    fresh: bool = False
     last_used: float = 0.0
     served: int = 0
     crashes: int = 0
@@ -61,6 +62,11 @@ class Model:
     loading: asyncio.Task[None] | None = None
     doing: str = ""
     unload: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Just loaded, and those it was loaded for have not yet got it: it cannot be taken from them."""
+        return self.fresh and self.waiting > 0
 
     def tell(self, word: str) -> None:
         self.doing = word
@@ -109,6 +115,7 @@ class EnginePool:
         model = self._model(name)
         engine = await self._ready(model)
         model.in_use += 1
+        model.fresh = False
         if model.unload is not None:
             model.unload.cancel()
             model.unload = None
@@ -231,6 +238,7 @@ class EnginePool:
             except BaseException:
                 model.memory_bytes = 0
                 raise
+        model.fresh = True
         model.failed_loads = 0
         model.served = 0
         self._touch(model)
@@ -282,7 +290,7 @@ class EnginePool:
                 if not model.waiting:
                     raise asyncio.CancelledError  # everybody who asked has left
                 victims = self._loaded_by_age(model)
-                idle = next((one for one in victims if not one.in_use), None)
+                idle = next((one for one in victims if not one.in_use and not one.is_awaited), None)
                 if idle is not None:
                     await self._stop(idle)
                     continue
@@ -290,7 +298,7 @@ class EnginePool:
                     return  # alone, and not strict: it is tried
                 self._mark(victims, needed, marked)
                 model.doing = (
-                    f"it waits for {', '.join(one.name for one in marked)} to finish, to take its memory"
+                    f"it waits for {', '.join(one.name for one in victims)} to finish, to take its memory"
                 )
                 await self._next_change()
         finally:
@@ -313,7 +321,7 @@ class EnginePool:
             if total <= self._limit:
                 return
             total -= one.memory_bytes
-            if not one.leaving:
+            if not one.leaving and not one.is_awaited:
                 one.leaving = True
                 marked.append(one)
 
