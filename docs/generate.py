@@ -12,7 +12,7 @@ from antiphon.config import VARIABLES, Settings
 from antiphon.core import errors, support
 
 REFERENCE = Path(__file__).parent / "reference"
-UNWRITTEN = {"discovery", "local", "source", "home", "lines", "mapping", "notes"}  # made while loading, not written in a file
+UNWRITTEN = {"discovery", "local", "source", "home", "lines", "mapping", "notes"}
 
 
 def pages() -> Mapping[Path, str]:

@@ -6,22 +6,25 @@ Only here are concrete adapters known.
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon import plugins
 from antiphon.chat.routes import ChatRoutes, Tap
-from antiphon.config_settings import ProviderSettings, Settings
+from antiphon.config_settings import ConfigError, ProviderSettings, Settings
 from antiphon.embeddings.routes import EmbeddingRoutes
 from antiphon.models.catalog import Catalog, NamedModel
 from antiphon.models.health import Guarded, UpstreamHealth
 from antiphon.models.router import routed_models
 from antiphon.models.routes import ModelRoutes
-from antiphon.ports import Clock, Ids, ModelProvider, ResponseStore
+from antiphon.ports import Clock, Ids, ModelProvider, ResponseStore, Sealer
 from antiphon.providers.presets import ProviderConfigError
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.rerank.routes import RerankRoutes
 from antiphon.responses.routes import ResponseRoutes, StreamSettings
 from antiphon.responses.service import ResponseService
+from antiphon.sealing.aead import AeadSealer
+from antiphon.sealing.keys import configured, kept
 from antiphon.storage.sqlite import SqliteStore
 from antiphon.system import SystemClock, SystemIds
 from antiphon.tools.none import NoTools
@@ -93,10 +96,23 @@ def services_for(
     clock: Clock,
     ids: Ids,
     recorder: "Recorder | None" = None,
+    sealer: Sealer | None = None,
 ) -> Services:
     watch = recorder.watch if recorder is not None else None
-    responses = ResponseService(catalog, store, NoTools(), clock, ids, watch=watch)
+    sealer = sealer or make_sealer(settings, clock)
+    responses = ResponseService(catalog, store, NoTools(), clock, ids, sealer, watch=watch)
     return Services(settings, catalog, store, responses, upstreams, recorder)
+
+
+def make_sealer(settings: Settings, clock: Clock) -> Sealer:
+    """Raises ConfigError for configured keys that are none."""
+    sealing = settings.server.sealing
+    try:
+        fixed = configured(sealing.keys)
+    except ValueError as error:
+        raise ConfigError(settings.source, None, f"server.sealing.keys: {error}") from None
+    home = Path(settings.home) if settings.home else None
+    return AeadSealer(lambda: fixed or kept(home), clock, max_age_days=sealing.max_age_days)
 
 
 def make_catalog(

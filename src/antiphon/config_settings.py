@@ -86,6 +86,24 @@ class LimitSettings(_Section):
     ] = 2048
 
 
+class SealingSettings(_Section):
+    """Keys of the blobs that clients carry for us, such as encrypted reasoning."""
+
+    keys: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Base64 of 32 random bytes each; the first seals, all open. None: a file of the state"
+            " folder, made when first needed. Replicas need the same keys."
+        ),
+    ] = ()
+    max_age_days: Annotated[
+        int, Meta(ge=1, le=3650, description="An older blob is refused with `invalid_encrypted_content`.")
+    ] = 90
+
+    def __repr__(self) -> str:
+        return f"SealingSettings(keys={len(self.keys)}, max_age_days={self.max_age_days})"
+
+
 class ServerSettings(_Section):
     host: Annotated[
         Name, Meta(description="Address to listen on. Any but a loopback address needs `auth.keys`.")
@@ -93,6 +111,7 @@ class ServerSettings(_Section):
     port: PortNumber = 8321
     auth: AuthSettings = AuthSettings()
     limits: LimitSettings = LimitSettings()
+    sealing: SealingSettings = SealingSettings()
     breaker: BreakerSettings = BreakerSettings()
     heartbeat_s: Annotated[
         Seconds, Meta(description="A stream that is silent for so long sends an SSE comment.")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from antiphon.core.commands import CallModel, CallTool
 from antiphon.core.request import ResponseRequest
@@ -17,6 +17,26 @@ class Owner:
 
     tenant: str
     subject: str
+
+
+Constraint = Literal["json_schema", "json_object", "grammar"]
+"""`text.format` of the two types, and the grammars of custom tools."""
+
+
+class Sealer(Protocol):
+    """Opaque blobs that clients carry for us: authenticated, encrypted, bound to a tenant and a purpose."""
+
+    def seal(self, tenant: str, purpose: str, payload: bytes) -> str:
+        """The payload as text that only this tenant can bring back."""
+        ...
+
+    def open(self, tenant: str, purpose: str, blob: str) -> bytes:
+        """The payload. Raises SealBroken, which says why, for what is tampered, foreign or expired."""
+        ...
+
+
+class SealBroken(Exception):
+    """A blob that cannot be opened; the message completes "it …"."""
 
 
 class Clock(Protocol):
@@ -64,16 +84,14 @@ class ModelProvider(Protocol):
     @property
     def provider_id(self) -> str: ...
 
-    @property
-    def enforces_json_schema(self) -> bool:
-        """Whether the upstream constrains its answer to `text.format` json_schema; else the run checks it.
+    def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
+        """The constraints that the upstream may break although it was told: the run holds such answers back and
+        checks them.
 
-        It is asked for at the head of the answer, when a provider that stands for several knows which one it is.
+        Asked at the head of the answer, when a provider that stands for several knows which one it is; before that
+        it is all that any of them may break.
         """
         ...
-
-    @property
-    def enforces_json_object(self) -> bool: ...
 
     def stream(self, model: str, call: CallModel) -> AsyncIterator[Sequence[ModelSignal]]:
         """Yield signals in batches as they arrive, then exactly one `StepDone`, last.

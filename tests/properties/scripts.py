@@ -12,18 +12,28 @@ from hypothesis import strategies as st
 from antiphon.core import signals
 from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
 from antiphon.core.ids import ItemIds
-from antiphon.core.items import FunctionCall, Message, OutputText, Reasoning, ReasoningText, Refusal
+from antiphon.core.items import (
+    CustomToolCall,
+    FunctionCall,
+    Message,
+    OutputText,
+    Reasoning,
+    ReasoningText,
+    Refusal,
+    SummaryText,
+)
 from antiphon.core.loop import Loop
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, ResponseState, encode_items
 from antiphon.core.signals import FinishReason, ModelSignal
-from antiphon.core.tools import ChooseAllowed, FunctionTool, ToolChoice
+from antiphon.core.tools import ChooseAllowed, CustomTool, FunctionTool, ToolChoice
 from antiphon.core.transcript import Transcript
 from antiphon.core.usage import Usage
 from antiphon.core.writer import Event, EventWriter
 
 SERVER_TOOLS = frozenset({"search", "lookup"})
 TOOL_NAMES = ("weather", "search", "lookup", "forbidden", "unheard_of")
+CUSTOM_TOOL = "patch"
 
 texts = st.lists(st.text(max_size=6), max_size=4)
 
@@ -52,11 +62,17 @@ pieces = st.one_of(
     st.builds(Piece, st.sampled_from(["text", "reasoning", "refusal"]), texts),
     st.builds(Piece, st.just("call"), texts, st.sampled_from(TOOL_NAMES)),
     st.builds(Piece, st.just("call"), texts, st.sampled_from(["search", "lookup"])),
+    st.builds(Piece, st.just("custom"), texts, st.just(CUSTOM_TOOL)),
+    st.builds(Piece, st.just("summary"), texts),
 )
 _FINISHES: list[FinishReason] = ["stop", "stop", "stop", "tool_calls", "length", "content_filter"]
 finishes = st.sampled_from(_FINISHES)
 steps = st.lists(st.tuples(st.lists(pieces, max_size=4), finishes), min_size=1, max_size=6)
-_ALLOWED = [{"type": "function", "name": name} for name in ("weather", "search")]
+_ALLOWED = [
+    {"type": "function", "name": "weather"},
+    {"type": "function", "name": "search"},
+    {"type": "custom", "name": CUSTOM_TOOL},
+]
 _CHOICES: list[ToolChoice | None] = [
     None,
     "auto",
@@ -78,7 +94,10 @@ def _request(
         model="m",
         input="hi",
         stream=True,
-        tools=[FunctionTool(name=name) for name in ("weather", "search", "lookup", "forbidden")],
+        tools=[
+            *(FunctionTool(name=name) for name in ("weather", "search", "lookup", "forbidden")),
+            CustomTool(name=CUSTOM_TOOL),
+        ],
         tool_choice=choice,
         parallel_tool_calls=parallel,
         max_infer_iters=steps_limit,
@@ -113,9 +132,7 @@ def signals_of(pieces_: list[Piece], finish: FinishReason, streamed: bool, step:
         result += [signals.ItemStarted(at, _empty(item)) for at, (item, _) in enumerate(made)]
         for turn in range(4):
             result += [
-                _delta(at, piece, piece.chunks[turn])
-                for at, (_, piece) in enumerate(made)
-                if turn < len(piece.chunks)
+                _delta(at, piece, turn) for at, (_, piece) in enumerate(made) if turn < len(piece.chunks)
             ]
     result += [signals.ItemDone(at, item) for at, (item, _) in enumerate(made)]
     usage = Usage(input_tokens=5, output_tokens=7, total_tokens=12)
@@ -132,6 +149,10 @@ def _item(piece: Piece, step: int, at: int) -> signals.ModelItem:
             return Message(role="assistant", content=[Refusal(refusal=text)])
         case "reasoning":
             return Reasoning(content=[ReasoningText(text=text)])
+        case "summary":
+            return Reasoning(summary=[SummaryText(text=chunk) for chunk in piece.chunks if chunk])
+        case "custom":
+            return CustomToolCall(call_id=f"call_{step}_{at}", name=piece.name, input=text)
         case _:
             return FunctionCall(call_id=f"call_{step}_{at}", name=piece.name, arguments=text)
 
@@ -144,10 +165,16 @@ def _empty(item: signals.ModelItem) -> signals.ModelItem:
             return Reasoning()
         case FunctionCall():
             return FunctionCall(call_id=item.call_id, name=item.name, arguments="")
+        case CustomToolCall():
+            return CustomToolCall(call_id=item.call_id, name=item.name, input="")
 
 
-def _delta(slot: int, piece: Piece, text: str) -> ModelSignal:
+def _delta(slot: int, piece: Piece, turn: int) -> ModelSignal:
+    """Each chunk of a summary is a part of its own."""
+    text = piece.chunks[turn]
     match piece.kind:
+        case "summary":
+            return signals.SummaryDelta(slot, turn, text)
         case "text":
             return signals.TextDelta(slot, text)
         case "refusal":
@@ -221,6 +248,10 @@ class Player:
             if signal.text and self.writer.is_open(signal.slot) and not self.played.finishes:
                 self.writer.delta(signal.slot, kinds[type(signal)], signal.text)
             return []
+        if isinstance(signal, signals.SummaryDelta):
+            if not self.played.finishes:
+                self.writer.summary(signal.slot, signal.index, signal.text)
+            return []
         return self._apply(self.loop.feed(signal))
 
     def _apply(self, made: Iterable[Step]) -> list[CallModel | CallTool]:
@@ -243,7 +274,8 @@ class Player:
         return commands
 
     def _end(self) -> None:
-        self.writer.abandon()
+        for slot, item in self.writer.partial():
+            self.writer.close(slot, item)
         finish = self.played.finishes[0] if self.played.finishes else Finish("failed", error_code="x")
         state = ResponseState.finished(finish, now=2, usage=self.loop.usage, service_tier=None)
         self.played.final = self.response.whole(state, encode_items(self.writer.finished_items()))

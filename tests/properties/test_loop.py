@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, event, find, given, settings
 from hypothesis.errors import NoSuchExample
 
-from antiphon.core.items import FunctionCall, FunctionCallOutput
+from antiphon.core.items import Call, CallOutput
 from antiphon.core.writer import Event, EventWriter
 from tests.properties.scripts import Played, Player, Script, scripts
 
@@ -59,8 +59,8 @@ def every_item_is_closed_once(played: Played) -> bool:
 def every_call_is_answered_before_the_next_step(played: Played) -> bool:
     for call in played.calls:
         items = call.transcript.items
-        calls = [item.call_id for item in items if isinstance(item, FunctionCall)]
-        answers = [item.call_id for item in items if isinstance(item, FunctionCallOutput)]
+        calls = [item.call_id for item in items if isinstance(item, Call)]
+        answers = [item.call_id for item in items if isinstance(item, CallOutput)]
         if sorted(calls) != sorted(answers):
             return False
     return True
@@ -86,17 +86,19 @@ def deltas_add_up(played: Played) -> bool:
         key = (body.get("item_id", ""), kind, body.get("content_index", body.get("summary_index", 0)))
         if verb == "delta":
             built[key] = built.get(key, "") + body["delta"]
-        elif verb == "done" and kind.endswith(("output_text", "refusal", "arguments", "reasoning_text")):
-            text = body.get("text", body.get("refusal", body.get("arguments")))
+        elif verb == "done" and kind.endswith(
+            ("output_text", "refusal", "arguments", "input", "reasoning_text", "summary_text")
+        ):
+            text = next(body[name] for name in ("text", "refusal", "arguments", "input") if name in body)
             if built.get(key, "") != text or _text_of(final[key[0]], kind, key[2]) != text:
                 return False
     return True
 
 
 def _text_of(item: dict[str, Any], kind: str, index: int) -> str:
-    if kind.endswith("arguments"):
-        return str(item["arguments"])
-    part = item["content"][index]
+    if kind.endswith(("arguments", "input")):
+        return str(item["arguments" if kind.endswith("arguments") else "input"])
+    part = item["summary" if kind.endswith("summary_text") else "content"][index]
     return str(part.get("text", part.get("refusal")))
 
 
@@ -172,7 +174,7 @@ def _play_with(writer: type[EventWriter]) -> Callable[[Script], Played]:
 def _without_answers(script: Script) -> Played:
     played = Player(script).play()
     for call in played.calls:
-        kept = tuple(item for item in call.transcript.items if not isinstance(item, FunctionCallOutput))
+        kept = tuple(item for item in call.transcript.items if not isinstance(item, CallOutput))
         object.__setattr__(call.transcript, "items", kept)
     return played
 

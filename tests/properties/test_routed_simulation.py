@@ -12,7 +12,7 @@ from antiphon.models.route import Candidate, Cause, Route
 from antiphon.models.router import routed_models
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.storage.memory import MemoryStore
-from antiphon.testing import FakeClock, FakeIds
+from antiphon.testing import FakeClock, FakeIds, PlainSealer
 from antiphon.testing.simulation import SlowStore, simulate
 from tests.properties.test_simulation import World, any_model
 
@@ -41,7 +41,9 @@ class RoutedWorld(World):
         )
         routed = routed_models({"demo": route}, providers, {}, self.health, self.drawn.random)
         catalog = Catalog(providers, clock=clock, routed=routed, health=self.health)
-        services = services_for(Settings(), catalog, self.store, UpstreamClient(clock), clock, ids)
+        services = services_for(
+            Settings(), catalog, self.store, UpstreamClient(clock), clock, ids, sealer=PlainSealer()
+        )
         self.app = serve(services, ids)
 
 

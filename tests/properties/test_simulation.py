@@ -18,12 +18,13 @@ from antiphon.config_settings import Settings
 from antiphon.models.catalog import Catalog
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.storage.memory import MemoryStore
-from antiphon.testing import FakeClock, FakeIds, Scripted, scripted_model
+from antiphon.testing import FakeClock, FakeIds, PlainSealer, Scripted, scripted_model
 from antiphon.testing.simulation import Answer, Deadlock, EarlyAckStore, SlowStore, exchange, simulate
 
 SEEDS = range(300)
 CLIENTS = 4
 REQUESTS = 4
+WHOLE = "include[]=reasoning.encrypted_content&include[]=message.output_text.logprobs"
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
 TOOL: dict[str, Any] = {
     "type": "function",
@@ -76,7 +77,9 @@ class World:
     def __post_init__(self) -> None:
         clock, ids = FakeClock(), FakeIds()
         catalog = Catalog({"scripted": any_model(self.drawn)}, clock=clock)
-        services = services_for(Settings(), catalog, self.store, UpstreamClient(clock), clock, ids)
+        services = services_for(
+            Settings(), catalog, self.store, UpstreamClient(clock), clock, ids, sealer=PlainSealer()
+        )
         self.app = serve(services, ids)
 
     async def run(self) -> None:
@@ -139,7 +142,7 @@ class World:
 
     async def check_stored(self, final: dict[str, Any]) -> None:
         """Once the end was seen, anybody who asks finds the very same object."""
-        got = await exchange(self.app, "GET", f"/v1/responses/{final['id']}")
+        got = await exchange(self.app, "GET", f"/v1/responses/{final['id']}?{WHOLE}")
         assert got.status == 200, (self.seed, final["id"], got.body)
         assert got.json == final, self.seed
 

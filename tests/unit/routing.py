@@ -23,7 +23,7 @@ from antiphon.models.breaker import BreakerSettings
 from antiphon.models.health import Guarded, UpstreamHealth
 from antiphon.models.route import Candidate, Route
 from antiphon.models.router import Draw, RoutedCall, RoutedModel, routed_models
-from antiphon.ports import ModelInfo, ModelProvider, UpstreamReply
+from antiphon.ports import Constraint, ModelInfo, ModelProvider, UpstreamReply
 from antiphon.testing import FakeClock
 
 
@@ -55,8 +55,7 @@ class FakeModel:
     provider_id: str
     errors: list[AntiphonError] = field(default_factory=list[AntiphonError])
     break_after_head: AntiphonError | None = None
-    enforces_json_schema: bool = True
-    enforces_json_object: bool = True
+    loose: frozenset[Constraint] = frozenset()
     leaves_out: Sequence[str] = ()
     gate: asyncio.Event | None = None
     waiting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
@@ -82,6 +81,9 @@ class FakeModel:
             yield (StepDone("stop"),)
         finally:
             self.closed += 1
+
+    def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
+        return self.loose
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         return self.leaves_out

@@ -11,7 +11,7 @@ from antiphon.core.errors import InvalidRequest, ModelNotFound, ProviderUnavaila
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.models.catalog import Catalog, Model, NamedModel
-from antiphon.ports import ModelInfo, ModelProvider, UpstreamReply
+from antiphon.ports import Constraint, ModelInfo, ModelProvider, UpstreamReply
 
 
 @dataclass
@@ -32,8 +32,6 @@ class FakeProvider:
     asked: int = 0
     gate: asyncio.Event | None = None
     reached: asyncio.Event = field(default_factory=asyncio.Event)
-    enforces_json_schema: bool = True
-    enforces_json_object: bool = True
 
     async def list_models(self) -> Sequence[ModelInfo]:
         self.asked += 1
@@ -43,6 +41,9 @@ class FakeProvider:
         if self.down:
             raise ProviderUnavailable(self.provider_id, "down")
         return [ModelInfo(name, 5, "maker") for name in self.names]
+
+    def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
+        return frozenset()
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         return ()

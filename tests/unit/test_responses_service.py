@@ -9,14 +9,14 @@ from antiphon.ports import Owner
 from antiphon.responses.rendering import Visible
 from antiphon.responses.service import ResponseService
 from antiphon.storage.memory import MemoryStore
-from antiphon.testing import FakeClock, FakeIds, ToolBox, scripted_model
+from antiphon.testing import FakeClock, FakeIds, PlainSealer, ToolBox, scripted_model
 
 OWNER = Owner("t", "o")
 
 
 def service() -> ResponseService:
     catalog = Catalog({"demo": scripted_model()}, clock=FakeClock())
-    return ResponseService(catalog, MemoryStore(), ToolBox(), FakeClock(), FakeIds())
+    return ResponseService(catalog, MemoryStore(), ToolBox(), FakeClock(), FakeIds(), PlainSealer())
 
 
 async def create(responses: ResponseService, **fields: object) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from antiphon.models.catalog import Catalog, Model, NamedModel
 from antiphon.models.health import Guarded, UpstreamHealth
 from antiphon.models.route import CAUSES, Route, cause_of
 from antiphon.models.router import RoutedCall, routed_models
-from antiphon.ports import ModelProvider
+from antiphon.ports import Constraint, ModelProvider
 from antiphon.testing import FakeClock
 from tests.unit.routing import DOWN, A, B, C, FakeModel, PatientModel, World, calling, ruled, to
 
@@ -240,14 +240,15 @@ async def test_the_steps_of_one_run_stay_with_one_candidate_also_without_sticky(
 
 # --- who answers ---------------------------------------------------------------------------------------------
 async def test_formats_are_enforced_as_the_one_that_answers_does_and_before_that_as_all_do() -> None:
-    loose = FakeModel("b", enforces_json_schema=False, enforces_json_object=False)
-    for errors, expected in (([], True), ([DOWN], False)):
+    loose = FakeModel("b", loose=frozenset[Constraint](("json_schema",)))
+    call = calling()
+    for errors, expected in (([], frozenset[Constraint]()), ([DOWN], loose.loose)):
         world = World(to(A, B), a=FakeModel("a", list(errors)), b=loose)
         routed = RoutedCall(world.routed)
-        assert (routed.enforces_json_schema, routed.enforces_json_object) == (False, False)
-        stream = routed.stream("smart", calling())
+        assert routed.unenforced(call.request) == loose.loose
+        stream = routed.stream("smart", call)
         await anext(stream)
-        assert (routed.enforces_json_schema, routed.enforces_json_object) == (expected, expected)
+        assert routed.unenforced(call.request) == expected
         await stream.aclose()
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from antiphon.core import signals
-from antiphon.core.items import FunctionCall, Message, OutputText, Reasoning, Refusal
+from antiphon.core.items import CustomToolCall, FunctionCall, Message, OutputText, Reasoning, Refusal
 from antiphon.core.signals import ItemDone, ModelSignal, StepDone
 from antiphon.core.wire import UNSET
 from antiphon.providers.chat_stream import ChatDecoder
@@ -139,6 +139,7 @@ def assert_lawful(heard: Sequence[ModelSignal]) -> None:
                 signals.TextDelta()
                 | signals.RefusalDelta()
                 | signals.ReasoningDelta()
+                | signals.SummaryDelta()
                 | signals.ArgumentsDelta()
             ):
                 assert one.slot in text, "a delta follows its start"
@@ -148,10 +149,12 @@ def assert_lawful(heard: Sequence[ModelSignal]) -> None:
     assert done == set(text), "every started slot is done"
 
 
-def _whole_text(item: Message | Reasoning | FunctionCall) -> str:
+def _whole_text(item: signals.ModelItem) -> str:
     match item:
-        case FunctionCall(arguments=arguments):
-            return arguments
+        case FunctionCall(arguments=text) | CustomToolCall(input=text):
+            return text
+        case Reasoning(summary=summary) if summary:
+            return "".join(part.text for part in summary)
         case Reasoning(content=content):
             assert content is not UNSET
             return "".join(part.text for part in content)

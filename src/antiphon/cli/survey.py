@@ -17,6 +17,7 @@ from antiphon.cli.found import with_found
 from antiphon.cli.table import table
 from antiphon.config_settings import ProviderSettings, Settings
 from antiphon.core.errors import AntiphonError, InvalidRequest
+from antiphon.core.request import ResponseRequest
 from antiphon.models.catalog import Catalog, Model
 from antiphon.ports import ModelProvider
 from antiphon.providers.presets import ALIASES, PRESETS
@@ -251,14 +252,11 @@ def wire_of(settings: ProviderSettings, provider: ModelProvider) -> str:
 
 
 def capabilities_of(provider: ModelProvider) -> dict[str, Any]:
-    """What the provider's object says that it can do. Every provider says whether it enforces formats."""
+    """What the provider's object says that it can do. Every provider says what it does not enforce."""
     told = getattr(provider, "capabilities", None)
     known = msgspec.structs.asdict(told) if isinstance(told, msgspec.Struct) else {}
-    enforced = {
-        "enforces_json_schema": provider.enforces_json_schema,
-        "enforces_json_object": provider.enforces_json_object,
-    }
-    return {**known, **enforced}
+    asked = ResponseRequest(model="any")
+    return {**known, "checked_here": sorted(provider.unenforced(asked))}
 
 
 def providers_lines(found: Survey) -> Iterator[str]:

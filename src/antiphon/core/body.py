@@ -5,6 +5,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 from msgspec import Meta
 
 from antiphon.core.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     Id,
@@ -19,7 +21,15 @@ from antiphon.core.items import (
 from antiphon.core.tools import Tool, ToolChoice
 from antiphon.core.wire import UNSET, Json, JsonObject, UnsetType, Wire
 
-InputItem = Message | Reasoning | FunctionCall | FunctionCallOutput | ItemReference
+InputItem = (
+    Message
+    | Reasoning
+    | FunctionCall
+    | FunctionCallOutput
+    | CustomToolCall
+    | CustomToolCallOutput
+    | ItemReference
+)
 
 MAX_ITEMS = 10_000
 MAX_TOOLS = 512
@@ -153,6 +163,7 @@ class CreateResponse(Wire, Generic[ItemT, ToolT, ChoiceT], omit_defaults=True):
     stop: str | Annotated[list[str], Meta(max_length=16)] | None = None
     top_k: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    chat_template_kwargs: JsonObject | None = None
     repetition_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
 
 

@@ -7,7 +7,18 @@ import msgspec
 
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.ids import ItemIds
-from antiphon.core.items import FunctionCall, FunctionCallOutput, InputText, Message, OutputText, Reasoning
+from antiphon.core.items import (
+    Call,
+    CallOutput,
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputText,
+    Message,
+    OutputText,
+    Reasoning,
+)
 from antiphon.core.transcript import PastTurn, TranscriptItem, sendable
 from antiphon.core.wire import UNSET
 
@@ -51,6 +62,10 @@ def _stored_form(item: TranscriptItem, ids: ItemIds) -> TranscriptItem:
             return item if item.id else msgspec.structs.replace(item, id=ids.new("function_call"))
         case FunctionCallOutput():
             return item if item.id else msgspec.structs.replace(item, id=ids.new("function_call_output"))
+        case CustomToolCall():
+            return item if item.id else msgspec.structs.replace(item, id=ids.new("custom_tool_call"))
+        case CustomToolCallOutput():
+            return item if item.id else msgspec.structs.replace(item, id=ids.new("custom_tool_call_output"))
 
 
 def build_context(history: Sequence[PastTurn], own: Iterable[TranscriptItem]) -> Context:
@@ -68,11 +83,11 @@ def build_context(history: Sequence[PastTurn], own: Iterable[TranscriptItem]) ->
     shown: list[TranscriptItem] = []
     answered: set[str] = set()
     for at, item in enumerate(stored):
-        if isinstance(item, FunctionCall):
+        if isinstance(item, Call):
             if item.call_id in pending or item.call_id in past or item.call_id in answered:
                 continue
             pending[item.call_id] = at
-        elif isinstance(item, FunctionCallOutput):
+        elif isinstance(item, CallOutput):
             if item.call_id in pending:
                 del pending[item.call_id]
                 answered.add(item.call_id)
@@ -86,9 +101,9 @@ def build_context(history: Sequence[PastTurn], own: Iterable[TranscriptItem]) ->
 
 
 def _is_replay(item: TranscriptItem, pending: dict[str, int]) -> bool:
-    if isinstance(item, FunctionCall):
+    if isinstance(item, Call):
         return True
-    return isinstance(item, FunctionCallOutput) and item.call_id not in pending
+    return isinstance(item, CallOutput) and item.call_id not in pending
 
 
 def _open_calls(turns: Sequence[PastTurn]) -> dict[str, int]:
@@ -98,17 +113,13 @@ def _open_calls(turns: Sequence[PastTurn]) -> dict[str, int]:
 
 def _all_calls(turns: Sequence[PastTurn]) -> frozenset[str]:
     return frozenset(
-        item.call_id
-        for turn in turns
-        if turn.has_calls
-        for item in turn.items()
-        if isinstance(item, FunctionCall)
+        item.call_id for turn in turns if turn.has_calls for item in turn.items() if isinstance(item, Call)
     )
 
 
 def _orphan(call_id: str, at: int) -> InvalidRequest:
     return InvalidRequest(
-        f'no function call has call_id "{call_id}", so its output cannot be used. Send the `function_call` item'
+        f'no tool call has call_id "{call_id}", so its output cannot be used. Send the item of the call'
         " before it, or continue with `previous_response_id` from the response that made the call.",
         param=f"input[{at}].call_id",
     )
@@ -117,10 +128,10 @@ def _orphan(call_id: str, at: int) -> InvalidRequest:
 def _require_answers(stored: tuple[TranscriptItem, ...], pending: dict[str, int]) -> None:
     for call_id, at in pending.items():
         call = stored[at] if at >= 0 else None
-        if isinstance(call, FunctionCall) and call.status == "incomplete":
+        if isinstance(call, Call) and call.status == "incomplete":
             continue
         raise InvalidRequest(
-            f"No tool output found for function call {call_id}. Send a `function_call_output` item with this"
-            " call_id.",
+            f"No tool output found for function call {call_id}. Send a `function_call_output` item (of a custom"
+            " tool: `custom_tool_call_output`) with this call_id.",
             param="input" if at < 0 else f"input[{at}]",
         )

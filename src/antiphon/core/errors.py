@@ -4,7 +4,8 @@
     ├── InvalidRequest                  400 invalid_request_error
     │   ├── UnsupportedParameter        400 unsupported_parameter
     │   ├── ContextLengthExceeded       400 context_length_exceeded
-    │   └── PreviousResponseNotFound    400 previous_response_not_found
+    │   ├── PreviousResponseNotFound    400 previous_response_not_found
+    │   └── InvalidEncryptedContent     400 invalid_encrypted_content
     ├── Unauthenticated                 401 authentication_error
     ├── PermissionDenied                403 permission_error
     ├── NotFound                        404 not_found_error
@@ -22,7 +23,8 @@
     │   ├── ProviderTimeout             504 provider_timeout
     │   └── ProviderProtocolError       502 provider_protocol_error
     ├── TooManyStreams                  503 too_many_streams, with Retry-After
-    └── StoreUnavailable                503 store_unavailable
+    ├── StoreUnavailable                503 store_unavailable
+    └── SealingUnavailable              503 sealing_unavailable
 
 A `ValueError` that reaches the edge is a bug of ours and answers 500.
 """
@@ -73,6 +75,16 @@ class PreviousResponseNotFound(InvalidRequest):
             f'no stored response "{response_id}" to continue from. It may have been created with store: false,'
             " or deleted; send its items as `input` instead.",
             param="previous_response_id",
+        )
+
+
+class InvalidEncryptedContent(InvalidRequest):
+    code = "invalid_encrypted_content"
+
+    def __init__(self, why: str, param: str) -> None:
+        super().__init__(
+            f"`{param}`: the encrypted content {why}. Send the item as this server returned it, or leave it out.",
+            param=param,
         )
 
 
@@ -211,3 +223,8 @@ class TooManyStreams(AntiphonError):
 class StoreUnavailable(AntiphonError):
     status = 503
     code = "store_unavailable"
+
+
+class SealingUnavailable(AntiphonError):
+    status = 503
+    code = "sealing_unavailable"

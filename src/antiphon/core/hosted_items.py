@@ -1,4 +1,4 @@
-"""Items of hosted and custom tools, compaction and approvals: typed in full, executed by later versions.
+"""Items of hosted tools, compaction and approvals: typed in full, executed by later versions.
 
 Source of the shapes: `Item`, `ItemResource`, `OutputItem` and `ItemField` of the official OpenAPI. What the
 request form leaves open and the stored form requires is optional, as everywhere: one struct serves all roles.
@@ -12,6 +12,8 @@ from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import (
     Caller,
     CallId,
+    CustomToolCall,
+    CustomToolCallOutput,
     FunctionCall,
     Id,
     InputFile,
@@ -55,28 +57,6 @@ class NamedCallOutput(Wire, tag="function_call_output"):
     status: ItemStatus | UnsetType | None = UNSET
     name: str | UnsetType | None = UNSET
     namespace: str | UnsetType | None = UNSET
-    caller: Caller | UnsetType | None = UNSET
-    created_by: str | UnsetType = UNSET
-
-
-class CustomToolCall(Wire, tag="custom_tool_call"):
-    """`input` is free text, not JSON."""
-
-    call_id: CallId
-    name: str
-    input: Text
-    id: Id | UnsetType = UNSET
-    status: ItemStatus | UnsetType = UNSET
-    namespace: str | UnsetType = UNSET
-    caller: Caller | UnsetType | None = UNSET
-    created_by: str | UnsetType = UNSET
-
-
-class CustomToolCallOutput(Wire, tag="custom_tool_call_output"):
-    call_id: CallId
-    output: Text | list[ToolOutputPart]
-    id: Id | UnsetType = UNSET
-    status: ItemStatus | UnsetType = UNSET
     caller: Caller | UnsetType | None = UNSET
     created_by: str | UnsetType = UNSET
 

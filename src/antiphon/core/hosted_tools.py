@@ -7,7 +7,9 @@ from msgspec import Meta
 from antiphon.core.tools import (
     AllowedCallers,
     ChooseAllowed,
+    ChooseCustom,
     ChooseFunction,
+    CustomTool,
     FunctionTool,
     ToolChoiceMode,
     ToolName,
@@ -229,25 +231,6 @@ class ShellTool(Wire, tag="shell"):
     allowed_callers: AllowedCallers = UNSET
 
 
-class TextFormat(Wire, tag="text"):
-    pass
-
-
-class GrammarFormat(Wire, tag="grammar"):
-    syntax: Literal["lark", "regex"]
-    definition: str
-
-
-class CustomTool(Wire, tag="custom"):
-    """A tool that takes free text."""
-
-    name: str
-    description: str | UnsetType = UNSET
-    format: TextFormat | GrammarFormat | UnsetType = UNSET
-    defer_loading: bool | UnsetType = UNSET
-    allowed_callers: AllowedCallers = UNSET
-
-
 class NamespaceFunction(Wire, tag="function"):
     """`FunctionToolParam`: unlike `FunctionTool` it renders nothing that was left out."""
 
@@ -301,10 +284,6 @@ AnyTool = FunctionTool | HostedTool
 class ChooseMcp(Wire, tag="mcp"):
     server_label: str
     name: str | UnsetType | None = UNSET
-
-
-class ChooseCustom(Wire, tag="custom"):
-    name: str
 
 
 class ChooseFileSearch(Wire, tag="file_search"):

@@ -173,5 +173,32 @@ class FunctionCallOutput(Wire, tag="function_call_output"):
     created_by: str | UnsetType = UNSET
 
 
+class CustomToolCall(Wire, tag="custom_tool_call"):
+    """`input` is free text, not JSON."""
+
+    call_id: CallId
+    name: str
+    input: Text
+    id: Id | UnsetType = UNSET
+    status: ItemStatus | UnsetType = UNSET
+    namespace: str | UnsetType = UNSET
+    caller: Caller | UnsetType | None = UNSET
+    created_by: str | UnsetType = UNSET
+
+
+class CustomToolCallOutput(Wire, tag="custom_tool_call_output"):
+    call_id: CallId
+    output: Text | Annotated[list[ToolOutputPart], Meta(max_length=MAX_PARTS)]
+    id: Id | UnsetType = UNSET
+    status: ItemStatus | UnsetType = UNSET
+    caller: Caller | UnsetType | None = UNSET
+    created_by: str | UnsetType = UNSET
+
+
+Call = FunctionCall | CustomToolCall
+"""A call that the client answers with the output item of the same kind."""
+CallOutput = FunctionCallOutput | CustomToolCallOutput
+
+
 class ItemReference(Wire, tag="item_reference"):
     id: Id

@@ -7,11 +7,20 @@ one with `parallel_tool_calls: false`) never becomes an output item; the model i
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import TypeGuard, assert_never
 
 from antiphon.core import signals
 from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
-from antiphon.core.items import FunctionCall, FunctionCallOutput, ItemStatus, Message
+from antiphon.core.items import (
+    Call,
+    CallOutput,
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    ItemStatus,
+    Message,
+)
 from antiphon.core.permission import Permission
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import FinishReason, ItemDone, ModelItem, Signal
@@ -40,8 +49,8 @@ class Loop:
     _repaired: bool = False
     _admitted: set[int] = field(default_factory=set[int])
     _refused: dict[int, str] = field(default_factory=dict[int, str])
-    _calls: list[FunctionCall] = field(default_factory=list[FunctionCall])
-    _rejections: list[tuple[FunctionCall, str]] = field(default_factory=list[tuple[FunctionCall, str]])
+    _calls: list[Call] = field(default_factory=list[Call])
+    _rejections: list[tuple[Call, str]] = field(default_factory=list[tuple[Call, str]])
     _step_calls: int = 0
     _held: ItemDone | None = None
     _waiting: dict[str, FunctionCallOutput | None] = field(
@@ -72,9 +81,9 @@ class Loop:
                 yield from self._after_step(finish)
             case signals.ToolDone(call_id=call_id, output=output):
                 yield from self._tool_done(call_id, output)
-            case signals.Invalid(item=item, problem=problem, usage=usage):
+            case signals.Invalid(usage=usage):
                 self._count(usage, None)
-                yield from self._repair(item, problem)
+                yield from self._repair(signal)
             case signals.Failed(code=code, message=message):
                 yield from self._release("completed")
                 yield self._finish(Finish("failed", error_code=code, error_message=message))
@@ -89,7 +98,7 @@ class Loop:
         """May this item be shown? Calls need permission; the answer holds for all signals of the slot."""
         if slot in self._admitted or slot in self._refused:
             return False
-        if isinstance(item, FunctionCall):
+        if isinstance(item, Call):
             reason = self._permission.refusal(item.name, self._step_calls, self._steps)
             if reason is None and self._last_step:
                 reason = "the limit of model calls is reached; answer without tools"
@@ -97,7 +106,7 @@ class Loop:
                 self._refused[slot] = reason
                 return False
             self._step_calls += 1
-            if item.name in self.server_tools:
+            if self._is_ours(item):
                 self._refused[slot] = ""
                 return False
         self._admitted.add(slot)
@@ -110,7 +119,7 @@ class Loop:
             yield OpenItem(slot, item)
         if slot in self._admitted:
             self._held = signal
-        elif isinstance(item, FunctionCall):
+        elif isinstance(item, Call):
             if self._refused[slot]:
                 self._rejections.append((item, self._refused[slot]))
             else:
@@ -123,9 +132,9 @@ class Loop:
             return
         self._admitted.discard(held.slot)
         self._refused[held.slot] = ""
-        if status == "completed" or not isinstance(held.item, FunctionCall):
+        if status == "completed" or not isinstance(held.item, Call):
             self.transcript = self.transcript.plus(held.item)
-        if isinstance(held.item, FunctionCall) and status == "completed":
+        if isinstance(held.item, Call) and status == "completed":
             self._calls.append(held.item)
         yield CloseItem(held.slot, held.item, status)
 
@@ -156,7 +165,7 @@ class Loop:
             yield self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
         elif finish == "content_filter":
             yield self._finish(Finish("incomplete", incomplete_reason="content_filter"))
-        elif server_calls := [call for call in self._calls if call.name in self.server_tools]:
+        elif server_calls := [call for call in self._calls if self._is_ours(call)]:
             yield from self._run_tools(server_calls)
         elif self._calls or not self._rejections:
             yield self._finish(Finish("completed"))
@@ -169,10 +178,7 @@ class Loop:
 
     def _answer_rejections(self) -> Iterator[Step]:
         calls = [call for call, _ in self._rejections]
-        answers = [
-            FunctionCallOutput(call_id=call.call_id, output=f"Error: {reason}")
-            for call, reason in self._rejections
-        ]
+        answers = [_answer(call, f"Error: {reason}") for call, reason in self._rejections]
         self.transcript = self.transcript.plus(*calls, *answers)
         yield from self._next_step()
 
@@ -182,6 +188,10 @@ class Loop:
             yield self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
         else:
             yield self._call_model()
+
+    def _is_ours(self, call: Call) -> TypeGuard[FunctionCall]:
+        """Whether the server runs this call."""
+        return isinstance(call, FunctionCall) and call.name in self.server_tools
 
     def _run_tools(self, calls: list[FunctionCall]) -> Iterator[Step]:
         """Start the server-side calls of one step; beyond `max_tool_calls` they are answered, not run."""
@@ -215,17 +225,25 @@ class Loop:
         else:
             yield from self._next_step()
 
-    def _repair(self, item: Message, problem: str) -> Iterator[Step]:
-        """The held answer broke the requested format: tell the model once, then give up."""
+    def _repair(self, invalid: signals.Invalid) -> Iterator[Step]:
+        """What was held broke its format or grammar: tell the model once, then give up."""
+        item, problem = invalid.item, invalid.problem
         if self._repaired:
-            message = f"the model's answer does not match text.format, also after a second try: {problem}"
+            what = (
+                f"its input for the tool {item.name} does not match the tool's grammar"
+                if isinstance(item, CustomToolCall)
+                else "its answer does not match text.format"
+            )
+            message = f"the model was asked twice, and {what}: {problem}"
             yield self._finish(Finish("failed", error_code="server_error", error_message=message))
             return
         self._repaired = True
-        advice = (
-            f"Your answer does not match the required JSON schema: {problem}. Answer again with JSON only."
-        )
-        self.transcript = self.transcript.plus(item, Message(role="user", content=advice))
+        if isinstance(item, CustomToolCall):
+            answers = [_answer(call, _invalid_call(call, item, problem)) for call in invalid.calls]
+            self.transcript = self.transcript.plus(*invalid.calls, *answers)
+        else:
+            advice = f"Your answer does not match the required JSON schema: {problem}. Answer again with JSON only."
+            self.transcript = self.transcript.plus(item, Message(role="user", content=advice))
         yield from self._next_step()
 
     # --- the end ------------------------------------------------------------------------------------------
@@ -237,3 +255,15 @@ class Loop:
     def _finish(self, finish: Finish) -> Finish:
         self.finished = True
         return finish
+
+
+def _answer(call: Call, text: str) -> CallOutput:
+    if isinstance(call, CustomToolCall):
+        return CustomToolCallOutput(call_id=call.call_id, output=text)
+    return FunctionCallOutput(call_id=call.call_id, output=text)
+
+
+def _invalid_call(call: Call, invalid: CustomToolCall, problem: str) -> str:
+    if call is invalid:
+        return f"Error: the input does not match the grammar of this tool: {problem}. Call it again."
+    return "Error: not run, since another call of this step was invalid. Make this call again too."

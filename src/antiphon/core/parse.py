@@ -70,12 +70,19 @@ def convert(value: Any, wanted: type[T]) -> T:
 
 
 def _name_easy_messages(value: Any) -> None:
-    """Give `type: "message"` to the input items that have a role and no type: most clients write them so."""
+    """Give `type: "message"` to the input items that have a role and no type: most clients write them so.
+
+    A tool without a type is a function.
+    """
     items: Any = value.get("input") if is_object(value) else None
     if is_array(items):
         for item in items:
             if is_object(item) and "role" in item and "type" not in item:
                 item["type"] = "message"
+    tools: Any = value.get("tools") if is_object(value) else None
+    for tool in tools if is_array(tools) else ():
+        if is_object(tool):
+            tool.setdefault("type", "function")
 
 
 def _drop_item_nulls(value: dict[str, Any]) -> None:

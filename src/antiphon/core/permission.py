@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 from antiphon.core.request import ResponseRequest
-from antiphon.core.tools import ChooseAllowed, ChooseFunction, ToolChoice
+from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, ToolChoice
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
     """What `tool_choice` means for each step and each call.
 
-    `required` and a named function bind the first step only: afterwards the model may answer. `none`,
-    `allowed_tools` and a named function's exclusion of other tools in its step are enforced by us, since not every
+    `required` and a named tool bind the first step only: afterwards the model may answer. `none`,
+    `allowed_tools` and a named tool's exclusion of other tools in its step are enforced by us, since not every
     upstream does. The list of tools that the model sees always stays whole.
     """
 
@@ -45,7 +45,7 @@ class Permission:
             return f'there is no tool "{name}"; there are: {_names(self.known)}'
         if name not in self.allowed:
             return f'tool "{name}" may not be called in this request; allowed: {_names(self.allowed)}'
-        if step == 1 and isinstance(self.choice, ChooseFunction) and name != self.choice.name:
+        if step == 1 and isinstance(self.choice, ChooseFunction | ChooseCustom) and name != self.choice.name:
             return f'only "{self.choice.name}" may be called now'
         if calls_so_far and not self.parallel:
             return "only one tool may be called at a time; call this one again after the other's result"

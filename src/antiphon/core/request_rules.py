@@ -1,14 +1,17 @@
 """The rules of a request that need nothing but the request: no model list, no stored state."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from antiphon.core import support
 from antiphon.core.body import FormatJsonSchema, Runnable
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.json_schemas import fault_of_schema, nesting_exceeds
-from antiphon.core.tools import ChooseAllowed, ChooseFunction, FunctionTool
+from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, CustomTool, GrammarFormat, Tool
 
 MAX_NESTING = 64
+_NAME = re.compile(r"[a-zA-Z0-9_-]+\Z")
 
 
 def check(request: Runnable) -> None:
@@ -23,8 +26,10 @@ def check(request: Runnable) -> None:
         _check_tool_choice(request)
     if request.text is not None and isinstance(request.text.format, FormatJsonSchema):
         _check_schema(request.text.format.schema, "text.format.schema")
-    if request.client_metadata is not None and nesting_exceeds(request.client_metadata, MAX_NESTING):
-        raise InvalidRequest(f"nested deeper than {MAX_NESTING} levels.", param="client_metadata")
+    for name in ("client_metadata", "chat_template_kwargs"):
+        value = getattr(request, name)
+        if value is not None and nesting_exceeds(value, MAX_NESTING):
+            raise InvalidRequest(f"`{name}`: nested deeper than {MAX_NESTING} levels.", param=name)
 
 
 def _check_needs(request: Runnable) -> None:
@@ -63,7 +68,7 @@ def _check_include(values: list[str]) -> None:
             )
 
 
-def _check_tools(tools: list[FunctionTool]) -> None:
+def _check_tools(tools: list[Tool]) -> None:
     seen: dict[str, int] = {}
     for at, tool in enumerate(tools):
         first = seen.setdefault(tool.name, at)
@@ -72,10 +77,25 @@ def _check_tools(tools: list[FunctionTool]) -> None:
                 f'`tools[{at}].name`: "{tool.name}" is the name of tools[{first}] too; names must differ.',
                 param=f"tools[{at}].name",
             )
+        if isinstance(tool, CustomTool):
+            _check_custom(tool, f"tools[{at}]")
+            continue
         if tool.parameters is not None:
             _check_schema(tool.parameters, f"tools[{at}].parameters", of_arguments=True)
         if isinstance(tool.output_schema, dict):
             _check_schema(tool.output_schema, f"tools[{at}].output_schema")
+
+
+def _check_custom(tool: CustomTool, path: str) -> None:
+    if not _NAME.match(tool.name):
+        raise InvalidRequest(
+            f'`{path}.name`: "{tool.name}" must be letters, digits, "_" and "-".', param=f"{path}.name"
+        )
+    if isinstance(tool.format, GrammarFormat) and not tool.format.definition.strip():
+        raise InvalidRequest(
+            f"`{path}.format.definition`: empty; send a grammar, or a format of type text.",
+            param=f"{path}.format.definition",
+        )
 
 
 def _check_schema(schema: dict[str, Any], path: str, *, of_arguments: bool = False) -> None:
@@ -88,7 +108,8 @@ def _check_schema(schema: dict[str, Any], path: str, *, of_arguments: bool = Fal
 
 
 def _check_tool_choice(request: Runnable) -> None:
-    names = [tool.name for tool in request.tools or ()]
+    tools = request.tools or ()
+    names = [tool.name for tool in tools]
     match request.tool_choice:
         case "required" if not names:
             raise InvalidRequest(
@@ -96,7 +117,9 @@ def _check_tool_choice(request: Runnable) -> None:
                 param="tool_choice",
             )
         case ChooseFunction(name=name):
-            _check_named(name, names, "tool_choice.name")
+            _check_named(name, _names(tools, "function"), "tool_choice.name")
+        case ChooseCustom(name=name):
+            _check_named(name, _names(tools, "custom"), "tool_choice.name")
         case ChooseAllowed(tools=allowed):
             if not allowed:
                 raise InvalidRequest(
@@ -104,19 +127,23 @@ def _check_tool_choice(request: Runnable) -> None:
                     param="tool_choice.tools",
                 )
             for at, entry in enumerate(allowed):
-                _check_allowed(entry, names, f"tool_choice.tools[{at}]")
+                _check_allowed(entry, tools, f"tool_choice.tools[{at}]")
         case _:
             return
 
 
-def _check_allowed(entry: dict[str, Any], names: list[str], path: str) -> None:
+def _names(tools: Sequence[Tool], kind: str) -> list[str]:
+    return [tool.name for tool in tools if tool.__struct_config__.tag == kind]
+
+
+def _check_allowed(entry: dict[str, Any], tools: Sequence[Tool], path: str) -> None:
     kind, name = entry.get("type"), entry.get("name")
-    if kind != "function":
+    if kind not in ("function", "custom"):
         support.refuse_choice(kind, f"{path}.type")
-        raise InvalidRequest(f'`{path}.type`: expected "function".', param=f"{path}.type")
+        raise InvalidRequest(f'`{path}.type`: expected "function" or "custom".', param=f"{path}.type")
     if not isinstance(name, str):
         raise InvalidRequest(f"`{path}.name`: expected the name of a tool.", param=f"{path}.name")
-    _check_named(name, names, f"{path}.name")
+    _check_named(name, _names(tools, str(kind)), f"{path}.name")
 
 
 def _check_named(name: str, names: list[str], path: str) -> None:

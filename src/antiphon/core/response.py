@@ -14,6 +14,9 @@ from antiphon.core.signals import ModelItem
 from antiphon.core.usage import Usage
 from antiphon.core.wire import UNSET, JsonObject, encode
 
+_TIERS = {"fast": "priority"}
+"""Tiers that are shown under another name than they are asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseState:
@@ -79,7 +82,7 @@ def _changing(state: ResponseState) -> JsonObject:
         "error": error,
         "incomplete_details": incomplete,
         "usage": state.usage,
-        "service_tier": state.service_tier or "default",
+        "service_tier": _TIERS.get(state.service_tier or "", state.service_tier or "default"),
     }
 
 
@@ -110,6 +113,11 @@ def _echo(request: ResponseRequest) -> JsonObject:
     }
     if request.user is not None:
         fields["user"] = request.user
+    if request.prompt_cache_retention is not None:
+        fields["prompt_cache_retention"] = request.prompt_cache_retention
+    if request.prompt_cache_options is not None:
+        options = request.prompt_cache_options
+        fields["prompt_cache_options"] = {"mode": options.mode or "implicit", "ttl": options.ttl or "30m"}
     return fields
 
 
@@ -118,7 +126,12 @@ def _reasoning(request: ResponseRequest) -> JsonObject:
     if asked is None:
         return {"effort": None, "summary": None}
     effort = asked.effort if asked.effort is not UNSET else None
-    return {"effort": effort, "summary": summary_asked(request)}
+    fields: JsonObject = {"effort": effort, "summary": summary_asked(request)}
+    if asked.mode is not UNSET:
+        fields["mode"] = asked.mode
+    if asked.context is not UNSET and asked.context is not None:
+        fields["context"] = asked.context
+    return fields
 
 
 def summary_asked(request: ResponseRequest) -> str | None:

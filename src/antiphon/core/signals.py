@@ -9,10 +9,10 @@ from typing import Literal
 
 import msgspec
 
-from antiphon.core.items import FunctionCall, Logprob, Message, Reasoning
+from antiphon.core.items import Call, CustomToolCall, FunctionCall, Logprob, Message, Reasoning
 from antiphon.core.usage import Usage
 
-ModelItem = Message | Reasoning | FunctionCall
+ModelItem = Message | Reasoning | FunctionCall | CustomToolCall
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
 
 
@@ -45,13 +45,29 @@ class ReasoningDelta(Signalled, frozen=True):
     text: str
 
 
+class SummaryDelta(Signalled, frozen=True):
+    """A piece of part `index` of a reasoning summary that the upstream wrote itself.
+
+    An item has `SummaryDelta`s or `ReasoningDelta`s, not both.
+    """
+
+    slot: int
+    index: int
+    text: str
+
+
 class ArgumentsDelta(Signalled, frozen=True):
+    """A piece of a function call's arguments, or of a custom tool call's input."""
+
     slot: int
     text: str
 
 
 class ItemDone(Signalled, frozen=True):
-    """The whole item, without id and status: the run gives those. Its text is the concatenation of its deltas."""
+    """The whole item, without id and status: the run gives those. Its text is the concatenation of its deltas.
+
+    A reasoning item's `encrypted_content` is the upstream's own, marked with its origin (`core.origin`).
+    """
 
     slot: int
     item: ModelItem
@@ -65,7 +81,7 @@ class StepDone(Signalled, frozen=True):
     service_tier: str | None = None
 
 
-ModelDelta = TextDelta | RefusalDelta | ReasoningDelta | ArgumentsDelta
+ModelDelta = TextDelta | RefusalDelta | ReasoningDelta | SummaryDelta | ArgumentsDelta
 ModelSignal = ItemStarted | ModelDelta | ItemDone | StepDone
 
 
@@ -88,10 +104,15 @@ class Cancelled(Signalled, frozen=True):
 
 
 class Invalid(Signalled, frozen=True):
-    """A held answer does not match the requested format (`text.format`); nothing of it was shown."""
+    """A held answer breaks a constraint that the upstream does not enforce; nothing of it was shown.
 
-    item: Message
+    `item` is a message that breaks `text.format`, or the custom tool call whose input breaks its grammar; `calls`
+    are all calls of that step, itself included.
+    """
+
+    item: Message | CustomToolCall
     problem: str
+    calls: tuple[Call, ...] = ()
     usage: Usage | None = None
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from antiphon.core.body import Runnable
 from antiphon.core.errors import UnsupportedParameter
-from antiphon.core.items import FunctionCallOutput, InputFile, InputImage, Message
+from antiphon.core.items import CallOutput, InputFile, InputImage, Message
 from antiphon.core.json_values import is_array, is_object
 
 Place = Literal["parameter", "tool", "item", "content", "tool_choice"]
@@ -63,7 +63,6 @@ INCLUDES: Final = (
 
 _HOSTED = "this version runs no hosted tools"
 _AS_FUNCTION = "Offer it as a function tool and run it in your client"
-_LEAVE_OUT = "Leave it out"
 _AS_MESSAGE = "Leave the item out, or give its content as a message"
 
 
@@ -80,15 +79,8 @@ def _parameters() -> tuple[Row, ...]:
         row("context_management", "there is no compaction", "Send truncation: auto, or a shorter input"),
         row("moderation", "there is no moderation service", "Check the text in your client"),
         row("multi_agent", "one response is run by one agent", "Start the other agents from your client"),
-        row("prompt_cache_retention", "upstream caches are not steered", _LEAVE_OUT, "in_memory"),
-        row("prompt_cache_options", "upstream caches are not steered", "Send prompt_cache_key only"),
-        row("reasoning.mode", "upstreams offer no modes", "Use reasoning.effort", "standard"),
-        row(
-            "reasoning.context", "earlier reasoning is always sent as it was", _LEAVE_OUT, "auto", "all_turns"
-        ),
         row("guardrails", "there are no guardrails", "Check the text in your client"),
         row("agent", "there are no stored agents", "Send model, instructions and tools"),
-        row("chat_template_kwargs", "templates are not steered", "Use reasoning.effort for thinking"),
     )
 
 
@@ -112,12 +104,6 @@ def _tools() -> tuple[Row, ...]:
     )
     return (
         *(Row("tool", name, _HOSTED, _AS_FUNCTION) for name in hosted),
-        Row(
-            "tool",
-            "custom",
-            "free-text calls are not translated",
-            "Offer a function with one string argument",
-        ),
         Row("tool", "namespace", "names are not grouped", "List its functions in `tools` one by one"),
     )
 
@@ -146,11 +132,8 @@ def _items() -> tuple[Row, ...]:
         "program",
         "program_output",
     )
-    custom = "Send the turn as function_call and function_call_output"
     return (
         *(Row("item", name, _HOSTED, _AS_MESSAGE) for name in hosted),
-        Row("item", "custom_tool_call", "free-text calls are not translated", custom),
-        Row("item", "custom_tool_call_output", "free-text calls are not translated", custom),
         Row("item", "compaction", "there is no compaction", "Send the items it stands for"),
         Row("item", "compaction_trigger", "there is no compaction", "Send a shorter input"),
         Row("item", "multi_agent_call", "one response is run by one agent", _AS_MESSAGE),
@@ -174,9 +157,9 @@ _PARTS: Final = MappingProxyType(
 
 
 def _choices() -> tuple[Row, ...]:
-    hosted = [row.name for row in _tools() if row.name not in {"custom", "namespace"}]
+    hosted = [row.name for row in _tools() if row.name != "namespace"]
     why = "tools of that type are refused, so there is none to choose"
-    names = (*hosted, "computer_use", "custom")
+    names = (*hosted, "computer_use")
     return tuple(Row("tool_choice", name, why, 'Send "auto" or {"type": "function", …}') for name in names)
 
 
@@ -185,8 +168,6 @@ def _by_name(rows: tuple[Row, ...]) -> Mapping[str, Row]:
 
 
 _PARAMETERS: Final = _parameters()
-_TOP: Final = tuple(row for row in _PARAMETERS if "." not in row.name)
-_REASONING: Final = tuple(row for row in _PARAMETERS if row.name.startswith("reasoning."))
 _TOOLS: Final = _by_name(_tools())
 _ITEMS: Final = _by_name(_items())
 _CHOICES: Final = _by_name(_choices())
@@ -200,6 +181,7 @@ def extensions() -> tuple[Extension, ...]:
         Extension("guardrails", "OGX", "accepted when null or empty, else refused"),
         Extension("agent", "others", "accepted when null or empty, else refused"),
         Extension("client_metadata", "Codex", "accepted and inert: neither stored nor passed on"),
+        Extension("chat_template_kwargs", "vLLM", "passed to model servers that apply chat templates"),
         Extension("seed", "vLLM", "passed to the model"),
         Extension("stop", "vLLM", "passed to the model"),
         Extension("top_k", "vLLM", "passed to the model"),
@@ -215,22 +197,19 @@ def rows() -> tuple[Row, ...]:
 
 def refuse_request(request: Runnable) -> None:
     """Raises UnsupportedParameter. Tool and item types need no look: a `Runnable` holds no refused ones."""
-    for row in _TOP:
+    for row in _PARAMETERS:
         _refuse_value(row, getattr(request, row.name, None))
-    if request.reasoning is not None:
-        for row in _REASONING:
-            _refuse_value(row, getattr(request.reasoning, row.name.partition(".")[2]))
     if isinstance(request.input, list):
         for at, item in enumerate(request.input):
             if isinstance(item, Message):
                 _refuse_parts(item.content, f"input[{at}].content")
-            elif isinstance(item, FunctionCallOutput):
+            elif isinstance(item, CallOutput):
                 _refuse_parts(item.output, f"input[{at}].output")
 
 
 def refuse_json(body: dict[str, Any]) -> None:
     """The same for a body that is still plain JSON, of any shape."""
-    for row in _TOP:
+    for row in _PARAMETERS:
         _refuse_value(row, body.get(row.name))
     for at, tool in enumerate(_objects(body.get("tools"))):
         _refuse_type(_TOOLS, tool.get("type"), f"tools[{at}]", "type")

@@ -7,6 +7,7 @@ from msgspec import Meta
 from antiphon.core.wire import UNSET, JsonObject, UnsetType, Wire
 
 ToolName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_-]+\Z")]
+MAX_GRAMMAR = 1024 * 1024
 AllowedCallers = list[Literal["direct", "programmatic"]] | UnsetType | None
 
 
@@ -22,7 +23,32 @@ class FunctionTool(Wire, tag="function"):
     allowed_callers: AllowedCallers = UNSET
 
 
+class TextFormat(Wire, tag="text"):
+    pass
+
+
+class GrammarFormat(Wire, tag="grammar"):
+    """`lark` in the dialect of LLGuidance, `regex` in that of Rust; the whole input must match."""
+
+    syntax: Literal["lark", "regex"]
+    definition: Annotated[str, Meta(max_length=MAX_GRAMMAR)]
+
+
+class CustomTool(Wire, tag="custom"):
+    """A tool that takes free text, which a grammar may bind; the client runs it."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    description: str | UnsetType = UNSET
+    format: TextFormat | GrammarFormat | UnsetType = UNSET
+    defer_loading: bool | UnsetType = UNSET
+    allowed_callers: AllowedCallers = UNSET
+
+
 class ChooseFunction(Wire, tag="function"):
+    name: str
+
+
+class ChooseCustom(Wire, tag="custom"):
     name: str
 
 
@@ -33,6 +59,6 @@ class ChooseAllowed(Wire, tag="allowed_tools"):
     tools: Annotated[list[JsonObject], Meta(max_length=512)]
 
 
-Tool = FunctionTool
+Tool = FunctionTool | CustomTool
 ToolChoiceMode = Literal["none", "auto", "required"]
-ToolChoice = ToolChoiceMode | ChooseFunction | ChooseAllowed
+ToolChoice = ToolChoiceMode | ChooseFunction | ChooseCustom | ChooseAllowed

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from antiphon.core.items import FunctionCall, FunctionCallOutput, Message, Reasoning
+from antiphon.core.items import Call, CallOutput, Message, Reasoning
 
-TranscriptItem = Message | Reasoning | FunctionCall | FunctionCallOutput
+TranscriptItem = Message | Reasoning | Call | CallOutput
 
+_CALL_TYPES = (b'"function_call', b'"custom_tool_call')
 _ITEMS = msgspec.json.Decoder(list[TranscriptItem])
 
 
@@ -28,16 +29,16 @@ class PastTurn:
         """The items the model may see: a call that was cut short was never made, so it is left out."""
         return sendable(_ITEMS.decode(self.input) + _ITEMS.decode(self.output))
 
-    def calls_made(self) -> list[FunctionCall]:
+    def calls_made(self) -> list[Call]:
         """The calls in this turn's output: none of them is answered in it."""
-        if b'"function_call"' not in self.output:
+        if b'"function_call"' not in self.output and b'"custom_tool_call"' not in self.output:
             return []
-        return [item for item in _ITEMS.decode(self.output) if isinstance(item, FunctionCall)]
+        return [item for item in _ITEMS.decode(self.output) if isinstance(item, Call)]
 
     @property
     def has_calls(self) -> bool:
         """Whether a look inside for calls or their outputs can pay; told without decoding."""
-        return b'"function_call' in self.output or b'"function_call' in self.input
+        return any(kind in part for part in (self.output, self.input) for kind in _CALL_TYPES)
 
 
 def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:
@@ -45,20 +46,20 @@ def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:
 
     Chat upstreams demand that order; a client may put a message between a call and its output.
     """
-    kept = [item for item in items if not (isinstance(item, FunctionCall) and item.status == "incomplete")]
-    if not any(isinstance(item, FunctionCall) for item in kept):
+    kept = [item for item in items if not (isinstance(item, Call) and item.status == "incomplete")]
+    if not any(isinstance(item, Call) for item in kept):
         return kept
-    outputs = {item.call_id: item for item in kept if isinstance(item, FunctionCallOutput)}
-    called = {item.call_id for item in kept if isinstance(item, FunctionCall)}
+    outputs = {item.call_id: item for item in kept if isinstance(item, CallOutput)}
+    called = {item.call_id for item in kept if isinstance(item, Call)}
     ordered: list[TranscriptItem] = []
     group: list[str] = []
     for item in kept:
-        if isinstance(item, FunctionCall):
+        if isinstance(item, Call):
             group.append(item.call_id)
         elif group:
             ordered += [outputs[call_id] for call_id in group if call_id in outputs]
             group = []
-        if not (isinstance(item, FunctionCallOutput) and item.call_id in called):
+        if not (isinstance(item, CallOutput) and item.call_id in called):
             ordered.append(item)
     return ordered + [outputs[call_id] for call_id in group if call_id in outputs]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from antiphon.core.items import (
+    CustomToolCall,
     FunctionCall,
     ItemStatus,
     Logprob,
@@ -54,12 +55,16 @@ class _Part:
 
 @dataclass(slots=True)
 class _Open:
-    """An item that was added and not yet done."""
+    """An item that was added and not yet done. `closed` of its parts are done; `source` is the upstream's number
+    of the summary part that is being written.
+    """
 
     item: ModelItem
     place: bytes
     parts: list[_Part] = field(default_factory=list[_Part])
     part: _Part | None = None
+    closed: int = 0
+    source: int = -1
 
 
 _DELTA_TYPE = {
@@ -68,7 +73,9 @@ _DELTA_TYPE = {
     "reasoning_text": "response.reasoning_text.delta",
     "summary_text": "response.reasoning_summary_text.delta",
     "arguments": "response.function_call_arguments.delta",
+    "input": "response.custom_tool_call_input.delta",
 }
+_CALL_KINDS = ("arguments", "input")
 _TERMINAL = {
     "completed": "response.completed",
     "incomplete": "response.incomplete",
@@ -177,7 +184,7 @@ class EventWriter:
     def delta(self, slot: int, kind: str, text: str, logprobs: Sequence[Logprob] = ()) -> None:
         """One delta of an open item; of a slot that is not open it is dropped, since that item is not shown.
 
-        `kind`: output_text, refusal, reasoning_text or arguments.
+        `kind`: output_text, refusal, reasoning_text, summary_text or arguments (of a custom tool: its input).
         """
         open_item = self._open.get(slot)
         if open_item is None or not text:
@@ -198,6 +205,16 @@ class EventWriter:
         data = b"".join((part.head, encode(text), tail, padding, end))
         self._events.append(Event(number, part.event, data))
 
+    def summary(self, slot: int, index: int, text: str) -> None:
+        """One piece of the upstream's own reasoning summary, of its part `index`."""
+        open_item = self._open.get(slot)
+        if open_item is None or not text:
+            return
+        if open_item.source != index:
+            open_item.source = index
+            self._new_part(open_item, "summary_text")
+        self.delta(slot, "summary_text", text)
+
     def close(self, slot: int, item: ModelItem) -> ModelItem:
         """Finish an item with its final content; parts that had no delta yet get them here. Returns it as written."""
         open_item = self._open.get(slot)
@@ -206,7 +223,7 @@ class EventWriter:
         final = self._shape(item)
         for index, (kind, text, logprobs) in enumerate(_texts(final)):
             if index >= len(open_item.parts):
-                self._open_part(open_item, kind)
+                self._new_part(open_item, kind)
             part = open_item.parts[index]
             if not part.texts and text:
                 open_item.part = part
@@ -220,17 +237,16 @@ class EventWriter:
             self._item_event("response.output_item.done", index, final)
         return final
 
-    def abandon(self) -> None:
-        """Close whatever is open with what it has, status `incomplete`: the run was cut off."""
-        for slot in list(self._open):
-            self.close(slot, _partial(self._open[slot]))
+    def partial(self) -> list[tuple[int, ModelItem]]:
+        """What is open, by slot, with what it has, status `incomplete`: to be closed so when the run is cut off."""
+        return [(slot, _partial(open_item)) for slot, open_item in self._open.items()]
 
     def finished_items(self) -> list[ModelItem]:
         return [item for item in self.output if item is not None]
 
     # --- inside -------------------------------------------------------------------------------------------
     def _shape(self, item: ModelItem) -> ModelItem:
-        if isinstance(item, Reasoning) and self._summaries and item.content is not UNSET and item.content:
+        if isinstance(item, Reasoning) and self._summaries and not item.summary and item.content:
             summary = [SummaryText(text=part.text) for part in item.content]
             return msgspec.structs.replace(item, summary=summary, content=UNSET)
         if isinstance(item, Message) and isinstance(item.content, list):
@@ -238,37 +254,78 @@ class EventWriter:
         return item
 
     def _open_part(self, open_item: _Open, kind: str) -> _Part:
+        """The part that a delta of this kind goes to: the open one, if that is what the kind is shown as."""
         if kind == "reasoning_text" and self._summaries:
             kind = "summary_text"
-            if open_item.part is not None and open_item.part.kind == kind:
-                return open_item.part
+        elif kind == "arguments" and isinstance(open_item.item, CustomToolCall):
+            kind = "input"
+        if open_item.part is not None and open_item.part.kind == kind:
+            return open_item.part
+        return self._new_part(open_item, kind)
+
+    def _new_part(self, open_item: _Open, kind: str) -> _Part:
         index = len(open_item.parts)
+        if index and not self.muted and isinstance(open_item.item, Reasoning):
+            self._close_thought(open_item)
         key = b"summary_index" if kind == "summary_text" else b"content_index"
-        at = b"" if kind == "arguments" else b',"%b":%d' % (key, index)
+        at = b"" if kind in _CALL_KINDS else b',"%b":%d' % (key, index)
         head = b'{"type":"%b",%b%b,"delta":' % (_DELTA_TYPE[kind].encode(), open_item.place, at)
         tail = b',"logprobs":[]' if kind == "output_text" else b""
         part = _Part(kind, index, head, tail, _DELTA_TYPE[kind])
         open_item.parts.append(part)
         open_item.part = part
-        if not self.muted and kind != "arguments":
+        if not self.muted and kind not in _CALL_KINDS:
             added = "reasoning_summary_part.added" if kind == "summary_text" else "content_part.added"
             self._part_event(f"response.{added}", open_item, part, _wire_part(kind, "", ()))
         return part
 
     def _close_parts(self, open_item: _Open, final: ModelItem) -> None:
         place = open_item.place
-        if isinstance(final, FunctionCall):
-            name, arguments = encode(final.name), encode(final.arguments)
+        match final:
+            case FunctionCall():
+                name, arguments = encode(final.name), encode(final.arguments)
+                self._emit(
+                    "response.function_call_arguments.done",
+                    b'{"type":"response.function_call_arguments.done",%b,"name":%b,"arguments":%b'
+                    % (place, name, arguments),
+                )
+            case CustomToolCall():
+                self._emit(
+                    "response.custom_tool_call_input.done",
+                    b'{"type":"response.custom_tool_call_input.done",%b,"input":%b'
+                    % (place, encode(final.input)),
+                )
+            case Reasoning():
+                texts = _texts(final)[open_item.closed :]
+                for part, (kind, text, _) in zip(open_item.parts[open_item.closed :], texts, strict=False):
+                    self._part_done(open_item, part, text, _wire_part(kind, text, ()))
+            case Message():
+                for part, shown in zip(open_item.parts, _shown_parts(final), strict=False):
+                    self._annotations(open_item, part, shown)
+                    _, text, logprobs = _message_text(shown)
+                    self._part_done(open_item, part, text, shown, logprobs)
+
+    def _close_thought(self, open_item: _Open) -> None:
+        """Finish the parts of a reasoning item before its next one begins."""
+        for part in open_item.parts[open_item.closed :]:
+            self._part_done(open_item, part, part.text, _wire_part(part.kind, part.text, ()))
+        open_item.closed = len(open_item.parts)
+
+    def _part_done(
+        self, open_item: _Open, part: _Part, text: str, value: object, logprobs: Sequence[Logprob] = ()
+    ) -> None:
+        self._text_done(open_item, part, part.kind, text, logprobs)
+        done = "reasoning_summary_part.done" if part.kind == "summary_text" else "content_part.done"
+        self._part_event(f"response.{done}", open_item, part, value)
+
+    def _annotations(self, open_item: _Open, part: _Part, shown: OutputText | Refusal) -> None:
+        event = "response.output_text.annotation.added"
+        for number, annotation in enumerate(shown.annotations if isinstance(shown, OutputText) else ()):
             self._emit(
-                "response.function_call_arguments.done",
-                b'{"type":"response.function_call_arguments.done",%b,"name":%b,"arguments":%b'
-                % (place, name, arguments),
+                event,
+                b'{"type":"%b",%b,"content_index":%d,"annotation_index":%d,"annotation":%b'
+                % (event.encode(), open_item.place, part.index, number, encode(annotation)),
             )
-            return
-        for part, (kind, text, logprobs) in zip(open_item.parts, _texts(final), strict=False):
-            self._text_done(open_item, part, kind, text, logprobs)
-            done = "reasoning_summary_part.done" if kind == "summary_text" else "content_part.done"
-            self._part_event(f"response.{done}", open_item, part, _wire_part(kind, text, logprobs))
 
     def _text_done(
         self, open_item: _Open, part: _Part, kind: str, text: str, logprobs: Sequence[Logprob]
@@ -312,9 +369,13 @@ def _skeleton(item: ModelItem) -> ModelItem:
         case Message():
             return msgspec.structs.replace(item, status="in_progress", content=[])
         case Reasoning():
-            return msgspec.structs.replace(item, status="in_progress", summary=[], content=UNSET)
+            return msgspec.structs.replace(
+                item, status="in_progress", summary=[], content=UNSET, encrypted_content=UNSET
+            )
         case FunctionCall():
             return msgspec.structs.replace(item, status="in_progress", arguments="")
+        case CustomToolCall():
+            return msgspec.structs.replace(item, status="in_progress", input="")
 
 
 def _partial(open_item: _Open) -> ModelItem:
@@ -330,11 +391,18 @@ def _partial(open_item: _Open) -> ModelItem:
             ]
             return msgspec.structs.replace(item, status=status, content=content)
         case Reasoning():
+            if open_item.parts and open_item.parts[0].kind == "summary_text":
+                summary = [SummaryText(text=part.text) for part in open_item.parts]
+                return msgspec.structs.replace(item, status=status, summary=summary, content=UNSET)
             texts = [ReasoningText(text=part.text) for part in open_item.parts]
             return msgspec.structs.replace(item, status=status, content=texts)
         case FunctionCall():
             arguments = "".join(part.text for part in open_item.parts)
             return msgspec.structs.replace(item, status=status, arguments=arguments)
+        case CustomToolCall():
+            return msgspec.structs.replace(
+                item, status=status, input="".join(part.text for part in open_item.parts)
+            )
 
 
 _INCOMPLETE: ItemStatus = "incomplete"
@@ -345,6 +413,8 @@ def _texts(item: ModelItem) -> list[tuple[str, str, Sequence[Logprob]]]:
     match item:
         case FunctionCall():
             return [("arguments", item.arguments, ())] if item.arguments else []
+        case CustomToolCall():
+            return [("input", item.input, ())] if item.input else []
         case Reasoning():
             summary: list[tuple[str, str, Sequence[Logprob]]] = [
                 ("summary_text", part.text, ()) for part in item.summary
@@ -352,7 +422,11 @@ def _texts(item: ModelItem) -> list[tuple[str, str, Sequence[Logprob]]]:
             content = item.content if item.content is not UNSET else []
             return summary or [("reasoning_text", part.text, ()) for part in content]
         case Message():
-            return [_message_text(part) for part in item.content if isinstance(part, OutputText | Refusal)]
+            return [_message_text(part) for part in _shown_parts(item)]
+
+
+def _shown_parts(item: Message) -> list[OutputText | Refusal]:
+    return [part for part in item.content if isinstance(part, OutputText | Refusal)]
 
 
 def _message_text(part: OutputText | Refusal) -> tuple[str, str, Sequence[Logprob]]:

@@ -21,7 +21,7 @@ from antiphon.core.errors import (
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.models.breaker import Breaker, BreakerSettings, State
-from antiphon.ports import Clock, ModelInfo, ModelProvider, Patient, UpstreamReply
+from antiphon.ports import Clock, Constraint, ModelInfo, ModelProvider, Patient, UpstreamReply
 
 log = logging.getLogger("antiphon.models")
 COUNTED = (ProviderUnavailable, ProviderTimeout, ProviderProtocolError, ProviderRateLimited)
@@ -184,13 +184,9 @@ class Guarded:
         self._health = health
         self.provider_id = provider.provider_id
 
-    @property
-    def enforces_json_schema(self) -> bool:
-        return self._provider.enforces_json_schema
-
-    @property
-    def enforces_json_object(self) -> bool:
-        return self._provider.enforces_json_object
+    def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
+        """See `ports.ModelProvider.unenforced`."""
+        return self._provider.unenforced(request)
 
     def stream(self, model: str, call: CallModel) -> AsyncIterator[Sequence[ModelSignal]]:
         """See `ports.ModelProvider.stream`."""

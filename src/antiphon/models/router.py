@@ -21,7 +21,7 @@ from antiphon.core.signals import ModelSignal
 from antiphon.models.health import UpstreamHealth
 from antiphon.models.route import Candidate, Route, When, cause_of
 from antiphon.models.traits import Traits, traits_of, traits_of_body
-from antiphon.ports import ModelInfo, ModelProvider, Patient, UpstreamReply
+from antiphon.ports import Constraint, ModelInfo, ModelProvider, Patient, UpstreamReply
 
 log = logging.getLogger("antiphon.models")
 OWNER = "antiphon"
@@ -110,14 +110,9 @@ class RoutedCall:
         """Who answered, known from the first 2xx head on."""
         return self._chosen
 
-    @property
-    def enforces_json_schema(self) -> bool:
-        """What the candidate that answered does; before one has, what all of them do."""
-        return all(one.provider.enforces_json_schema for one in self._answering)
-
-    @property
-    def enforces_json_object(self) -> bool:
-        return all(one.provider.enforces_json_object for one in self._answering)
+    def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
+        """Of the candidate that answered; before one has, of all of them."""
+        return frozenset[Constraint]().union(*(one.provider.unenforced(request) for one in self._answering))
 
     def prefer(self, served_by: str) -> None:
         """Ask this candidate first, while it works: it answered the chain so far."""

@@ -16,6 +16,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     parallel_tool_calls: bool = True
     tool_choice: bool = True
     allowed_tools: bool = False
+    custom_tools: bool = False
+    """Whether tools of type custom are known; else they go as functions of one string and come back translated."""
+    schema_patterns: bool = False
+    """Whether `pattern` in the schema of a function's arguments binds the model."""
     json_schema: bool = True
     json_object: bool = True
     format_shape: Literal["openai", "value"] = "openai"
@@ -36,6 +40,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     stream_usage: bool = True
     service_tier: bool = False
     prompt_cache_key: bool = False
+    prompt_cache_options: bool = False
+    """`prompt_cache_options`, `prompt_cache_retention` and the breakpoints on content parts."""
+    chat_template_kwargs: bool = False
     safety_identifier: bool = False
     file_parts: bool = False
     top_k: bool = False

@@ -8,6 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.items import (
+    CallOutput,
+    CustomToolCall,
+    CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     InputFile,
@@ -21,6 +24,7 @@ from antiphon.core.items import (
 )
 from antiphon.core.transcript import TranscriptItem
 from antiphon.core.wire import UNSET, encode
+from antiphon.providers.custom_calls import arguments_of
 from antiphon.providers.presets import Capabilities
 
 Edge = Literal["assistant", "output", "images", "other"]
@@ -77,8 +81,11 @@ class _Writer:
                 self._flush()
                 self._other(item)
             case FunctionCall(call_id=call_id, name=name, arguments=arguments):
-                self._call(call_id, name, arguments)
-            case FunctionCallOutput():
+                function = {"name": name, "arguments": arguments}
+                self._call({"id": call_id, "type": "function", "function": function})
+            case CustomToolCall():
+                self._call(self._custom(item))
+            case FunctionCallOutput() | CustomToolCallOutput():
                 self._output(item)
             case Reasoning():
                 self._think(item)
@@ -102,12 +109,21 @@ class _Writer:
             open_ = self.assistant = _Assistant(reasoning=late)
         open_.text = text if open_.text is None else open_.text + text
 
-    def _call(self, call_id: str, name: str, arguments: str) -> None:
+    def _call(self, call: dict[str, Any]) -> None:
         open_ = self._open()
         open_.reasoning += open_.late
         open_.late = ""
-        function = {"name": name, "arguments": arguments}
-        open_.calls.append({"id": call_id, "type": "function", "function": function})
+        open_.calls.append(call)
+
+    def _custom(self, item: CustomToolCall) -> dict[str, Any]:
+        if self.capabilities.custom_tools:
+            return {
+                "id": item.call_id,
+                "type": "custom",
+                "custom": {"name": item.name, "input": item.input},
+            }
+        function = {"name": item.name, "arguments": arguments_of(item.input)}
+        return {"id": item.call_id, "type": "function", "function": function}
 
     def _think(self, item: Reasoning) -> None:
         if self.capabilities.reasoning_field is None:
@@ -145,7 +161,7 @@ class _Writer:
         else:
             self._put("other", {"role": role, "content": "".join(_text(part) for part in item.content)})
 
-    def _output(self, item: FunctionCallOutput) -> None:
+    def _output(self, item: CallOutput) -> None:
         self._flush_assistant()
         content: str = item.output if isinstance(item.output, str) else ""
         if not isinstance(item.output, str):
@@ -159,11 +175,21 @@ class _Writer:
         self._put("output", {"role": "tool", "tool_call_id": item.call_id, "content": content})
 
     def _content(self, parts: Sequence[MessagePart]) -> str | list[dict[str, Any]]:
-        if len(parts) == 1 and isinstance(parts[0], InputText):
+        if len(parts) == 1 and isinstance(parts[0], InputText) and not self._mark(parts[0]):
             return parts[0].text
         return [self._part(part) for part in parts]
 
     def _part(self, part: MessagePart) -> dict[str, Any]:
+        return self._shape(part) | self._mark(part)
+
+    def _mark(self, part: MessagePart) -> dict[str, Any]:
+        """The breakpoint that the caller put behind a part, for an upstream that knows them."""
+        if not self.capabilities.prompt_cache_options or isinstance(part, OutputText | Refusal):
+            return {}
+        mark = part.prompt_cache_breakpoint
+        return {"prompt_cache_breakpoint": mark} if mark else {}
+
+    def _shape(self, part: MessagePart) -> dict[str, Any]:
         match part:
             case InputImage(image_url=str(url), detail=detail):
                 image = {"url": url}

@@ -6,13 +6,15 @@ where the operator chose `parameters: lenient`, dropped with a warning). Paramet
 carries out (`store`, `metadata`, `truncation` …) are not of the wire and not in the table.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from antiphon.core.errors import UnsupportedParameter
-from antiphon.core.request import ResponseRequest
-from antiphon.core.tools import ChooseAllowed, ChooseFunction
+from antiphon.core.request import ReasoningConfig, ResponseRequest
+from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction
 from antiphon.core.wire import UNSET
+from antiphon.ports import Constraint
 from antiphon.providers.presets import Capabilities
 
 Kind = Literal["passed", "emulated", "refused"]
@@ -32,7 +34,7 @@ class Rule:
     note: str = ""
 
     def kind(self, capabilities: Capabilities) -> Kind:
-        has = not self.capability or bool(getattr(capabilities, self.capability))
+        has = not self.capability or bool(getattr(capabilities, self.capability, False))
         return "passed" if has else self.otherwise
 
 
@@ -58,6 +60,7 @@ SCALARS: tuple[Rule, ...] = (
     Rule("stop", "stop"),
     Rule("top_k", "top_k", "top_k"),
     Rule("min_p", "min_p", "min_p"),
+    Rule("chat_template_kwargs", "chat_template_kwargs", "chat_template_kwargs"),
     Rule(
         "prompt_cache_key",
         "prompt_cache_key",
@@ -67,6 +70,8 @@ SCALARS: tuple[Rule, ...] = (
     ),
 )
 """Values that go over as they are."""
+
+_KEPT = "the modes that ask for nothing (implicit, in_memory) pass everywhere"
 
 OTHERS: tuple[Rule, ...] = (
     Rule("instructions", "messages", note="the first message, of role system or developer"),
@@ -83,6 +88,13 @@ OTHERS: tuple[Rule, ...] = (
     Rule("max_output_tokens", "max_tokens or max_completion_tokens"),
     Rule("tools", "tools"),
     Rule(
+        "tools: custom",
+        "tools",
+        "custom_tools",
+        "emulated",
+        "a function with one string, `input`; grammars are checked here, a call that breaks one is asked for again",
+    ),
+    Rule(
         "tool_choice: none",
         "tool_choice",
         "tool_choice",
@@ -91,6 +103,7 @@ OTHERS: tuple[Rule, ...] = (
     ),
     Rule("tool_choice: required", "tool_choice", "tool_choice"),
     Rule("tool_choice: function", "tool_choice", "tool_choice"),
+    Rule("tool_choice: custom", "tool_choice", "tool_choice"),
     Rule(
         "tool_choice: allowed_tools",
         "tool_choice",
@@ -132,6 +145,22 @@ OTHERS: tuple[Rule, ...] = (
         "verbosity",
         "emulated",
         "low and high become a line of the instructions",
+    ),
+    Rule("prompt_cache_options", "prompt_cache_options", "prompt_cache_options", note=_KEPT),
+    Rule("prompt_cache_retention", "prompt_cache_retention", "prompt_cache_options", note=_KEPT),
+    Rule(
+        "input: prompt_cache_breakpoint",
+        "prompt_cache_breakpoint",
+        "prompt_cache_options",
+        "emulated",
+        "these servers cache every prefix, so a mark changes nothing",
+    ),
+    Rule("reasoning.mode", "", "none", note="standard passes, as it asks for nothing"),
+    Rule(
+        "reasoning.context",
+        "reasoning or reasoning_content",
+        "reasoning_field",
+        note="current_turn leaves earlier reasoning out; auto passes everywhere",
     ),
     Rule("reasoning.effort", "reasoning_effort or chat_template_kwargs", "reasoning_effort"),
     Rule("top_logprobs", "logprobs, top_logprobs", "logprobs"),
@@ -181,16 +210,46 @@ def unsupported(request: ResponseRequest, capabilities: Capabilities, plan: Plan
         found.append(Unsupported("service_tier", "has one service tier"))
     if not capabilities.tool_choice and request.tools and _forces_a_call(request):
         found.append(Unsupported("tool_choice", "cannot be made to call a tool"))
-    if not capabilities.reasoning_effort and request.reasoning is not None:
-        effort = request.reasoning.effort
-        if effort is not UNSET and effort is not None:
-            found.append(Unsupported("reasoning.effort", "cannot steer reasoning"))
+    if request.reasoning is not None:
+        found += _of_reasoning(request.reasoning, capabilities)
+    if not capabilities.prompt_cache_options:
+        found += _of_caching(request)
     return found
+
+
+def _of_reasoning(reasoning: ReasoningConfig, capabilities: Capabilities) -> Iterator[Unsupported]:
+    if reasoning.effort not in (UNSET, None) and not capabilities.reasoning_effort:
+        yield Unsupported("reasoning.effort", "cannot steer reasoning")
+    if reasoning.mode not in (UNSET, "standard"):
+        yield Unsupported("reasoning.mode", "has one mode of reasoning")
+    if reasoning.context == "all_turns" and capabilities.reasoning_field is None:
+        yield Unsupported("reasoning.context", "is not shown earlier reasoning")
+
+
+def _of_caching(request: ResponseRequest) -> Iterator[Unsupported]:
+    why = "keeps what it caches as it likes"
+    options = request.prompt_cache_options
+    if options is not None and (options.mode == "explicit" or options.ttl is not UNSET):
+        yield Unsupported("prompt_cache_options", why)
+    if request.prompt_cache_retention == "24h":
+        yield Unsupported("prompt_cache_retention", why)
+
+
+def unenforced_by(capabilities: Capabilities) -> frozenset[Constraint]:
+    """See `ports.ModelProvider.unenforced`."""
+    found: set[Constraint] = set()
+    if not (capabilities.json_schema and capabilities.keeps_formats):
+        found.add("json_schema")
+    if not (capabilities.json_object and capabilities.keeps_formats):
+        found.add("json_object")
+    if not capabilities.custom_tools:
+        found.add("grammar")
+    return frozenset(found)
 
 
 def _forces_a_call(request: ResponseRequest) -> bool:
     match request.tool_choice:
-        case "required" | ChooseFunction() | ChooseAllowed(mode="required"):
+        case "required" | ChooseFunction() | ChooseCustom() | ChooseAllowed(mode="required"):
             return True
         case _:
             return False

@@ -10,12 +10,22 @@ from typing import Any
 
 from antiphon.core.body import FormatJsonObject, FormatJsonSchema
 from antiphon.core.commands import CallModel
+from antiphon.core.items import Message, Reasoning
 from antiphon.core.request import ResponseRequest
-from antiphon.core.tools import ChooseAllowed, ChooseFunction, FunctionTool, ToolChoice
+from antiphon.core.tools import (
+    ChooseAllowed,
+    ChooseCustom,
+    ChooseFunction,
+    CustomTool,
+    GrammarFormat,
+    Tool,
+    ToolChoice,
+)
 from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem, sendable
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.chat_messages import Rendered, render_items
 from antiphon.providers.chat_parameters import Plan, Unsupported, unsupported
+from antiphon.providers.custom_calls import as_function
 from antiphon.providers.presets import Capabilities
 
 MAX_KEPT_BYTES = 64 * 1024 * 1024
@@ -57,11 +67,20 @@ class ChatRenderer:
         """How much the kept turns take."""
         return self._turns.size_bytes
 
+    def translated(self, request: ResponseRequest) -> frozenset[str]:
+        """The custom tools that go over as functions."""
+        if self._can.custom_tools or not request.tools:
+            return frozenset()
+        return frozenset(tool.name for tool in request.tools if isinstance(tool, CustomTool))
+
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
         return unsupported(request, self._can, self._plan)
 
     # --- messages -------------------------------------------------------------------------------------------
     def _messages(self, transcript: Transcript, request: ResponseRequest) -> bytes:
+        reasoning = request.reasoning
+        if reasoning is not None and reasoning.context == "current_turn" and self._can.reasoning_field:
+            transcript = _without_earlier_thoughts(transcript)
         past = [self._turns.get(turn.id) or self._keep(turn) for turn in transcript.history]
         pieces = [piece for piece in (*past, render_items(transcript.items, self._can)) if piece.json]
         if not all(one.joins(later) for one, later in pairwise(pieces)):
@@ -139,11 +158,11 @@ class ChatRenderer:
         return bool(request.tools) and not self._can.format_beside_tools
 
     def _tools(
-        self, tools: list[FunctionTool], choice: ToolChoice, request: ResponseRequest, body: JsonObject
+        self, tools: list[Tool], choice: ToolChoice, request: ResponseRequest, body: JsonObject
     ) -> None:
         if choice == "none" and not self._can.tool_choice:
             return
-        body["tools"] = [_tool(tool) for tool in tools]
+        body["tools"] = [_tool(tool, self._can) for tool in tools]
         if self._can.tool_choice and choice != "auto":
             sent = self._choice(choice)
             if sent != "auto":
@@ -155,13 +174,19 @@ class ChatRenderer:
         match choice:
             case ChooseFunction(name=name):
                 return {"type": "function", "function": {"name": name}}
+            case ChooseCustom(name=name):
+                return self._named("custom", name)
             case ChooseAllowed(mode=mode, tools=tools):
                 if not self._can.allowed_tools:
                     return mode
-                named = [{"type": "function", "function": {"name": tool.get("name")}} for tool in tools]
+                named = [self._named(str(tool.get("type")), str(tool.get("name"))) for tool in tools]
                 return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": named}}
             case str():
                 return choice
+
+    def _named(self, kind: str, name: str) -> JsonObject:
+        kind = kind if self._can.custom_tools else "function"
+        return {"type": kind, kind: {"name": name}}
 
     def _text(self, request: ResponseRequest, body: JsonObject) -> None:
         text = request.text
@@ -179,10 +204,11 @@ class ChatRenderer:
             return
         if self._can.reasoning_effort == "field":
             body["reasoning_effort"] = effort
-        elif effort == "none":
-            body["chat_template_kwargs"] = {"enable_thinking": False}
-        else:
-            body["chat_template_kwargs"] = {"reasoning_effort": effort}
+            return
+        steering: JsonObject = (
+            {"enable_thinking": False} if effort == "none" else {"reasoning_effort": effort}
+        )
+        body["chat_template_kwargs"] = steering | (request.chat_template_kwargs or {})
 
     def _labels(self, request: ResponseRequest, body: JsonObject) -> None:
         if request.safety_identifier is not None:
@@ -192,6 +218,11 @@ class ChatRenderer:
                 body.setdefault("user", request.safety_identifier)
         if request.service_tier is not None and self._can.service_tier:
             body["service_tier"] = request.service_tier
+        if self._can.prompt_cache_options:
+            if request.prompt_cache_options is not None:
+                body["prompt_cache_options"] = request.prompt_cache_options
+            if request.prompt_cache_retention is not None:
+                body["prompt_cache_retention"] = request.prompt_cache_retention
 
     def _logprobs(self, request: ResponseRequest, body: JsonObject) -> None:
         if self._can.logprobs:
@@ -245,11 +276,24 @@ class _RenderedTurns:
         return self._bytes
 
 
+def _without_earlier_thoughts(transcript: Transcript) -> Transcript:
+    """Reasoning only from the last user message on (`reasoning.context: current_turn`)."""
+    items = _in_order(transcript)
+    asked = [at for at, item in enumerate(items) if isinstance(item, Message) and item.role == "user"]
+    start = asked[-1] if asked else 0
+    kept = [item for at, item in enumerate(items) if at >= start or not isinstance(item, Reasoning)]
+    return Transcript(transcript.instructions, (), tuple(kept))
+
+
 def _in_order(transcript: Transcript) -> list[TranscriptItem]:
     return sendable(transcript.all_items())
 
 
-def _tool(tool: FunctionTool) -> dict[str, Any]:
+def _tool(tool: Tool, can: Capabilities) -> dict[str, Any]:
+    if isinstance(tool, CustomTool):
+        if can.custom_tools:
+            return {"type": "custom", "custom": _custom(tool)}
+        return {"type": "function", "function": as_function(tool, patterns=can.schema_patterns)}
     function: dict[str, Any] = {"name": tool.name}
     if tool.description is not UNSET and tool.description is not None:
         function["description"] = tool.description
@@ -257,6 +301,16 @@ def _tool(tool: FunctionTool) -> dict[str, Any]:
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
+
+
+def _custom(tool: CustomTool) -> dict[str, Any]:
+    custom: dict[str, Any] = {"name": tool.name}
+    if tool.description is not UNSET:
+        custom["description"] = tool.description
+    if isinstance(tool.format, GrammarFormat):
+        grammar = {"syntax": tool.format.syntax, "definition": tool.format.definition}
+        custom["format"] = {"type": "grammar", "grammar": grammar}
+    return custom
 
 
 def _wants_logprobs(request: ResponseRequest) -> bool:

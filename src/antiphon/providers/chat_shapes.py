@@ -21,10 +21,22 @@ class Function(msgspec.Struct):
     arguments: str | dict[str, Any] | list[Any] | None = None
 
 
+class Custom(msgspec.Struct):
+    """The call of a custom tool."""
+
+    name: str | None = None
+    input: str | None = None
+
+    @property
+    def function(self) -> Function:
+        return Function(self.name, self.input)
+
+
 class ToolCall(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: Function | None = None
+    custom: Custom | None = None
 
 
 class Delta(msgspec.Struct):

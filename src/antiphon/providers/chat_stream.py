@@ -22,6 +22,7 @@ import msgspec
 
 from antiphon.core.errors import ProviderProtocolError, ProviderUnavailable
 from antiphon.core.items import (
+    CustomToolCall,
     FunctionCall,
     Logprob,
     Message,
@@ -59,6 +60,7 @@ from antiphon.providers.chat_shapes import (
     parts_of,
     usage_of,
 )
+from antiphon.providers.custom_calls import InputReader
 from antiphon.providers.refusals import Redaction, stream_error
 
 _CHUNK = msgspec.json.Decoder(Chunk)
@@ -90,12 +92,24 @@ class _OpenCall:
     call_id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list[str])
+    custom: bool = False
+    reader: InputReader | None = None
 
 
 class ChatDecoder:
-    """Reads one answer. `new_call_id` makes ids for calls that come without one."""
+    """Reads one answer. `new_call_id` makes ids for calls that come without one.
 
-    def __init__(self, provider: str, new_call_id: Callable[[], str], redaction: Redaction) -> None:
+    `translated` names the custom tools that the upstream was shown as functions.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        new_call_id: Callable[[], str],
+        redaction: Redaction,
+        translated: frozenset[str] = frozenset(),
+    ) -> None:
+        self._translated = translated
         self._provider = provider
         self._new_call_id = new_call_id
         self._redaction = redaction
@@ -310,10 +324,13 @@ class ChatDecoder:
 
     # --- calls ----------------------------------------------------------------------------------------------
     def _fragment(self, fragment: ToolCall, out: list[ModelSignal]) -> None:
-        function = fragment.function or Function()
+        custom = fragment.custom
+        function = custom.function if custom is not None else fragment.function or Function()
         call = self._call_of(fragment, function)
         if function.name and not call.name:
             call.name = function.name
+            call.custom = custom is not None or call.name in self._translated
+            call.reader = InputReader() if call.custom and custom is None else None
         arguments = function.arguments
         if arguments is not None and not isinstance(arguments, str):
             arguments = encode(arguments).decode()
@@ -322,7 +339,13 @@ class ChatDecoder:
         if arguments:
             call.arguments.append(arguments)
             if call.slot >= 0:
-                out.append(ArgumentsDelta(call.slot, arguments))
+                self._argue(call, arguments, out)
+
+    @staticmethod
+    def _argue(call: _OpenCall, arguments: str, out: list[ModelSignal]) -> None:
+        text = arguments if call.reader is None else call.reader.feed(arguments)
+        if text:
+            out.append(ArgumentsDelta(call.slot, text))
 
     def _call_of(self, fragment: ToolCall, function: Function) -> _OpenCall:
         """The call that a fragment continues, or a new one."""
@@ -354,19 +377,22 @@ class ChatDecoder:
         call.slot = self._next_slot()
         own = call.upstream_id and not (len(call.upstream_id) < _SHORTEST_ID and call.upstream_id.isdecimal())
         call.call_id = call.upstream_id if own else self._new_call_id()
-        out.append(ItemStarted(call.slot, FunctionCall(call_id=call.call_id, name=call.name, arguments="")))
+        out.append(ItemStarted(call.slot, _item(call, "")))
         if call.arguments:
             call.arguments = ["".join(call.arguments)]
-            out.append(ArgumentsDelta(call.slot, call.arguments[0]))
+            self._argue(call, call.arguments[0], out)
 
     @staticmethod
     def _close_call(call: _OpenCall, out: list[ModelSignal]) -> None:
-        arguments = "".join(call.arguments)
-        if not arguments:
-            arguments = "{}"
-            out.append(ArgumentsDelta(call.slot, arguments))
-        item = FunctionCall(call_id=call.call_id, name=call.name, arguments=arguments)
-        out.append(ItemDone(call.slot, item))
+        if call.reader is not None:
+            text, rest = call.reader.finish()
+        else:
+            text, rest = "".join(call.arguments), ""
+            if not text and not call.custom:
+                text = rest = "{}"
+        if rest:
+            out.append(ArgumentsDelta(call.slot, rest))
+        out.append(ItemDone(call.slot, _item(call, text)))
 
     # --- the end --------------------------------------------------------------------------------------------
     def _finish_reason(self) -> FinishReason:
@@ -382,3 +408,9 @@ class ChatDecoder:
 
     def _broken(self, what: str) -> ProviderProtocolError:
         return ProviderProtocolError(self._provider, f'provider "{self._provider}" {what}.')
+
+
+def _item(call: _OpenCall, text: str) -> FunctionCall | CustomToolCall:
+    if call.custom:
+        return CustomToolCall(call_id=call.call_id, name=call.name, input=text)
+    return FunctionCall(call_id=call.call_id, name=call.name, arguments=text)

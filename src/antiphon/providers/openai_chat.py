@@ -13,8 +13,8 @@ from antiphon.core.commands import CallModel
 from antiphon.core.errors import InvalidRequest, ProviderError, ProviderProtocolError
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
-from antiphon.ports import Ids, ModelInfo
-from antiphon.providers.chat_parameters import Unsupported
+from antiphon.ports import Constraint, Ids, ModelInfo
+from antiphon.providers.chat_parameters import Unsupported, unenforced_by
 from antiphon.providers.chat_render import ChatRenderer
 from antiphon.providers.chat_stream import ChatDecoder
 from antiphon.providers.embedding_wire import (
@@ -83,8 +83,7 @@ class OpenAIChat:
     ) -> None:
         self.provider_id = provider_id
         self.capabilities: Capabilities = capabilities_of(preset, config)
-        self.enforces_json_schema = self.capabilities.json_schema and self.capabilities.keeps_formats
-        self.enforces_json_object = self.capabilities.json_object and self.capabilities.keeps_formats
+        self._unenforced = unenforced_by(self.capabilities)
         self._config = config
         self._lenient = lenient
         self._ids = ids
@@ -133,6 +132,10 @@ class OpenAIChat:
         """What this upstream cannot honour: refused, or dropped where the server is lenient."""
         return self._renderer.unsupported(request)
 
+    def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
+        """See `ports.ModelProvider.unenforced`."""
+        return self._unenforced
+
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         """See `ports.ModelProvider.dropped`."""
         return [found.param for found in self.unsupported(request)] if self._lenient else ()
@@ -150,7 +153,9 @@ class OpenAIChat:
             _rename_param(error)
             raise
         with_id = self._new_call_id
-        decoder = ChatDecoder(self.provider_id, with_id, self._redaction)
+        decoder = ChatDecoder(
+            self.provider_id, with_id, self._redaction, self._renderer.translated(call.request)
+        )
         async with reply:
             yield ()
             if not call.stream or reply.is_json:

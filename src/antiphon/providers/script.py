@@ -49,7 +49,10 @@ class When(_Closed):
 
 
 class Call(_Closed):
-    """`arguments` as text is sent as it is, also when it is no JSON. Left out: made up to fit the schema."""
+    """`arguments` as text is sent as it is, also when it is no JSON. Left out: made up to fit the schema.
+
+    Of a custom tool they are its input; left out, that is the last user message.
+    """
 
     name: str
     arguments: dict[str, Any] | str | None = None

@@ -23,7 +23,7 @@ from antiphon.core.errors import (
 )
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ItemDone, ModelSignal, StepDone
-from antiphon.ports import Clock, Ids, ModelInfo, UpstreamReply
+from antiphon.ports import Clock, Constraint, Ids, ModelInfo, UpstreamReply
 from antiphon.providers.embedding_wire import EMBEDDINGS, RERANK
 from antiphon.providers.ready import ReadyReply
 from antiphon.providers.script import Failure, Rule, ScriptedConfig, parse_script
@@ -48,9 +48,6 @@ BodyT = TypeVar("BodyT", ChatBody, EmbeddingBody, RerankBody)
 
 class Scripted:
     """A `ModelProvider`. With no configuration it serves the model `demo`."""
-
-    enforces_json_schema = False
-    enforces_json_object = False
 
     def __init__(
         self,
@@ -82,6 +79,10 @@ class Scripted:
         """The provider that a `config:` mapping describes. Raises ProviderConfigError, naming the key."""
         del provider_type, ids, lenient  # one type, no randomness, no parameter that it cannot take
         return cls(provider_id, parse_script(mapping), sleep=client.sleep, clock=client.clock)
+
+    def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
+        """All: a script says what it says."""
+        return frozenset[Constraint](("json_schema", "json_object", "grammar"))
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         """Nothing: a script honours or ignores parameters on purpose."""

@@ -7,8 +7,17 @@ from functools import cached_property
 
 from antiphon.core.body import FormatJsonObject, FormatJsonSchema
 from antiphon.core.commands import CallModel
-from antiphon.core.items import FunctionCall, FunctionCallOutput, InputText, Message, OutputText, Reasoning
-from antiphon.core.tools import ChooseAllowed, ChooseFunction, FunctionTool
+from antiphon.core.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputText,
+    Message,
+    OutputText,
+    Reasoning,
+)
+from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, Tool
 from antiphon.core.transcript import TranscriptItem
 from antiphon.core.wire import JsonObject
 from antiphon.providers.script import Call, Rule, Step, When
@@ -42,11 +51,13 @@ class Hearing:
     @cached_property
     def tool_outputs(self) -> list[tuple[str, str]]:
         """(name of the tool, its output) after the last user message."""
-        names = {item.call_id: item.name for item in self.items if isinstance(item, FunctionCall)}
+        names = {
+            item.call_id: item.name for item in self.items if isinstance(item, FunctionCall | CustomToolCall)
+        }
         return [
             (names.get(item.call_id, "a tool"), text_of(item))
             for item in self.since_user
-            if isinstance(item, FunctionCallOutput)
+            if isinstance(item, FunctionCallOutput | CustomToolCallOutput)
         ]
 
     @cached_property
@@ -54,22 +65,22 @@ class Hearing:
         """1, and one more for each group of tool outputs since the last user message."""
         groups, inside = 0, False
         for item in self.since_user:
-            is_output = isinstance(item, FunctionCallOutput)
+            is_output = isinstance(item, FunctionCallOutput | CustomToolCallOutput)
             groups += is_output and not inside
             inside = is_output
         return groups + 1
 
     @cached_property
-    def tools(self) -> dict[str, FunctionTool]:
+    def tools(self) -> dict[str, Tool]:
         return {tool.name: tool for tool in self.call.request.tools or ()}
 
     @cached_property
-    def callable_tools(self) -> dict[str, FunctionTool]:
+    def callable_tools(self) -> dict[str, Tool]:
         """The tools that `tool_choice` leaves, in the order of the request."""
         choice = self.call.tool_choice
         if choice == "none":
             return {}
-        if isinstance(choice, ChooseFunction):
+        if isinstance(choice, ChooseFunction | ChooseCustom):
             return {name: tool for name, tool in self.tools.items() if name == choice.name}
         if isinstance(choice, ChooseAllowed):
             allowed = {str(tool.get("name")) for tool in choice.tools}
@@ -81,7 +92,7 @@ class Hearing:
         choice = self.call.tool_choice
         if isinstance(choice, ChooseAllowed):
             return choice.mode == "required"
-        return choice == "required" or isinstance(choice, ChooseFunction)
+        return choice == "required" or isinstance(choice, ChooseFunction | ChooseCustom)
 
     @cached_property
     def schema(self) -> JsonObject | None:
@@ -125,7 +136,9 @@ def text_of(item: TranscriptItem) -> str:
     match item:
         case FunctionCall(name=name, arguments=arguments):
             return f"{name} {arguments}"
-        case FunctionCallOutput(output=parts):
+        case CustomToolCall(name=name, input=text):
+            return f"{name} {text}"
+        case FunctionCallOutput(output=parts) | CustomToolCallOutput(output=parts):
             pass
         case Reasoning(summary=summary):
             return "".join(part.text for part in summary)

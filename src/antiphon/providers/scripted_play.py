@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from antiphon.core import signals
 from antiphon.core.items import (
+    CustomToolCall,
     FunctionCall,
     Logprob,
     Message,
@@ -16,7 +17,8 @@ from antiphon.core.items import (
     Refusal,
     TopLogprob,
 )
-from antiphon.core.signals import FinishReason, ItemDone, ItemStarted, ModelSignal, StepDone
+from antiphon.core.signals import FinishReason, ItemDone, ItemStarted, ModelItem, ModelSignal, StepDone
+from antiphon.core.tools import CustomTool
 from antiphon.core.usage import InputDetails, OutputDetails, Usage
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.schema_instance import instance_of
@@ -165,11 +167,18 @@ class Play:
         digest = hashlib.blake2s(
             f"{seen} {slot} {call.name} {arguments}".encode(), digest_size=12
         ).hexdigest()
-        item = FunctionCall(call_id=f"call_{digest}", name=call.name, arguments="")
+        item, done = self._items(f"call_{digest}", call.name, arguments)
         acts: list[list[ModelSignal]] = [[ItemStarted(slot, item)]]
         acts.extend([signals.ArgumentsDelta(slot, piece)] for piece in chunks(arguments, by))
-        done = FunctionCall(call_id=item.call_id, name=item.name, arguments=arguments)
         return slot, [*acts, [ItemDone(slot, done)]]
+
+    def _items(self, call_id: str, name: str, arguments: str) -> tuple[ModelItem, ModelItem]:
+        """The call as it begins and as it ends."""
+        if isinstance(self.heard.tools.get(name), CustomTool):
+            begun = CustomToolCall(call_id=call_id, name=name, input="")
+            return begun, CustomToolCall(call_id=call_id, name=name, input=arguments)
+        item = FunctionCall(call_id=call_id, name=name, arguments="")
+        return item, FunctionCall(call_id=call_id, name=name, arguments=arguments)
 
     def _calls_within_limit(self, calls: Sequence[Call]) -> Iterator[tuple[Call, str]]:
         for call in calls:
@@ -183,6 +192,8 @@ class Play:
         if call.arguments is not None:
             return self.heard.filled(encode(call.arguments).decode())
         tool = self.heard.tools.get(call.name)
+        if isinstance(tool, CustomTool):
+            return self.heard.last_user_text
         schema: JsonObject = (tool.parameters if tool is not None else None) or {"type": "object"}
         return encode(instance_of(schema)).decode()
 

@@ -14,6 +14,7 @@ from antiphon.core import errors
 from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.signals import ModelSignal
 from antiphon.core.wire import JsonObject
+from antiphon.ports import Constraint
 
 VERSION = 1
 FORMAT: Literal["antiphon-recording"] = "antiphon-recording"
@@ -52,7 +53,7 @@ class Asked(_Part):
     request: Raw
     input: Raw
     history: list[Turn] = []
-    enforces: list[str] = []
+    unenforced: list[Constraint] = []
     """Formats that the upstream was trusted with: `json_schema`, `json_object`."""
 
 

@@ -132,9 +132,7 @@ class _RecordedRun(_Recorded):
                 Turn(id=turn.id, input=Raw(clean(turn.input)), output=Raw(clean(turn.output)))
                 for turn in call.transcript.history
             ],
-            enforces=[
-                name for name in ("json_schema", "json_object") if getattr(self._inner, f"enforces_{name}")
-            ],
+            unenforced=sorted(self._inner.unenforced(call.request)),
         )
 
 

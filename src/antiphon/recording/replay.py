@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import AntiphonError, ProviderProtocolError
+from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.core.wire import decode_json
 from antiphon.models.catalog import Catalog, NamedModel
-from antiphon.ports import ModelProvider, ResponseStore
+from antiphon.ports import Constraint, ModelProvider, ResponseStore
 from antiphon.recording.difference import Difference
 from antiphon.recording.findings import Finding, Replayed, compare
 from antiphon.recording.format import Exchange, plain
@@ -81,15 +82,12 @@ class _RecordedAnswers:
     replayer: Replayer
     result: Replayed
     provider_id: str = "recorded"
-    enforces_json_schema: bool = field(init=False)
-    enforces_json_object: bool = field(init=False)
     _raised: BaseException | None = None
 
-    def __post_init__(self) -> None:
+    def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
+        """What it was when the run was recorded."""
         first = self.run.exchanges[0]
-        enforces = first.asked.enforces if first.asked is not None else []
-        self.enforces_json_schema = "json_schema" in enforces
-        self.enforces_json_object = "json_object" in enforces
+        return frozenset(first.asked.unenforced if first.asked is not None else ())
 
     def dropped(self, request: object) -> Sequence[str]:
         """See `ports.ModelProvider.dropped`."""

@@ -1,4 +1,7 @@
-"""What of a stored item is shown: everything is stored, `include` decides when it is read."""
+"""What of a stored item is shown: everything is stored, `include` decides when it is read.
+
+Items are stored in their inner form, so a reasoning item's own `encrypted_content` never leaves as it is.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,14 +9,16 @@ from dataclasses import dataclass
 import msgspec
 
 from antiphon.core.errors import InvalidRequest
-from antiphon.core.items import InputImage, Message, MessagePart, OutputText
+from antiphon.core.items import InputImage, Message, MessagePart, OutputText, Reasoning
 from antiphon.core.support import INCLUDES
 from antiphon.core.transcript import TranscriptItem
 from antiphon.core.wire import UNSET, encode
+from antiphon.runs.thoughts import Thoughts
 
 _ITEMS = msgspec.json.Decoder(list[TranscriptItem])
 _LOGPROBS = "message.output_text.logprobs"
 _IMAGE_URL = "message.input_image.image_url"
+_ENCRYPTED = "reasoning.encrypted_content"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,7 @@ class Visible:
 
     logprobs: bool = True
     image_urls: bool = True
+    encrypted: bool = False
 
     @classmethod
     def of(cls, include: Iterable[str]) -> "Visible":
@@ -33,17 +39,23 @@ class Visible:
                 raise InvalidRequest(
                     f'"{value}" is not a value of include; there are: {known}.', param="include"
                 )
-        return cls(_LOGPROBS in asked, _IMAGE_URL in asked)
+        return cls(_LOGPROBS in asked, _IMAGE_URL in asked, _ENCRYPTED in asked)
 
 
-def render_items(stored: bytes, visible: Visible) -> bytes:
-    """A stored array as the caller sees it; decoded only where something must be taken out."""
-    if visible.logprobs or b'"logprobs":[{' not in stored:
+def render_items(stored: bytes, visible: Visible, thoughts: Thoughts) -> bytes:
+    """A stored array as the caller sees it; decoded only where something must be taken out or put in."""
+    touches_logprobs = not visible.logprobs and b'"logprobs":[{' in stored
+    reasoned = b'"reasoning"' if visible.encrypted else b'"encrypted_content":'
+    if not touches_logprobs and reasoned not in stored:
         return stored
-    return encode([render_item(item, visible) for item in _ITEMS.decode(stored)])
+    return encode([render_item(item, visible, thoughts) for item in _ITEMS.decode(stored)])
 
 
-def render_item(item: TranscriptItem, visible: Visible) -> TranscriptItem:
+def render_item(item: TranscriptItem, visible: Visible, thoughts: Thoughts) -> TranscriptItem:
+    if isinstance(item, Reasoning):
+        if visible.encrypted:
+            return thoughts.sealed(item)
+        return msgspec.structs.replace(item, encrypted_content=UNSET)
     if not isinstance(item, Message) or isinstance(item.content, str):
         return item
     content = [_render_part(part, visible) for part in item.content]

@@ -7,7 +7,7 @@ from starlette.types import Send
 from antiphon.core.request import ResponseRequest
 from antiphon.core.support import INCLUDES
 from antiphon.responses.listing import list_responses
-from antiphon.responses.rendering import Visible, render_item
+from antiphon.responses.rendering import Visible
 from antiphon.responses.service import ResponseService
 from antiphon.runs.runner import Run
 from antiphon.web.http import JsonReply, Reply, Request, json_reply
@@ -108,8 +108,7 @@ class ResponseRoutes:
         refuse_unknown(query, "include", "model", *(parameter.name for parameter in PAGE_QUERY))
         visible, page = Visible.of(included(query)), Page.of(query)
         model = (query.get("model") or [""])[-1] or None
-        store = self.service.store
-        return JsonReply(await list_responses(store, request.owner, page, visible, model=model))
+        return JsonReply(await list_responses(self.service, request.owner, page, visible, model=model))
 
     async def get(self, request: Request) -> Reply:
         query = request.query()
@@ -128,7 +127,7 @@ class ResponseRoutes:
         visible = Visible.of(included(query))
         page = Page.of(query)
         items = await self.service.input_items(request.owner, request.params["response_id"])
-        shown = [render_item(item, visible) for item in items]
+        shown = self.service.shown_items(request.owner, items, visible)
         return json_reply(page.cut(shown, [str(item.id) for item in items]))
 
     def table(self) -> list[Route]:

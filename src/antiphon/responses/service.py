@@ -8,17 +8,29 @@ import msgspec
 from antiphon.core.context import build_context, own_items
 from antiphon.core.errors import InvalidRequest, NotFound, PreviousResponseNotFound
 from antiphon.core.ids import RESPONSE_PREFIX, ItemIds, response_of
-from antiphon.core.items import ItemReference
+from antiphon.core.items import ItemReference, Reasoning
 from antiphon.core.loop import Loop
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, summary_asked, with_output
+from antiphon.core.tools import CustomTool, GrammarFormat
 from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem
 from antiphon.core.wire import UNSET, encode
 from antiphon.core.writer import EventWriter
 from antiphon.models.catalog import Catalog
-from antiphon.ports import Clock, Ids, Owner, ResponseStore, StoredResponse, ToolRuntime
-from antiphon.responses.rendering import Visible, render_items
+from antiphon.ports import (
+    Clock,
+    Ids,
+    ModelProvider,
+    Owner,
+    ResponseStore,
+    Sealer,
+    StoredResponse,
+    ToolRuntime,
+)
+from antiphon.responses.rendering import Visible, render_item, render_items
+from antiphon.runs import grammars
 from antiphon.runs.runner import Run, RunPorts
+from antiphon.runs.thoughts import Thoughts
 
 _ITEMS = msgspec.json.Decoder(list[TranscriptItem])
 
@@ -30,6 +42,7 @@ class ResponseService:
     tools: ToolRuntime
     clock: Clock
     ids: Ids
+    sealer: Sealer
     watch: Callable[[Run], None] | None = None  # told of each run before it goes
 
     async def prepare(self, owner: Owner, request: ResponseRequest) -> Run:
@@ -38,12 +51,14 @@ class ResponseService:
         Raises ModelNotFound, PreviousResponseNotFound, InvalidRequest.
         """
         resolved = await self.catalog.resolve(request.model)
+        _check_grammars(request, resolved.provider)
+        thoughts = Thoughts(self.sealer, owner.tenant)
         history = await self._history(owner, request.previous_response_id)
         if history:
             resolved.prefer(history[-1].served_by)
         response_id = self.ids.new(RESPONSE_PREFIX)
         item_ids = ItemIds(response_id)
-        given = await self._dereferenced(owner, request.input, history)
+        given = await self._inner_items(owner, request.input, history, thoughts)
         context = build_context(history, own_items(given, item_ids))
         transcript = Transcript(request.instructions, tuple(history), context.shown)
         keeps = request.store is not False
@@ -64,6 +79,7 @@ class ResponseService:
                 self.store if keeps else None,
                 self.tools,
                 self.clock,
+                thoughts,
                 resolved.served_by,
             ),
         )
@@ -74,7 +90,13 @@ class ResponseService:
     async def get(self, owner: Owner, response_id: str, visible: Visible) -> bytes:
         """The response object. Raises NotFound: unknown, deleted and foreign ids answer alike."""
         stored = await self._stored(owner, response_id)
-        return shown(stored.head, stored.output, visible)
+        return self.shown(owner, stored.head, stored.output, visible)
+
+    def shown(self, owner: Owner, head: bytes, output: bytes, visible: Visible) -> bytes:
+        """A stored response as the caller sees it."""
+        if b'"top_logprobs":0,' not in head:  # asked for by the request itself
+            visible = replace(visible, logprobs=True)
+        return with_output(head, render_items(output, visible, Thoughts(self.sealer, owner.tenant)))
 
     async def delete(self, owner: Owner, response_id: str) -> None:
         """Hide a response at once. Raises NotFound."""
@@ -88,6 +110,13 @@ class ResponseService:
         arrays = [array for turn in chain[:-1] for array in (turn.input, turn.output)]
         earlier = [item for array in arrays for item in _ITEMS.decode(array)]
         return earlier + _ITEMS.decode(stored.input)
+
+    def shown_items(
+        self, owner: Owner, items: Sequence[TranscriptItem], visible: Visible
+    ) -> list[TranscriptItem]:
+        """Stored items as the caller sees them."""
+        thoughts = Thoughts(self.sealer, owner.tenant)
+        return [render_item(item, visible, thoughts) for item in items]
 
     async def _stored(self, owner: Owner, response_id: str) -> StoredResponse:
         stored = await self.store.get_response(owner, response_id)
@@ -103,16 +132,22 @@ class ResponseService:
             raise PreviousResponseNotFound(parent_id)
         return turns
 
-    async def _dereferenced(
-        self, owner: Owner, given: str | Sequence[object] | None, history: Sequence[PastTurn]
+    async def _inner_items(
+        self,
+        owner: Owner,
+        given: str | Sequence[object] | None,
+        history: Sequence[PastTurn],
+        thoughts: Thoughts,
     ) -> str | list[TranscriptItem] | None:
-        """The input with each `item_reference` replaced by the stored item."""
+        """The input in its inner form: each `item_reference` replaced by the stored item, reasoning opened."""
         if given is None or isinstance(given, str):
             return given
         items: list[TranscriptItem] = []
         for at, item in enumerate(given):
             if isinstance(item, ItemReference):
                 items.append(await self._referenced(owner, item.id, history, at))
+            elif isinstance(item, Reasoning):
+                items.append(thoughts.opened(item, f"input[{at}]"))
             else:
                 items.append(item)  # type: ignore[arg-type]  # `parse` refused every other item type
         return items
@@ -136,19 +171,24 @@ class ResponseService:
         return found
 
 
-def shown(head: bytes, output: bytes, visible: Visible) -> bytes:
-    """A stored response as the caller sees it."""
-    if b'"top_logprobs":0,' not in head:  # asked for by the request itself
-        visible = replace(visible, logprobs=True)
-    return with_output(head, render_items(output, visible))
-
-
 def _find(item_id: str, *arrays: bytes) -> TranscriptItem | None:
     for array in arrays:
         for item in _ITEMS.decode(array):
             if item.id == item_id:
                 return item
     return None
+
+
+def _check_grammars(request: ResponseRequest, provider: ModelProvider) -> None:
+    """Refuse a grammar that cannot be read, where we are the ones to check it."""
+    for at, tool in enumerate(request.tools or ()):
+        if isinstance(tool, CustomTool) and isinstance(tool.format, GrammarFormat):
+            if "grammar" not in provider.unenforced(request):
+                return
+            problem = grammars.fault(tool.format)
+            if problem is not None:
+                param = f"tools[{at}].format.definition"
+                raise InvalidRequest(f"`{param}`: no valid {tool.format.syntax}: {problem}.", param=param)
 
 
 def _unknown(response_id: str) -> NotFound:

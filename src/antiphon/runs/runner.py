@@ -22,12 +22,14 @@ from antiphon.core.errors import (
     StoreUnavailable,
 )
 from antiphon.core.ids import ItemIds
+from antiphon.core.items import Reasoning
 from antiphon.core.loop import Loop
 from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
 from antiphon.core.signals import ModelItem, ModelSignal
 from antiphon.core.writer import Event, EventWriter
 from antiphon.ports import Clock, ModelProvider, Owner, ResponseStore, StoredResponse, ToolRuntime
-from antiphon.runs.held_answer import HeldAnswer
+from antiphon.runs.held_answer import Constraints, HeldAnswer
+from antiphon.runs.thoughts import Thoughts
 
 Emit = Callable[[list[Event]], Awaitable[None]]
 MAX_TRUNCATIONS = 8
@@ -42,6 +44,7 @@ class RunPorts:
     store: ResponseStore | None
     tools: ToolRuntime
     clock: Clock
+    thoughts: Thoughts
     served_by: Callable[[], str] = str
     """The model that answers, `provider_id/model`; "" while that is not known."""
 
@@ -77,6 +80,7 @@ class Run:
     _call: CallModel | None = None
     _tool_calls: list[CallTool] = field(default_factory=list[CallTool])
     _finish: Finish | None = None
+    _inner: dict[str, Reasoning] = field(default_factory=dict[str, Reasoning])
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -144,13 +148,23 @@ class Run:
                     self.writer.open(slot, msgspec.structs.replace(item, id=item_id))
                 case CloseItem(slot=slot, item=item, status=status):
                     item_id = self.writer.item_id(slot)
-                    self.writer.close(slot, msgspec.structs.replace(item, id=item_id, status=status))
+                    self._close(slot, msgspec.structs.replace(item, id=item_id, status=status))
                 case CallModel():
                     self._call = step
                 case CallTool():
                     self._tool_calls.append(step)
                 case Finish():
                     self._finish = step
+
+    def _close(self, slot: int, item: ModelItem) -> None:
+        """A reasoning item is sealed for the client; what is stored is its inner form."""
+        if not isinstance(item, Reasoning):
+            self.writer.close(slot, item)
+            return
+        final = self.writer.close(slot, self.ports.thoughts.sealed(item))
+        if isinstance(final, Reasoning) and final.id:
+            inner = msgspec.structs.replace(final, encrypted_content=item.encrypted_content)
+            self._inner[final.id] = inner
 
     async def _run_tools(self, calls: Sequence[CallTool]) -> None:
         """All at once; the loop hears of each as it ends and puts the results in call order."""
@@ -179,9 +193,8 @@ class Run:
         async with aclosing(cast("AsyncGenerator[Sequence[ModelSignal], None]", stream)) as batches:
             head = await anext(batches)
             self.begin()
-            held = HeldAnswer.wanted(
-                call.request, provider
-            )  # at the head: a route knows only now who answers
+            bound = Constraints.of(call.request, provider)  # a route knows only now who answers
+            held = HeldAnswer(bound) if bound is not None else None
             self._hear(head if held is None else held.take(head))
             if self._finish is None:
                 await self.flush()
@@ -200,6 +213,8 @@ class Run:
                 delta(signal.slot, "arguments", signal.text)
             elif isinstance(signal, signals.ReasoningDelta):
                 delta(signal.slot, "reasoning_text", signal.text)
+            elif isinstance(signal, signals.SummaryDelta):
+                self.writer.summary(signal.slot, signal.index, signal.text)
             elif isinstance(signal, signals.RefusalDelta):
                 delta(signal.slot, "refusal", signal.text)
             else:
@@ -211,7 +226,8 @@ class Run:
         finish = self._finish or Finish(
             "failed", error_code="server_error", error_message="the run broke off"
         )
-        self.writer.abandon()
+        for slot, item in self.writer.partial():
+            self._close(slot, item)
         now = self.ports.clock.now()
         self.state = ResponseState.finished(
             finish, now=now, usage=self.loop.usage, service_tier=self.loop.service_tier
@@ -239,6 +255,12 @@ class Run:
             self.watcher.ended(final)
         return final
 
+    def _inner_output(self) -> bytes:
+        if not self._inner:
+            return self.output
+        items = self.writer.finished_items()
+        return encode_items([self._inner.get(str(item.id), item) for item in items])
+
     async def _store(self, head: bytes) -> None:
         if self.ports.store is None:
             return
@@ -251,7 +273,7 @@ class Run:
             created_at=self.response.created_at,
             head=head,
             input=self.stored_input,
-            output=self.output,
+            output=self._inner_output(),
             served_by=self.ports.served_by(),
         )
         await self.ports.store.put_response(self.owner, record)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from antiphon.core.commands import CallTool
 from antiphon.core.signals import ToolDone
-from antiphon.ports import Owner
+from antiphon.ports import Owner, SealBroken
 from antiphon.providers.script import parse_script
 from antiphon.providers.scripted import Scripted
 from antiphon.storage.memory import MemoryStore
 
-__all__ = ["FakeClock", "FakeIds", "MemoryStore", "Scripted", "ToolBox", "scripted_model"]
+__all__ = ["FakeClock", "FakeIds", "MemoryStore", "PlainSealer", "Scripted", "ToolBox", "scripted_model"]
 
 
 @dataclass(slots=True)
@@ -64,3 +64,16 @@ def scripted_model(
     """A provider of one model that follows `rules`, written as in a configuration file."""
     config = parse_script({"models": [{"name": name, "rules": list(rules)}]})
     return Scripted(provider_id, config, sleep=sleep)
+
+
+class PlainSealer:
+    """Seals nothing: the blob is tenant, purpose and payload in hex, so that a test can look inside."""
+
+    def seal(self, tenant: str, purpose: str, payload: bytes) -> str:
+        return f"{tenant}/{purpose}/{payload.hex()}"
+
+    def open(self, tenant: str, purpose: str, blob: str) -> bytes:
+        before, slash, payload = blob.rpartition("/")
+        if not slash or before != f"{tenant}/{purpose}":
+            raise SealBroken("was not made for this tenant")
+        return bytes.fromhex(payload)

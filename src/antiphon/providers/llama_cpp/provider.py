@@ -15,7 +15,7 @@ from antiphon.core.commands import CallModel
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
-from antiphon.ports import Ids, ModelInfo
+from antiphon.ports import Constraint, Ids, ModelInfo
 from antiphon.ports import UpstreamReply as Reply
 from antiphon.providers.llama_cpp import gguf
 from antiphon.providers.llama_cpp.download import Downloader
@@ -84,8 +84,6 @@ class LlamaCpp:
         self._wires: dict[str, _Wire] = {}
         self._shape = self._chat(_NOWHERE, "")
         self.capabilities = self._shape.capabilities
-        self.enforces_json_schema = self._shape.enforces_json_schema
-        self.enforces_json_object = self._shape.enforces_json_object
         limit = config.memory_limit_bytes
         self.pool = EnginePool(
             provider_id,
@@ -112,6 +110,10 @@ class LlamaCpp:
         require_engine(provider_type)
         _refuse_too_large(config)
         return cls(provider_id, config, client, ids, lenient=lenient)
+
+    def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
+        """See `ports.ModelProvider.unenforced`."""
+        return self._shape.unenforced(request)
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         """See `ports.ModelProvider.dropped`."""

@@ -1,0 +1,1 @@
+"""Opaque blobs that clients carry for us: the adapter of the port `Sealer`."""
