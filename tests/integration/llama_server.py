@@ -1,4 +1,5 @@
-"""`python -m tests.integration.llama_server FILE.gguf`: a real llama.cpp server over a tiny random model.
+"""`python -m tests.integration.llama_server FILE.gguf [embeddings | rerank]`: a real llama.cpp server over a tiny
+random model.
 
 The model knows single bytes, says nonsense, and is half a megabyte; what is real is the engine, its HTTP
 server, its sampling and its grammars. Prints `listening on http://127.0.0.1:PORT`.
@@ -102,6 +103,12 @@ def main() -> None:
     params.warmup = False
     params.hostnames = ["127.0.0.1"]
     params.port = 0
+    if len(sys.argv) > 2:
+        kinds: Any = xllamacpp.llama_pooling_type
+        params.embedding = True
+        params.pooling_type = (
+            kinds.LLAMA_POOLING_TYPE_RANK if sys.argv[2] == "rerank" else kinds.LLAMA_POOLING_TYPE_MEAN
+        )
     stopped = threading.Event()
 
     def stop(_: int, __: FrameType | None) -> None:
