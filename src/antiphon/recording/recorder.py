@@ -241,7 +241,7 @@ class _Draft:
         self._at = self.recorder.clock.now()
 
     def hear(self, batch: Sequence[ModelSignal]) -> None:
-        if batch:
+        if batch or not self.heard:  # the first may be empty: it says that the head is here
             self.heard.append(Heard(ms=self.tape.ms, signals=list(batch)))
 
     def take(self, data: bytes) -> None:
