@@ -95,8 +95,10 @@ def test_it_opens_only_after_enough_failures_and_lets_nobody_through_for_as_long
     failures = 0
     for act, number in script:
         before, promised, start = life.breaker.state, life.breaker.retry_in_s(life.now), life.now
-        asked = len(life.out)
+        asked, refuses = len(life.out), life.breaker.refuses(life.now)
         life.act(act, number)
+        if act == "ask":
+            assert (len(life.out) == asked) == refuses
         after = life.breaker.state
         if before != after:
             event(f"{before} -> {after} by {act}")

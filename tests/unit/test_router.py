@@ -283,6 +283,21 @@ async def test_a_candidate_that_keeps_failing_is_not_asked_until_its_time_has_pa
     assert [await world.run() for _ in range(2)] == [A, A]
 
 
+async def test_a_probe_that_was_cancelled_does_not_keep_a_candidate_away_for_ever() -> None:
+    world = World(to(A, B), settings=BreakerSettings(failures=1, open_s=10), a=FakeModel("a", [DOWN]))
+    assert await world.run() == B
+    world.clock.at += 10
+    world.a.gate = asyncio.Event()
+    probe = asyncio.create_task(world.run())
+    await world.a.waiting.acquire()
+    assert await world.run() == B  # while the probe is under way
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+    world.a.gate = None
+    assert await world.run() == A
+
+
 async def test_a_candidate_that_asked_to_be_left_alone_is_asked_last_until_then() -> None:
     world = World(to(A, B), a=FakeModel("a", [ProviderRateLimited("a", "slow", retry_after="30")]))
     assert [await world.run() for _ in range(3)] == [B, B, B]

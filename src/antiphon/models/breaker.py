@@ -69,13 +69,11 @@ class Breaker:
         """A permit for one call; None when the upstream is to be left alone."""
         if self.state == "closed":
             return self._epoch
+        if self.refuses(now):
+            return None
         if self.state == "open":
-            if self.retry_in_s(now):
-                return None
             self._enter("half_open")
         if self._places_taken >= self.settings.half_open_probes:
-            if _within(now, self._probed_at, self.settings.open_s):
-                return None
             self._free_a_place()  # a probe that hangs must not keep the door shut
         self._places_taken += 1
         self._probed_at = now
@@ -112,8 +110,15 @@ class Breaker:
         if permit == self._epoch and self.state == "half_open":
             self._free_a_place()
 
+    def refuses(self, now: int) -> bool:
+        """Whether `ask` would give no permit now."""
+        if self.state == "half_open":
+            full = self._places_taken >= self.settings.half_open_probes
+            return full and _within(now, self._probed_at, self.settings.open_s)
+        return self.retry_in_s(now) > 0
+
     def retry_in_s(self, now: int) -> int:
-        """How long `ask` will refuse at least; 0 when it may be asked."""
+        """How long nothing is sent from now on, not even a probe; 0 when that time has passed."""
         if self.state == "open" and _within(now, self._opened_at, self._open_for):
             return self._opened_at + self._open_for - now
         return 0

@@ -90,14 +90,12 @@ class UpstreamHealth:
         return 0 if line is None else line.in_flight
 
     def rank(self, provider_id: str, model: str) -> int:
-        """0: may be asked; 1: asked to be left alone for a while, or is being probed; 2: would refuse at once."""
+        """0: may be asked; 1: asked to be left alone for a while; 2: its breaker would refuse at once."""
         line = self._lines.get((provider_id, model))
         if line is None or line.breaker is None:
             return 0
         now = self._clock.now()
-        if line.breaker.retry_in_s(now):
-            return 2
-        return 1 if line.breaker.state == "half_open" or line.breaker.resting(now) else 0
+        return 2 if line.breaker.refuses(now) else int(line.breaker.resting(now))
 
     def begin(self, provider_id: str, model: str) -> "Attempt":
         """A call is about to be made. Raises what the upstream failed with last while its breaker is open."""
