@@ -111,8 +111,16 @@ def make_sealer(settings: Settings, clock: Clock) -> Sealer:
         fixed = configured(sealing.keys)
     except ValueError as error:
         raise ConfigError(settings.source, None, f"server.sealing.keys: {error}") from None
-    home = Path(settings.home) if settings.home else None
-    return AeadSealer(lambda: fixed or kept(home), clock, max_age_days=sealing.max_age_days)
+    folder = state_folder(settings)
+    return AeadSealer(lambda: fixed or kept(folder), clock, max_age_days=sealing.max_age_days)
+
+
+def state_folder(settings: Settings) -> Path | None:
+    """Where keys are kept: beside the database, as what they seal refers to it; None where nothing is kept."""
+    url = settings.storage.url
+    if url.startswith("sqlite:///"):
+        return Path(url.removeprefix("sqlite:///")).expanduser().parent
+    return Path(settings.home) if settings.home else None
 
 
 def make_catalog(

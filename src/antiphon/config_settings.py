@@ -92,8 +92,8 @@ class SealingSettings(_Section):
     keys: Annotated[
         tuple[str, ...],
         Meta(
-            description="Base64 of 32 random bytes each; the first seals, all open. None: a file of the state"
-            " folder, made when first needed. Replicas need the same keys."
+            description="Base64 of 32 random bytes each; the first seals, all open. None: the file `sealing.keys`"
+            " beside the database, made when first needed. Replicas need the same keys."
         ),
     ] = ()
     max_age_days: Annotated[

@@ -32,6 +32,13 @@ providers:
       base_url: "{upstream.url}"
       allowed_models: [json, json-late, not-json]
       capabilities: {{json_schema: false, json_object: false}}
+  - provider_id: mindful
+    provider_type: remote::openai-compatible
+    config:
+      base_url: "{upstream.url}"
+      wire: chat
+      allowed_models: [muser]
+      capabilities: {{reasoning_field: reasoning_content}}
   - provider_id: scripted
     provider_type: inline::scripted
 storage: {{url: "sqlite:///{folder}/antiphon.db"}}

@@ -43,8 +43,11 @@ MODELS = (
     "echo",
     "caller",
     "gpt-assistant",
+    "patcher",
+    "stubborn",
     "parallel",
     "thinker",
+    "muser",
     "probable",
     "json",
     "json-late",
@@ -94,6 +97,11 @@ def _answered(body: Json) -> bool:
     return body["messages"][-1]["role"] == "tool" or not body.get("tools")
 
 
+def _is_satisfied(body: Json) -> bool:
+    """Whether the last tool answered something other than that its input was wrong."""
+    return _answered(body) and "does not match the grammar" not in _last_text(body)
+
+
 def deltas(body: Json) -> tuple[list[Json], str]:
     """The message deltas of the answer, and its finish reason."""
     model = body["model"]
@@ -103,6 +111,13 @@ def deltas(body: Json) -> tuple[list[Json], str]:
         parts = ['{"city":', '"Paris"}']
         more = [{"tool_calls": [{"index": 0, "function": {"arguments": part}}]} for part in parts]
         return [{"tool_calls": [call]}, *more], "tool_calls"
+    if model in {"patcher", "stubborn"} and not _is_satisfied(body):
+        told = body["messages"][-1]["role"] == "tool"
+        written = "1+2" if told and model == "patcher" else body["messages"][0]["content"]
+        arguments = json.dumps({"input": written})
+        halves = [arguments[:14], arguments[14:]]
+        more = [{"tool_calls": [{"index": 0, "function": {"arguments": half}}]} for half in halves]
+        return [{"tool_calls": [_call(0, _tool(body), "")]}, *more], "tool_calls"
     if model == "parallel" and not _answered(body):
         calls = [_call(0, _tool(body, 0), '{"city":'), _call(1, _tool(body, 1), '{"city":')]
         ends = [
@@ -111,7 +126,7 @@ def deltas(body: Json) -> tuple[list[Json], str]:
         ]
         both: list[Json] = [{"content": "Let me look."}, {"tool_calls": calls}]
         return [*both, *({"tool_calls": [end]} for end in ends)], "tool_calls"
-    if model == "thinker":
+    if model in {"thinker", "muser"}:
         return [{"reasoning_content": "Let me "}, {"reasoning_content": "think."}, {"content": text}], "stop"
     formed = model == "gpt-assistant" and "response_format" in body
     if model == "json" or formed or (model == "json-late" and _is_repeat(body)):

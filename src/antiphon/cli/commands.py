@@ -60,6 +60,13 @@ def build_parser() -> argparse.ArgumentParser:
     new = _named(keys.add_parser, "new", _key_new, "make a key")
     new.add_argument("--name", default="my-key", help="its name in the configuration (my-key)")
     new.add_argument("--tenant", default="default", help="whose data it reaches (default)")
+    rotate = _named(
+        keys.add_parser,
+        "rotate",
+        _key_rotate,
+        "seal with a new key from the next start on; older ones still open",
+    )
+    _add_config(rotate)
 
     add_commands(commands.add_parser, _named, _add_config, build_parser)
 
@@ -109,6 +116,16 @@ def _key_new(options: argparse.Namespace) -> int:
     from antiphon.cli.keys import new_key
 
     sys.stdout.write(new_key(options.name, options.tenant))
+    return 0
+
+
+def _key_rotate(options: argparse.Namespace) -> int:
+    from antiphon.app import state_folder
+    from antiphon.cli.keys import rotate_sealing_keys
+    from antiphon.config import load
+
+    settings = load(options.config)
+    sys.stdout.write(rotate_sealing_keys(settings, state_folder(settings)))
     return 0
 
 

@@ -1,9 +1,12 @@
-"""`antiphon key new`."""
+"""`antiphon key new` and `antiphon key rotate`."""
 
 import json
 import secrets
+from pathlib import Path
 
 from antiphon.config import hash_key
+from antiphon.config_settings import ConfigError, Settings
+from antiphon.sealing.keys import FILE, rotate
 
 _KEY_BYTES = 32
 
@@ -16,3 +19,13 @@ def new_key(name: str, tenant: str) -> str:
         f"Key, shown only now; give it to the client:\n\n  {key}\n\n"
         f"Entry for the configuration:\n\n  server:\n    auth:\n      keys:\n      - {entry}\n"
     )
+
+
+def rotate_sealing_keys(settings: Settings, folder: Path | None) -> str:
+    """Put a new sealing key first. Raises ConfigError where the configuration holds the keys."""
+    if settings.server.sealing.keys or folder is None:
+        raise ConfigError(
+            settings.source, None, "server.sealing.keys: the keys are written here; put a new one first there"
+        )
+    count = rotate(folder)
+    return f"{folder / FILE}: {count} keys, the first of them new. Restart the server to seal with it.\n"

@@ -62,10 +62,11 @@ def _stored_form(item: TranscriptItem, ids: ItemIds) -> TranscriptItem:
             return item if item.id else msgspec.structs.replace(item, id=ids.new("function_call"))
         case FunctionCallOutput():
             return item if item.id else msgspec.structs.replace(item, id=ids.new("function_call_output"))
-        case CustomToolCall():
-            return item if item.id else msgspec.structs.replace(item, id=ids.new("custom_tool_call"))
-        case CustomToolCallOutput():
-            return item if item.id else msgspec.structs.replace(item, id=ids.new("custom_tool_call_output"))
+        case CustomToolCall() | CustomToolCallOutput():
+            # `CustomToolCallResource` and its output need both; of function calls the status may be missing.
+            kind = "custom_tool_call" if isinstance(item, CustomToolCall) else "custom_tool_call_output"
+            status = item.status if item.status is not UNSET else "completed"
+            return msgspec.structs.replace(item, id=item.id or ids.new(kind), status=status)
 
 
 def build_context(history: Sequence[PastTurn], own: Iterable[TranscriptItem]) -> Context:

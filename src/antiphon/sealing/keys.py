@@ -1,4 +1,4 @@
-"""Where the keys come from: the configuration, else a file of the state folder that is made when first needed.
+"""Where the keys come from: the configuration, else a file beside the database that is made when first needed.
 
 The file holds one key a line, base64 of 32 bytes; the first seals, all open.
 """
@@ -35,7 +35,7 @@ def kept(home: Path | None) -> list[bytes]:
         return [_key(line, f"line {number}") for number, line in enumerate(lines, start=1)]
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise SealingUnavailable(f"{path.name} of the state folder cannot be used: {reason}.") from error
+        raise SealingUnavailable(f"{FILE} beside the database cannot be used: {reason}.") from error
 
 
 def rotate(home: Path, *, keep: int = 5) -> int:
