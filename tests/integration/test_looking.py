@@ -138,7 +138,7 @@ def test_providers_shows_what_each_can_do(tmp_path: Path, upstream: Upstream) ->
     assert (one["type"], one["wire"], one["reachable"]) == ("remote::openai-compatible", "chat", True)
     assert one["models"] == len(MODELS) + 1  # the operator's name too
     assert one["capabilities"]["parallel_tool_calls"] is True
-    assert one["capabilities"]["enforces_json_schema"] is False
+    assert "json_schema" in one["capabilities"]["checked_here"]
     assert two["capabilities"]["json_schema"] is False  # the operator's correction of the preset
     assert two["capabilities"]["reasoning_field"] == "reasoning_content"
     assert (gone["reachable"], gone["address"]) == (False, "http://127.0.0.1:1/v1")

@@ -25,6 +25,8 @@ from antiphon.providers.upstream import UpstreamClient
 from antiphon.system import SystemClock, SystemIds
 
 IN_PROCESS = "in this process"
+CHECKED = "checked_here"
+"""Formats that the provider does not enforce: answers in them are held and checked by this server."""
 _ROUTED = "(route)"
 
 
@@ -256,7 +258,7 @@ def capabilities_of(provider: ModelProvider) -> dict[str, Any]:
     told = getattr(provider, "capabilities", None)
     known = msgspec.structs.asdict(told) if isinstance(told, msgspec.Struct) else {}
     asked = ResponseRequest(model="any")
-    return {**known, "checked_here": sorted(provider.unenforced(asked))}
+    return {**known, CHECKED: sorted(provider.unenforced(asked))}
 
 
 def providers_lines(found: Survey) -> Iterator[str]:
@@ -275,6 +277,9 @@ def providers_lines(found: Survey) -> Iterator[str]:
         yield from _wrapped("  cannot   ", no)
         said = [f"{_word(key)}: {value}" for key, value in one.capabilities.items() if isinstance(value, str)]
         yield from _wrapped("  by       ", said)
+        yield from _wrapped(
+            "  checked  ", [f"{_word(form)} (by this server)" for form in one.capabilities[CHECKED]]
+        )
     if found.demo:
         yield "note  no model server was found; demo is a scripted model"
 
