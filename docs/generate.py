@@ -1,14 +1,18 @@
 """`make docs`: write the pages of `docs/reference` that are made from the code. A test fails when one has drifted."""
 
+import argparse
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from antiphon.cli.commands import build_parser
+from antiphon.cli.completion import INSTALL
 from antiphon.config import VARIABLES, Settings
+from antiphon.conformance.cases import CASES
 from antiphon.core import errors, support
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -21,6 +25,8 @@ def pages() -> Mapping[Path, str]:
         REFERENCE / "configuration.md": "\n".join(_configuration()) + "\n",
         REFERENCE / "errors.md": "\n".join(_errors()) + "\n",
         REFERENCE / "refused.md": support.as_markdown(),
+        REFERENCE / "cli.md": "\n".join(_commands()) + "\n",
+        REFERENCE / "checks.md": "\n".join(_checks()) + "\n",
     }
 
 
@@ -150,6 +156,61 @@ def _errors() -> Iterator[str]:
         if issubclass(kind, errors.AntiphonError):
             code = f"`{kind.code}`" if kind.code else "null"
             yield f"| {kind.__name__} | {kind.status} | `{kind.type}` | {code} |"
+
+
+def _commands() -> Iterator[str]:
+    yield "# Commands"
+    yield ""
+    yield "Made from the parser of `antiphon.cli.commands` by `make docs`; edit there."
+    yield ""
+    yield "A command ends with 0 when all is well, 1 when something is wrong and was said, 2 when it was not"
+    yield "understood. `--config FILE` names the configuration where the environment does not: `$ANTIPHON_CONFIG`, else"
+    yield "`antiphon.yaml` in the working folder. `antiphon --version` prints the version."
+    yield from _command_sections(build_parser(), "antiphon")
+    yield ""
+    yield "## Completion"
+    yield ""
+    yield "`antiphon completion SHELL` prints a script that lets the shell complete commands, flags and files:"
+    yield ""
+    yield "| shell | |"
+    yield "|---|---|"
+    yield from (f"| {shell} | `{line}` |" for shell, line in INSTALL.items())
+
+
+def _command_sections(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
+    rows: list[str] = []
+    below: list[tuple[str, argparse.ArgumentParser]] = []
+    for action in parser._actions:  # noqa: SLF001  argparse shows them nowhere else
+        choices: Any = action.choices
+        if isinstance(choices, dict):
+            below += cast("dict[str, argparse.ArgumentParser]", choices).items()
+        elif action.help != argparse.SUPPRESS and action.dest not in {"help", "version"}:
+            value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+            flag = ", ".join(action.option_strings) + value if action.option_strings else action.dest
+            names = f" ({', '.join(map(str, choices))})" if choices else ""
+            rows.append(f"| `{flag}` | {action.help}{names} |")
+    if parser.prog != "antiphon" and not below:
+        yield from ("", f"## `{name}`", "", str(parser.description))
+        if rows:
+            yield from ("", "| | |", "|---|---|", *rows)
+    for command, its_parser in below:
+        yield from _command_sections(its_parser, f"{name} {command}")
+
+
+def _checks() -> Iterator[str]:
+    yield "# What `antiphon doctor --client` checks"
+    yield ""
+    yield "Made from `antiphon.conformance.cases` by `make docs`; edit there."
+    yield ""
+    yield "Each case asks the server and holds the answer against the official specification: the status, every key"
+    yield "of the body or of each event, and the order of the events. Keys that a server adds are left alone. A case"
+    yield "fails with the first thing that was wrong. It is `not supported` when the server refuses, in a proper way,"
+    yield "something that not every server has. Our own server passes them all, and for each a server was made that"
+    yield "fails it: `tests/conformance/faults.py`."
+    yield ""
+    yield "| case | what |"
+    yield "|---|---|"
+    yield from (f"| `{case.name}` | {case.about} |" for case in CASES)
 
 
 def main() -> None:

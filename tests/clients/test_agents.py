@@ -65,8 +65,12 @@ async def test_a_streamed_run_calls_both_tools_and_answers(client: openai.AsyncO
 
 @pytest.mark.parametrize("store", [True, False])
 async def test_a_run_without_a_stream(client: openai.AsyncOpenAI, store: bool) -> None:
-    """The SDK sends the reasoning items back with the calls, ids and all."""
-    result = await Runner.run(clerk(client, store=store, parallel_tool_calls=True), QUESTION)
+    """The SDK sends the reasoning items back with the calls, ids and all, sealed ones too."""
+    include = [] if store else ["reasoning.encrypted_content"]
+    agent = clerk(client, store=store, parallel_tool_calls=True, response_include=include)
+    result = await Runner.run(agent, QUESTION)
+    thought = result.new_items[0].to_input_item()
+    assert "encrypted_content" in thought
     assert result.final_output == "It says: rain in Oslo, noon in Oslo."
     assert [item.type for item in result.new_items] == [
         "reasoning_item",

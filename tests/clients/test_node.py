@@ -87,6 +87,7 @@ def test_the_ai_sdk_names_what_is_stored_and_sends_what_is_not(ai_sdk: dict[str,
     if ai_sdk["kind"] == "openai":
         assert "item_reference" in ai_sdk["sent"]
         assert ai_sdk["notStored"]["text"] == TOLD
+        assert ai_sdk["sealed"] == 1  # the reasoning before the calls
     assert {"function_call", "function_call_output"} <= set(ai_sdk["sent"])
 
 

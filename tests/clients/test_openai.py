@@ -72,7 +72,9 @@ def test_a_streamed_tool_flow_by_chaining(client: openai.OpenAI) -> None:
 def test_a_streamed_tool_flow_by_items_sent_back(client: openai.OpenAI) -> None:
     """Nothing is stored; reasoning items travel with the calls they led to."""
     history: list[Any] = [{"role": "user", "content": QUESTION}]
-    first, _, _ = streamed(client, input=history, store=False)
+    first, _, _ = streamed(client, input=history, store=False, include=["reasoning.encrypted_content"])
+    assert first.output[0].type == "reasoning"
+    assert first.output[0].encrypted_content
     history += [item.to_dict() for item in first.output] + outputs(first)
     second, text, _ = streamed(client, input=history, store=False)
     assert text == "It says: rain, noon."

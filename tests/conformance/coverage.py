@@ -65,5 +65,6 @@ def page(recorder: Recorder) -> str:
         *_table("Stream events", "event", events),
         *_parameters(recorder, "/v1/responses", "CreateResponse"),
         *_parameters(recorder, "/v1/chat/completions", "CreateChatCompletionRequest"),
+        *_parameters(recorder, "/v1/embeddings", "CreateEmbeddingRequest"),
     ]
     return "\n".join(lines).rstrip() + "\n"

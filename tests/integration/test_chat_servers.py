@@ -148,8 +148,8 @@ def test_turns_are_chained_where_the_server_keeps_them(session: Open) -> None:
 
 
 def test_items_are_sent_where_the_server_says_that_it_keeps_none(session: Open) -> None:
-    reasoning = {"type": "reasoning", "id": "rs_1", "summary": []}
-    sealed = {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "xyz"}
+    reasoning: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": []}
+    sealed: dict[str, Any] = {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "xyz"}
     first = response("one", 1, store=False)
     first["output"] = [reasoning, sealed, *first["output"]]
     talk = session(stream({"type": "response.completed", "response": first}), says("two", 2))

@@ -1,6 +1,7 @@
 """`antiphon.embedded`: configurations, both kinds of client on both kinds of loop, streams, ends."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -303,6 +304,21 @@ def test_a_server_can_be_started_and_closed_by_hand() -> None:
         assert [model.id for model in client.models.list()] == ["demo/demo"]
         server.close()
         server.close()
+
+
+def test_a_server_that_is_never_closed_ends_with_its_program(tmp_path: Path) -> None:
+    code = """
+import antiphon
+server = antiphon.embedded("demo")
+server.start()
+print(server.client().responses.create(model="demo", input="hi").status)
+"""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    quiet = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("Executing <Task"))
+    assert (done.stdout, quiet, done.returncode) == ("completed\n", "", 0)
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_start_that_fails_says_why() -> None:

@@ -40,7 +40,15 @@ def front(vectors: VectorUpstream, tmp_path_factory: pytest.TempPathFactory) -> 
         f"  - {{provider_id: {name}, provider_type: {kind.replace('URL', json.dumps(vectors.url))}}}"
         for name, kind in kinds.items()
     )
-    config = f'version: 2\nproviders:\n  inference:\n{listed}\nstorage: {{url: "sqlite:///{folder}/a.db"}}\n'
+    config = f"""\
+version: 2
+providers:
+  inference:
+{listed}
+models:
+- {{model_id: routed, route: {{candidates: [{{model: tgi/heeds}}, {{model: plain/heeds}}, {{model: up/heeds}}]}}}}
+storage: {{url: "sqlite:///{folder}/a.db"}}
+"""
     with start_antiphon(folder, config) as program:
         program.wait_ready()
         yield program
@@ -142,6 +150,15 @@ def test_what_the_client_said_is_what_the_upstream_gets(raw: Raw, vectors: Vecto
 def test_the_header_tells_who_answered(raw: Raw) -> None:
     answer = raw.post("/v1/embeddings", {"model": "up/heeds", "input": "a"})
     assert answer.headers["x-antiphon-served-by"] == "up/heeds"
+
+
+def test_a_route_goes_on_to_a_candidate_that_can_do_it(raw: Raw) -> None:
+    text = raw.post("/v1/embeddings", {"model": "routed", "input": "a"})
+    assert text.status == 200, text.body
+    assert text.json["model"] == "routed"
+    assert text.headers["x-antiphon-served-by"] == "plain/heeds"
+    tokens = raw.post("/v1/embeddings", {"model": "routed", "input": [1, 2]})
+    assert tokens.headers["x-antiphon-served-by"] == "up/heeds"
 
 
 def test_dimensions_are_heeded_cut_or_refused_but_never_ignored(raw: Raw, vectors: VectorUpstream) -> None:

@@ -40,6 +40,8 @@ providers:
     provider_type: remote::openai-compatible
     config: {{base_url: {url}, capabilities: {{rerank_path: /special/rerank}}}}
   - {{provider_id: scripted, provider_type: inline::scripted}}
+models:
+- {{model_id: routed, route: {{candidates: [{{model: plain/ranks}}, {{model: up/ranks}}]}}}}
 storage: {{url: "sqlite:///{folder}/antiphon.db"}}
 """
     with start_antiphon(folder, config) as program:
@@ -125,6 +127,12 @@ def test_a_provider_that_does_not_rerank_is_named(raw: Raw) -> None:
     for model in ("up/no-route", "up/not-started"):
         answer = raw.post("/v1/rerank", {**ASKED, "model": model})
         assert (answer.status, answer.error["param"]) == (400, "model"), answer.body
+
+
+def test_a_route_goes_on_to_a_candidate_that_reranks(raw: Raw) -> None:
+    answer = raw.post("/v1/rerank", {**ASKED, "model": "routed"})
+    assert answer.status == 200, answer.body
+    assert answer.headers["x-antiphon-served-by"] == "up/ranks"
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------

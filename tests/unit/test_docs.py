@@ -29,7 +29,7 @@ def documents() -> Iterator[Path]:
     yield from sorted((ROOT / "docs").rglob("*.md"))
 
 
-@pytest.mark.parametrize("page", ["configuration.md", "errors.md", "refused.md"])
+@pytest.mark.parametrize("page", ["checks.md", "cli.md", "configuration.md", "errors.md", "refused.md"])
 def test_a_generated_page_is_current(page: str) -> None:
     path = ROOT / "docs" / "reference" / page
     assert path.read_text() == generated()[path], "run `make docs`"

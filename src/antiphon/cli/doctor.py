@@ -10,6 +10,7 @@ from antiphon.cli.survey import ProviderReport, Survey, survey
 from antiphon.cli.table import table
 from antiphon.config import load
 from antiphon.config_settings import ConfigError, Settings
+from antiphon.system import SystemClock
 
 _ADVICE = {
     "ProviderAuthFailed": "check its api_key in the configuration, or the variable that it comes from",
@@ -70,7 +71,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
     for provider in found.providers:
         yield _provider(provider)
     yield from _names(settings, found)
-    yield from clock([one.address for one in found.providers if one.reachable])
+    yield from clock([one.address for one in found.providers if one.reachable], SystemClock().now)
 
 
 def _provider(one: ProviderReport) -> Finding:

@@ -6,7 +6,7 @@ import socket
 import ssl
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,6 @@ from antiphon.cli.found import address_of
 from antiphon.client import Client, ConnectionFailed, server_version
 from antiphon.config_settings import Settings
 from antiphon.core.errors import StoreUnavailable
-from antiphon.system import SystemClock
 
 LIBRARIES = (
     "aiohttp",
@@ -179,7 +178,7 @@ def port(settings: Settings) -> Iterator[Finding]:
 # --- clock ----------------------------------------------------------------------------------------------------
 
 
-def clock(addresses: Sequence[str]) -> Iterator[Finding]:
+def clock(addresses: Sequence[str], now: Callable[[], int]) -> Iterator[Finding]:
     """The clock here against the first model server on another machine that tells the time."""
     for address in addresses:
         if not address.startswith(("http://", "https://")):
@@ -187,7 +186,7 @@ def clock(addresses: Sequence[str]) -> Iterator[Finding]:
         theirs = _date_of(address)
         if theirs is None:
             continue
-        apart = SystemClock().now() - theirs
+        apart = now() - theirs
         if abs(apart) > CLOCK_TOLERANCE_S:
             which = "ahead of" if apart > 0 else "behind"
             words = f"{abs(apart)} s {which} the one of {address}"

@@ -25,7 +25,10 @@ from antiphon.providers.upstream import UpstreamClient
 from antiphon.system import SystemClock, SystemIds
 
 IN_PROCESS = "in this process"
+CHECKED = "checked_here"
+"""Formats that the provider does not enforce: answers in them are held and checked by this server."""
 _ROUTED = "(route)"
+_NO_ANSWER = frozenset({"ProviderUnavailable", "ProviderTimeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +223,7 @@ def _provider_report(
         settings.provider_type,
         address_of(settings),
         wire_of(settings, provider),
-        failure is None,
+        failure is None or failure.error not in _NO_ANSWER,
         failure,
         models,
         capabilities_of(provider),
@@ -256,31 +259,40 @@ def capabilities_of(provider: ModelProvider) -> dict[str, Any]:
     told = getattr(provider, "capabilities", None)
     known = msgspec.structs.asdict(told) if isinstance(told, msgspec.Struct) else {}
     asked = ResponseRequest(model="any")
-    return {**known, "checked_here": sorted(provider.unenforced(asked))}
+    return {**known, CHECKED: sorted(provider.unenforced(asked))}
 
 
 def providers_lines(found: Survey) -> Iterator[str]:
     for line in found.lines:
         yield f"found  {line}"
     for one in found.providers:
-        state = f"reachable, {one.models} models" if one.reachable else f"not reachable: {_reason(one)}"
         yield f"{one.id} ({one.type})"
         yield f"  address  {one.address}"
         yield f"  wire     {one.wire}"
-        yield f"  state    {state}"
-        yield from _wrapped(
-            "  can      ", [_word(key) for key, value in one.capabilities.items() if value is True]
-        )
-        no = [_word(key) for key, value in one.capabilities.items() if value is False or value is None]
-        yield from _wrapped("  cannot   ", no)
-        said = [f"{_word(key)}: {value}" for key, value in one.capabilities.items() if isinstance(value, str)]
-        yield from _wrapped("  by       ", said)
+        yield f"  state    {_state(one)}"
+        yield from _can(one.capabilities)
     if found.demo:
         yield "note  no model server was found; demo is a scripted model"
 
 
-def _reason(one: ProviderReport) -> str:
-    return one.failure.reason if one.failure is not None else ""
+def _can(capabilities: Mapping[str, Any]) -> Iterator[str]:
+    """What a provider can, cannot, and can in some way of its own; and what is checked here in its place."""
+    told = {_word(key): value for key, value in capabilities.items() if key != CHECKED}
+    yield from _wrapped("  can      ", [word for word, value in told.items() if value is True])
+    yield from _wrapped(
+        "  cannot   ", [word for word, value in told.items() if value is False or value is None]
+    )
+    yield from _wrapped(
+        "  how      ", [f"{word}: {value}" for word, value in told.items() if isinstance(value, str)]
+    )
+    if capabilities[CHECKED]:
+        yield f"  checked  {', '.join(map(_word, capabilities[CHECKED]))}: held and checked by this server"
+
+
+def _state(one: ProviderReport) -> str:
+    if one.failure is not None:
+        return f"{'reachable, but' if one.reachable else 'not reachable:'} {one.failure.reason}"
+    return f"reachable, {one.models} model{'' if one.models == 1 else 's'}"
 
 
 def _word(key: str) -> str:

@@ -35,7 +35,8 @@ class Embedded:
         sent = self.asked.sent_as(model)
         async with await self.resolved.provider.open(PATH, sent, model=model) as reply:
             answer = await reply.read()
-        return corrected(answer, self.asked, self.resolved.provider.provider_id)
+        provider_id, _, _ = self.resolved.served_by().partition("/")
+        return corrected(answer, self.asked, provider_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """`EmbeddedServer`: start, ready clients, stop."""
 
+import atexit
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -52,6 +54,7 @@ class EmbeddedServer:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._thread: LoopThread | None = None
         self._host: Host | None = None
+        self._at_exit: _AtExit | None = None
 
     @property
     def settings(self) -> Settings:
@@ -123,6 +126,7 @@ class EmbeddedServer:
             self._remove_folder()
             raise
         self._thread = thread
+        self._at_exit = _AtExit(self.close)
 
     def close(self) -> None:
         """Stop: open streams end, the upstream calls behind them are cancelled. May be called twice."""
@@ -130,6 +134,8 @@ class EmbeddedServer:
         thread, self._thread = self._thread, None
         if host is None or thread is None:
             return
+        if self._at_exit is not None:
+            self._at_exit.forget()
         host.refuse()
         try:
             thread.run(host.aclose())
@@ -196,6 +202,25 @@ class EmbeddedServer:
         folder, self._folder = self._folder, None
         if folder is not None:
             folder.cleanup()
+
+
+class _AtExit:
+    """Closes a server that its program left running, as notebooks do."""
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self._close: Callable[[], None] | None = close
+        # `atexit` comes too late: by then no executor takes work any more, and a store is closed by one. This is
+        # where `concurrent.futures` itself registers (CPython 3.9 and newer); later registrations run first.
+        register = getattr(threading, "_register_atexit", atexit.register)
+        register(self._run)
+
+    def forget(self) -> None:
+        """The server is closed; a registration cannot be taken back."""
+        self._close = None
+
+    def _run(self) -> None:
+        if self._close is not None:
+            self._close()
 
 
 def _openai() -> Any:

@@ -17,7 +17,6 @@ HOSTED: tuple[Preset, ...] = (
             parallel_tool_calls=False,
             format_shape="value",
             format_beside_tools=False,
-            keeps_formats=False,
             user=False,
             top_p_one=False,
             reasoning_effort=None,

@@ -81,7 +81,9 @@ class Scripted:
         return cls(provider_id, parse_script(mapping), sleep=client.sleep, clock=client.clock)
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
-        """All: a script says what it says."""
+        """All: a script says what it says. A recorded upstream broke what it broke then."""
+        if self._recorded is not None and not self._rules:
+            return self._recorded.unenforced
         return frozenset[Constraint](("json_schema", "json_object", "grammar"))
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:

@@ -11,7 +11,7 @@ from antiphon.core.commands import CallModel
 from antiphon.core.errors import ProviderRejected
 from antiphon.core.signals import ItemDone, ModelSignal, StepDone
 from antiphon.core.wire import JsonObject, decode_json
-from antiphon.ports import UpstreamReply
+from antiphon.ports import Constraint, UpstreamReply
 from antiphon.providers.presets import ProviderConfigError
 from antiphon.providers.recorded_answer import signals_of, with_deltas
 from antiphon.providers.script import ScriptedConfig
@@ -68,6 +68,12 @@ class RecordedModels:
     @property
     def models(self) -> list[str]:
         return list(self._exchanges)
+
+    @property
+    def unenforced(self) -> frozenset[Constraint]:
+        """What any of the recorded upstreams was not trusted with."""
+        began = [one.asked for one in self.recording.exchanges if one.asked is not None]
+        return frozenset[Constraint]().union(*(asked.unenforced for asked in began))
 
     async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
         """See `ports.ModelProvider.stream`."""

@@ -98,7 +98,6 @@ class _RecordedRun(_Recorded):
         draft.step = self._step
         draft.stream = call.stream
         draft.question = question_of_call(call)
-        draft.asked = self._asked(call) if self._step == 1 else None
         batches = cast("AsyncGenerator[Sequence[ModelSignal], None]", self._inner.stream(model, call))
         try:
             async with aclosing(batches):
@@ -110,6 +109,7 @@ class _RecordedRun(_Recorded):
             draft.fail(error)
             raise
         finally:
+            draft.asked = self._asked(call) if draft.step == 1 else None
             self._watcher.redacted |= draft.write()
 
     @staticmethod

@@ -51,7 +51,8 @@ class Reranked:
         model = self.resolved.upstream_model
         async with await self.resolved.provider.open(PATH, self.asked.sent_as(model), model=model) as reply:
             answer = await reply.read()
-        return encode(self.shape(*ranked(answer, self.asked, self.resolved.provider.provider_id)))
+        provider_id, _, _ = self.resolved.served_by().partition("/")
+        return encode(self.shape(*ranked(answer, self.asked, provider_id)))
 
 
 @dataclass(frozen=True, slots=True)

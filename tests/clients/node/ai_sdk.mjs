@@ -73,6 +73,7 @@ seen.form = typeof form.output.degrees;
 const long = 'word '.repeat(40);
 const cut = await generateText({ model: model('demo'), prompt: long, maxOutputTokens: 16, maxRetries: 0 });
 seen.cut = cut.finishReason;
+seen.sealed = bodies.flatMap((body) => body.input).filter((item) => item.encrypted_content).length;
 seen.sent = [...new Set(bodies.flatMap((body) => body.input.map((item) => item.type ?? item.role)))].sort();
 
 console.log(JSON.stringify(seen));
