@@ -1,7 +1,7 @@
 """What a reasoning item hides travels sealed: by default, back without a store, and to nobody else."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import openai
 import pytest
@@ -13,7 +13,7 @@ from tests.integration.conftest import StartServer
 from tests.integration.test_keys import KEYS
 from tests.integration.upstream import Upstream
 
-ENCRYPTED = "reasoning.encrypted_content"
+ENCRYPTED: Final = "reasoning.encrypted_content"
 
 
 def thought_of(response: Any) -> Any:
