@@ -15,7 +15,7 @@ from typing import Any
 import openai
 import pytest
 
-from antiphon.core.errors import InvalidRequest
+from antiphon.core.errors import UnsupportedParameter
 from antiphon.providers.llama_cpp.provider import LlamaCpp
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.system import SystemClock, SystemIds
@@ -474,18 +474,40 @@ async def opened(provider: LlamaCpp, path: str, body: dict[str, Any]) -> Any:
 async def test_embeddings_come_from_a_model_that_was_loaded_for_them(provider: LlamaCpp) -> None:
     answer = await opened(provider, "/embeddings", {"model": "embed", "input": ["one", "two"]})
     assert [len(one["embedding"]) for one in answer["data"]] == [64, 64]
-    with pytest.raises(InvalidRequest, match="set `embeddings: true`") as caught:
+    with pytest.raises(UnsupportedParameter, match="set `embeddings: true`") as caught:
         await opened(provider, "/embeddings", {"model": "chat", "input": "one"})
     assert caught.value.param == "model"
     assert set(provider.pool.loaded()) == {"embed"}
 
 
+def test_vectors_and_rankings_are_served(
+    start: Callable[..., Program], gguf: Path, recorder: Recorder
+) -> None:
+    program = start(
+        {
+            "chat": {"path": str(gguf)},
+            "embed": {"path": str(gguf), "embeddings": True},
+            "rank": {"path": str(gguf), "reranking": True},
+        },
+        capabilities={"embedding_dimensions": "truncate"},
+    )
+    with sync_client(program.url, recorder) as client:
+        answer = client.embeddings.create(model="embed", input=["one", "two"], dimensions=16)
+        assert [len(one.embedding) for one in answer.data] == [16, 16]
+        with pytest.raises(openai.BadRequestError, match="set `embeddings: true`"):
+            client.embeddings.create(model="chat", input="one")
+    with Raw(program.port, recorder) as raw:
+        ranked = raw.post("/v1/rerank", {"model": "rank", "query": "a", "documents": ["a", "b"]})
+        assert ranked.status == 200
+        assert sorted(one["index"] for one in ranked.json["results"]) == [0, 1]
+
+
 async def test_documents_are_ranked_by_a_model_that_was_loaded_for_that(provider: LlamaCpp) -> None:
     answer = await opened(provider, "/rerank", {"model": "rank", "query": "a", "documents": ["a", "b", "c"]})
     assert sorted(one["index"] for one in answer["results"]) == [0, 1, 2]
-    with pytest.raises(InvalidRequest, match="set `reranking: true`"):
+    with pytest.raises(UnsupportedParameter, match="set `reranking: true`"):
         await opened(provider, "/rerank", {"model": "embed", "query": "a", "documents": ["a"]})
-    with pytest.raises(InvalidRequest, match="only ranks documents"):
+    with pytest.raises(UnsupportedParameter, match="only ranks documents"):
         await opened(provider, "/chat/completions", {"model": "rank", "messages": []})
 
 

@@ -112,6 +112,7 @@ def test_all_keys_are_read(model: Path) -> None:
         ({"models": ["{m}"], "idle_unload_s": 0}, "idle_unload_s", "at idle_unload_s"),
         ({"models": ["{m}"], "hf_endpoint": "hub"}, "hf_endpoint", "must begin with http"),
         ({"models": ["{m}"], "timeouts": {"idle_s": 0}}, "timeouts", "above 0 seconds"),
+        ({"models": ["{m}"], "capabilities": {"parrots": 1}}, "capabilities", "parrots"),
         ({"models": ["{m}", "{m}"]}, "models", 'two models have the name "Llama-3-8B-Q4_K_M"'),
         ({"models": [{"path": "{m}", "contxt": 1}]}, "models", 'unknown key "contxt" in `models[0]`; did you mean'),
         ({"models": [{"path": "{m}", "context": 1}]}, "models", "models[0].context"),

@@ -6,6 +6,7 @@ takes nothing new, and then goes; so a model that is always busy cannot keep ano
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from antiphon.core.errors import (
 )
 from antiphon.providers.llama_cpp.process import Engine, EngineFailed
 from antiphon.providers.llama_cpp.settings import shown_bytes
+
+log = logging.getLogger("antiphon.llama_cpp")
 
 CRASH_BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds from the n-th crash in a row to the next start; a request in between waits for it."""
@@ -238,6 +241,7 @@ class EnginePool:
             except BaseException:
                 model.memory_bytes = 0
                 raise
+        log.info('model "%s" is loaded in process %d', model.name, model.engine.pid)
         model.fresh = True
         model.failed_loads = 0
         model.served = 0
@@ -252,6 +256,7 @@ class EnginePool:
         wait = CRASH_BACKOFF_S[min(model.crashes, len(CRASH_BACKOFF_S)) - 1]
         model.not_before = asyncio.get_running_loop().time() + wait
         await self._stop(model)
+        log.warning('the engine of model "%s" %s', model.name, engine.how_it_ended)
 
     async def _wait_out_crashes(self, model: Model) -> None:
         left = model.not_before - asyncio.get_running_loop().time()
@@ -262,6 +267,7 @@ class EnginePool:
     def _load_failed(self, model: Model, error: EngineFailed) -> ProviderUnavailable:
         model.failed_loads += 1
         model.failure = str(error)
+        log.warning('the engine of model "%s" did not start: %s', model.name, error)
         wait = LOAD_BACKOFF_S[min(model.failed_loads, len(LOAD_BACKOFF_S)) - 1]
         model.not_before = asyncio.get_running_loop().time() + wait
         return self._cannot_load(model, wait)
@@ -292,6 +298,7 @@ class EnginePool:
                 victims = self._loaded_by_age(model)
                 idle = next((one for one in victims if not one.in_use and not one.is_awaited), None)
                 if idle is not None:
+                    log.info('model "%s" makes room for "%s"', idle.name, model.name)
                     await self._stop(idle)
                     continue
                 if not victims:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import msgspec
 
 from antiphon.core.commands import CallModel
-from antiphon.core.errors import InvalidRequest
+from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.ports import Constraint, Ids, ModelInfo
@@ -22,12 +22,14 @@ from antiphon.providers.llama_cpp.download import Downloader
 from antiphon.providers.llama_cpp.engine import EngineSpec
 from antiphon.providers.llama_cpp.hub import Hub
 from antiphon.providers.llama_cpp.hub_files import HubReference
+from antiphon.providers.llama_cpp.images import refuse_remote, refuse_remote_in
 from antiphon.providers.llama_cpp.memory import default_limit
 from antiphon.providers.llama_cpp.pool import EnginePool, Plan
 from antiphon.providers.llama_cpp.process import Engine, EngineFailed, new_api_key
 from antiphon.providers.llama_cpp.progress import ProgressPrinter
 from antiphon.providers.llama_cpp.settings import (
     DEFAULT_CONTEXT,
+    PRESET,
     PROVIDER_TYPE,
     LlamaCppConfig,
     ModelConfig,
@@ -37,10 +39,9 @@ from antiphon.providers.llama_cpp.settings import (
 )
 from antiphon.providers.llama_cpp.slots import SlotMap
 from antiphon.providers.openai_chat import OpenAIChat
-from antiphon.providers.presets import PRESETS, Preset, ProviderConfigError, UpstreamConfig
+from antiphon.providers.presets import ProviderConfigError, UpstreamConfig
 from antiphon.providers.upstream import UpstreamClient
 
-PRESET = Preset(PROVIDER_TYPE, None, PRESETS["remote::llama-cpp-server"].capabilities)
 _NOWHERE = "http://127.0.0.1:9"  # the address of a wire that is only asked what it can do
 
 
@@ -125,6 +126,8 @@ class LlamaCpp:
         if not self._lenient:  # refused now, not after a model was loaded for it
             for found in self._shape.unsupported(call.request):
                 raise found.error(self.provider_id)
+        if self._sees_images(model):
+            refuse_remote(call.transcript.all_items())
         async with self.pool.lease(model) as engine:
             wire = self._wire(model, engine)
             with wire.slots.use(call.request.prompt_cache_key) as slot:
@@ -138,6 +141,8 @@ class LlamaCpp:
         loaded for those. The engine is held until the reply is left.
         """
         self._check_path(path, model)
+        if self._sees_images(model):
+            refuse_remote_in(body)
         stack = AsyncExitStack()
         try:
             engine = await stack.enter_async_context(self.pool.lease(model))
@@ -173,13 +178,17 @@ class LlamaCpp:
     def _check_chat(self, name: str) -> None:
         model = self._models.get(name)
         if model is not None and model.reranking:
-            raise InvalidRequest(
+            raise UnsupportedParameter(
                 f'model "{name}" only ranks documents (`reranking: true`); choose another model.',
                 param="model",
             )
 
-    def _not_for(self, name: str, key: str) -> InvalidRequest:
-        return InvalidRequest(
+    def _sees_images(self, name: str) -> bool:
+        model = self._models.get(name)
+        return model is not None and model.mmproj is not None
+
+    def _not_for(self, name: str, key: str) -> UnsupportedParameter:
+        return UnsupportedParameter(
             f'model "{name}" was not configured for {key}; set `{key}: true` on it, or choose another model.',
             param="model",
         )
@@ -195,7 +204,11 @@ class LlamaCpp:
     def _chat(self, base_url: str, api_key: str) -> OpenAIChat:
         """A failed connection is not tried again: the engine is gone then, and the pool starts another."""
         config = UpstreamConfig(
-            base_url=base_url, api_key=api_key or None, timeouts=self._config.timeouts, max_retries=0
+            base_url=base_url,
+            api_key=api_key or None,
+            timeouts=self._config.timeouts,
+            max_retries=0,
+            capabilities=self._config.capabilities,
         )
         return OpenAIChat(self.provider_id, PRESET, config, self._client, self._ids, lenient=self._lenient)
 

@@ -11,9 +11,17 @@ from msgspec import Meta
 
 from antiphon.providers.llama_cpp import gguf
 from antiphon.providers.llama_cpp.hub_files import BadReference, HubReference
-from antiphon.providers.presets import ProviderConfigError, TimeoutConfig
+from antiphon.providers.presets import (
+    PRESETS,
+    Preset,
+    ProviderConfigError,
+    TimeoutConfig,
+    UpstreamConfig,
+    capabilities_of,
+)
 
 PROVIDER_TYPE = "inline::llama-cpp"
+PRESET = Preset(PROVIDER_TYPE, None, PRESETS["remote::llama-cpp-server"].capabilities)
 DEFAULT_CONTEXT = 8192
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*\Z", re.IGNORECASE)
@@ -64,6 +72,7 @@ class LlamaCppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     hf_endpoint: str = DEFAULT_ENDPOINT
     hf_token: str = ""
     timeouts: TimeoutConfig = TimeoutConfig()
+    capabilities: dict[str, Any] = {}
 
     @property
     def memory_limit_bytes(self) -> int | None:
@@ -102,6 +111,10 @@ def parse_config(mapping: Mapping[str, Any]) -> LlamaCppConfig:
     for name, value in msgspec.structs.asdict(config.timeouts).items():
         if value <= 0:
             raise ProviderConfigError("timeouts", f"`timeouts.{name}` must be above 0 seconds.")
+    try:
+        capabilities_of(PRESET, UpstreamConfig(capabilities=config.capabilities))
+    except msgspec.ValidationError as error:
+        raise ProviderConfigError("capabilities", f"`capabilities`: {error}.") from None
     return config
 
 
