@@ -185,7 +185,7 @@ def routes(services: Services) -> list[Route]:
         *EmbeddingRoutes(services.catalog).table(),
         *RerankRoutes(services.catalog, services.responses.ids).table(),
         *ModelRoutes(services.catalog).table(),
-        *HealthRoutes(services.check_store).table(),
+        *HealthRoutes(services.check_store, services.catalog.breakers).table(),
     ]
     return [*table, *DocsRoutes(table).table()]
 

@@ -240,5 +240,9 @@ def test_an_upstream_that_keeps_failing_is_left_alone_and_the_answer_says_until_
         assert all(590 < int(one.headers["retry-after"]) <= 600 for one in answers[3:])
         assert 'kept failing for "fails-500" and is left alone; try again in' in answers[-1].error["message"]
         assert ask(http, "fragile/echo").status == 200
+        assert http.get("/readyz").json == {
+            "status": "ready",
+            "upstreams": {"closed": 1, "open": 1, "half_open": 0},
+        }
         refused = [ask(http, "fragile/fails-400") for _ in range(6)]
         assert {one.error["code"] for one in refused} == {"provider_rejected"}

@@ -21,7 +21,7 @@ from antiphon.core.errors import (
 )
 from antiphon.models.breaker import BreakerSettings
 from antiphon.models.catalog import Catalog, Model, NamedModel
-from antiphon.models.health import Guarded, UpstreamHealth
+from antiphon.models.health import Guarded, UpstreamHealth, UpstreamState
 from antiphon.models.route import CAUSES, Route, cause_of
 from antiphon.models.router import RoutedCall, routed_models
 from antiphon.ports import Constraint, ModelProvider
@@ -281,6 +281,37 @@ async def test_a_candidate_that_keeps_failing_is_not_asked_until_its_time_has_pa
     assert world.asked == ["a"] * 2 + ["b"] * 5
     world.clock.at += 10
     assert [await world.run() for _ in range(2)] == [A, A]
+
+
+async def test_an_operator_sees_how_each_upstream_does() -> None:
+    settings = BreakerSettings(failures=1, open_s=10)
+    world = World(to(A, B), settings=settings, a=FakeModel("a", [DOWN]))
+    catalog = Catalog({}, clock=world.clock, routed=[world.routed], health=world.health)
+    assert catalog.breakers() == {"closed": 0, "open": 0, "half_open": 0}
+    await world.run()
+    world.clock.at += 4
+    assert world.health.states() == [
+        UpstreamState("a", "one", "open", 0, 6, "it is down"),
+        UpstreamState("b", "two", "closed", 0, 0, None),
+    ]
+    assert catalog.breakers() == {"closed": 1, "open": 1, "half_open": 0}
+    world.clock.at += 6
+    assert catalog.breakers() == {"closed": 1, "open": 0, "half_open": 1}
+    await world.run()
+    assert catalog.breakers() == {"closed": 2, "open": 0, "half_open": 0}
+
+
+async def test_models_that_nobody_asks_any_more_are_forgotten() -> None:
+    health = UpstreamHealth(FakeClock(), BreakerSettings(failures=1))
+    health.begin("a", "failed").failed(DOWN)
+    under_way = health.begin("a", "under way")
+    for number in range(3000):
+        attempt = health.begin("a", f"made up {number}")
+        attempt.failed(ProviderModelUnknown("a", "?"))
+    names = {one.model for one in health.states()}
+    assert {"failed", "under way"} <= names
+    assert len(names) <= 1001
+    under_way.left()
 
 
 async def test_a_probe_that_was_cancelled_does_not_keep_a_candidate_away_for_ever() -> None:

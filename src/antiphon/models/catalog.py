@@ -105,6 +105,13 @@ class Catalog:
         """The routed models by name, for an operator to look at."""
         return self._routed
 
+    def breakers(self) -> Mapping[str, int]:
+        """How many upstream models that were asked lately have their breaker in which state."""
+        counts = dict.fromkeys(("closed", "open", "half_open"), 0)
+        for one in self.health.states() if self.health is not None else ():
+            counts[one.state] += 1
+        return counts
+
     @property
     def providers(self) -> Mapping[str, ModelProvider]:
         return self._providers

@@ -72,17 +72,7 @@ class UpstreamHealth:
     def states(self) -> list[UpstreamState]:
         """Every model that was asked lately."""
         now = self._clock.now()
-        return [
-            UpstreamState(
-                line.provider_id,
-                line.model,
-                "closed" if line.breaker is None else line.breaker.state,
-                line.in_flight,
-                0 if line.breaker is None else line.breaker.retry_in_s(now),
-                None if line.last is None else line.last.message,
-            )
-            for line in self._lines.values()
-        ]
+        return [_state(line, now) for line in self._lines.values()]
 
     def in_flight(self, provider_id: str, model: str) -> int:
         """The calls that are under way there now."""
@@ -286,6 +276,15 @@ class _GuardedReply:
             await self._reply.__aexit__(kind, error, trace)
         finally:
             self._attempt.left()
+
+
+def _state(line: _Line, now: int) -> UpstreamState:
+    retry_in_s = 0 if line.breaker is None else line.breaker.retry_in_s(now)
+    state: State = "closed" if line.breaker is None else line.breaker.state
+    if state == "open" and not retry_in_s:
+        state = "half_open"  # as the next call will find it
+    last_error = None if line.last is None else line.last.message
+    return UpstreamState(line.provider_id, line.model, state, line.in_flight, retry_in_s, last_error)
 
 
 def _rest_s(error: ProviderError) -> int | None:

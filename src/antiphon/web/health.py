@@ -1,6 +1,6 @@
 """Probes, version, and what is served. Probes need no key and tell nothing about tenants."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from antiphon.core.errors import AntiphonError, StoreUnavailable
@@ -11,9 +11,10 @@ from antiphon.web.routing import Route
 
 @dataclass(frozen=True, slots=True)
 class HealthRoutes:
-    """`check_store` raises AntiphonError when state cannot be reached."""
+    """`check_store` raises AntiphonError when state cannot be reached. `breakers` counts circuit breakers by state."""
 
     check_store: Callable[[], Awaitable[None]]
+    breakers: Callable[[], Mapping[str, int]]
 
     async def live(self, request: Request) -> Reply:
         return json_reply({"status": "ok"})
@@ -23,7 +24,7 @@ class HealthRoutes:
             await self.check_store()
         except AntiphonError as error:
             raise StoreUnavailable(f"not ready: {error.message}") from error
-        return json_reply({"status": "ready"})
+        return json_reply({"status": "ready", "upstreams": self.breakers()})
 
     async def health(self, request: Request) -> Reply:
         """The shape that Llama Stack clients read."""
@@ -36,7 +37,9 @@ class HealthRoutes:
         tag = "Operations"
         return [
             Route("GET", "/livez", self.live, "The process is alive", tag, response="Status", public=True),
-            Route("GET", "/readyz", self.ready, "State can be reached", tag, response="Status", public=True),
+            Route(
+                "GET", "/readyz", self.ready, "State can be reached", tag, response="Readiness", public=True
+            ),
             Route("GET", "/v1/health", self.health, "Health", tag, response="Status", public=True),
             Route("GET", "/v1/version", self.version, "Version", tag, response="Version", public=True),
         ]

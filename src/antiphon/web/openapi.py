@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -56,6 +56,11 @@ class Status(msgspec.Struct, kw_only=True):
     status: str
 
 
+class Readiness(Status, kw_only=True):
+    upstreams: dict[Literal["closed", "open", "half_open"], int]
+    """How many models of upstreams that were asked lately have their circuit breaker in which state."""
+
+
 class Version(msgspec.Struct, kw_only=True):
     version: str
 
@@ -82,6 +87,7 @@ TYPES: dict[str, Any] = {
     "StackRerankRequest": StackRerankRequest,
     "StackRerankResponse": StackRerankResponse,
     "Status": Status,
+    "Readiness": Readiness,
     "Version": Version,
 }
 """The names that routes use for the types of their bodies."""
