@@ -1,6 +1,5 @@
 """`POST /v1/chat/completions` and `POST /v1/completions`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.types import Send
@@ -10,6 +9,7 @@ from antiphon.chat.request import ChatRequest, CompletionRequest, parse_chat, pa
 from antiphon.core.errors import AntiphonError
 from antiphon.core.wire import encode
 from antiphon.models.catalog import Catalog, Resolved
+from antiphon.models.tap import Tap
 from antiphon.ports import UpstreamReply
 from antiphon.web.http import JsonReply, Reply, Request
 from antiphon.web.routing import Route
@@ -72,10 +72,6 @@ class Forwarded:
         return corrections.finish()
 
 
-Tap = Callable[[Resolved, Request, ChatRequest | CompletionRequest], Resolved]
-"""What may stand between a passed-through request and its provider, as recording does."""
-
-
 @dataclass(frozen=True, slots=True)
 class ChatRoutes:
     catalog: Catalog
@@ -96,7 +92,8 @@ class ChatRoutes:
     ) -> Reply:
         resolved = await self.catalog.resolve(asked.model)
         if self.tap is not None:
-            resolved = self.tap(resolved, request, asked)
+            store = asked.store if isinstance(asked, ChatRequest) else None
+            resolved = self.tap(resolved, request.owner, request.request_id, asked.model, store=store)
         if resolved.upstream_model != asked.model:
             body = with_model(body, resolved.upstream_model)
         stream = asked.stream is True

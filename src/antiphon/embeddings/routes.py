@@ -7,6 +7,7 @@ from starlette.types import Send
 from antiphon.embeddings.answer import corrected
 from antiphon.embeddings.request import EmbeddingRequest
 from antiphon.models.catalog import Catalog, Resolved
+from antiphon.models.tap import Tap
 from antiphon.web.http import JsonReply, Reply, Request
 from antiphon.web.routing import Route
 from antiphon.web.served_by import served_by_header
@@ -42,10 +43,14 @@ class Embedded:
 @dataclass(frozen=True, slots=True)
 class EmbeddingRoutes:
     catalog: Catalog
+    tap: Tap | None = None
 
     async def create(self, request: Request) -> Reply:
         asked = EmbeddingRequest.parse(await request.json_body(EmbeddingRequest))
-        return Embedded(await self.catalog.resolve(asked.model), asked)
+        resolved = await self.catalog.resolve(asked.model)
+        if self.tap is not None:
+            resolved = self.tap(resolved, request.owner, request.request_id, asked.model)
+        return Embedded(resolved, asked)
 
     def table(self) -> list[Route]:
         return [

@@ -118,6 +118,8 @@ class Scripted:
     async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
         """See `ports.ModelProvider.open`."""
         if path in (EMBEDDINGS, RERANK):
+            if self._recorded is not None and model not in self._rules:
+                return await self._recorded.vectors(path, body, model)
             return self._vectors(path, body, model)
         asked = self._decoded(body, ChatBody)
         text = path == "/completions"

@@ -1,7 +1,7 @@
 """Models that answer from a recording, for users' own CI: the `recording:` key of an `inline::scripted` provider."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +17,23 @@ from antiphon.providers.recorded_answer import signals_of, with_deltas
 from antiphon.providers.script import ScriptedConfig
 from antiphon.providers.scripted_chat import ChatBody, ScriptedReply, Shape
 from antiphon.recording.difference import first_difference
-from antiphon.recording.format import Exchange, Failure, Heard, Piece
-from antiphon.recording.matching import key_of, question_of_call, question_of_chat
+from antiphon.recording.format import API_OF_PATH, Api, Exchange, Failure, Heard, Piece
+from antiphon.recording.matching import key_of, question_of_body, question_of_call
 from antiphon.recording.reader import Recording, RecordingError
 from antiphon.recording.redaction import Redactor
 
 Sleep = Callable[[float], Awaitable[object]]
-Api = Literal["responses", "chat", "completions"]
+
+_PARAMS: Mapping[Api, str] = {
+    "responses": "input",
+    "chat": "messages",
+    "completions": "prompt",
+    "embeddings": "input",
+    "rerank": "query",
+}
+
+"""The parameter that holds the question."""
+_VECTORS = frozenset[Api](("embeddings", "rerank"))
 
 
 @dataclass(slots=True)
@@ -94,8 +104,8 @@ class RecordedModels:
 
     async def open(self, path: str, body: bytes, asked: ChatBody, shape: Shape) -> UpstreamReply:
         """See `ports.ModelProvider.open`. The recorded bytes where they fit, else the same said in another shape."""
-        api: Api = "completions" if path == "/completions" else "chat"
-        question = question_of_chat(decode_json(body))
+        api = API_OF_PATH[path]
+        question = question_of_body(path, decode_json(body))
         exchange = self._find(shape.model, question, api, stream=asked.stream is True)
         answer = exchange.answer
         if exchange.api == api and exchange.stream == bool(asked.stream) and answer and answer.pieces:
@@ -103,6 +113,16 @@ class RecordedModels:
         batches = self._play(exchange, deltas=True)
         await anext(batches)
         return ScriptedReply(batches, shape)
+
+    async def vectors(self, path: str, body: bytes, model: str) -> UpstreamReply:
+        """Recorded embeddings or a recorded ranking. See `ports.ModelProvider.open`."""
+        exchange = self._find(
+            model, question_of_body(path, decode_json(body)), API_OF_PATH[path], stream=False
+        )
+        pieces = exchange.answer.pieces if exchange.answer is not None else []
+        if exchange.error is not None and not pieces:
+            raise exchange.error.raised_by(self.provider_id)
+        return _Bytes(self, pieces, exchange.error)
 
     async def pause(self, since_ms: int, until_ms: int) -> None:
         """Wait as long as the recorded model did, where that is wanted."""
@@ -134,7 +154,8 @@ class RecordedModels:
         fitting = [one for one in known if one.key == key]
         fresh = [one for one in fitting if id(one) not in self._given]
         if not fresh and not fitting and self.match == "order":
-            fresh = [one for one in known if id(one) not in self._given][:1]
+            like = [one for one in known if (one.api in _VECTORS) == (api in _VECTORS)]
+            fresh = [one for one in like if id(one) not in self._given][:1]
         if not fresh and not fitting:
             raise self._unmatched(model, question, api)
         # The last of them is given again and again: what was asked before may be asked once more.
@@ -165,8 +186,7 @@ class RecordedModels:
         message = (
             f'{self.where} holds no answer of "{model}" to this request; {said}. Record it again, or set'
         )
-        param = {"responses": "input", "chat": "messages", "completions": "prompt"}[api]
-        return ProviderRejected(self.provider_id, f"{message} `match: order`.", param=param)
+        return ProviderRejected(self.provider_id, f"{message} `match: order`.", param=_PARAMS[api])
 
 
 class _Bytes:
@@ -201,7 +221,7 @@ class _Bytes:
 def _likeness(recorded: JsonObject, asked: JsonObject) -> tuple[int, int]:
     """How many messages from the beginning are the same, then how many other parts are."""
     same = 0
-    for left, right in zip(recorded["messages"], asked["messages"], strict=False):
+    for left, right in zip(recorded.get("messages", ()), asked.get("messages", ()), strict=False):
         if left != right:
             break
         same += 1

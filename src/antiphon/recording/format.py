@@ -5,6 +5,7 @@ file of this `VERSION` and refuses others; keys it does not know it leaves alone
 """
 
 import base64
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, dataclass_transform
 
 import msgspec
@@ -17,6 +18,14 @@ from antiphon.core.wire import JsonObject
 from antiphon.ports import Constraint
 
 VERSION = 1
+Api = Literal["responses", "chat", "completions", "embeddings", "rerank"]
+API_OF_PATH: Mapping[str, Api] = {
+    "/chat/completions": "chat",
+    "/completions": "completions",
+    "/embeddings": "embeddings",
+    "/rerank": "rerank",
+}
+"""What is passed on, by the path that `ModelProvider.open` is told."""
 FORMAT: Literal["antiphon-recording"] = "antiphon-recording"
 
 
@@ -131,7 +140,7 @@ class Failure(_Part):
 
 
 class Exchange(_Part, tag="exchange", tag_field="record"):
-    """One model call. `run` is the response's id, or the request's for a completion that was passed through.
+    """One model call. `run` is the response's id, or the request's for what was passed on.
 
     `model` is the provider's name of it, `asked_model` the caller's. `key` and `question` are for finding it again:
     see `matching`. `asked` stands in step 1 of a response only.
@@ -148,7 +157,7 @@ class Exchange(_Part, tag="exchange", tag_field="record"):
     key: str
     question: JsonObject
     stream: bool
-    api: Literal["responses", "chat", "completions"]
+    api: Api
     ended: Literal["done", "error", "cancelled"]
     asked: Asked | None = None
     sent: Sent | None = None

@@ -16,7 +16,7 @@ from antiphon.models.catalog import Catalog
 from antiphon.ports import ModelProvider, ResponseStore
 from antiphon.recording.difference import Difference
 from antiphon.recording.findings import Finding, Replayed, compare, items_heard, items_of
-from antiphon.recording.format import Answer, Exchange, Heard, Piece, plain
+from antiphon.recording.format import API_OF_PATH, Answer, Exchange, Heard, Piece, plain
 from antiphon.recording.matching import question_of_call
 from antiphon.recording.reader import RecordedRun
 from antiphon.recording.rebuild import MakeService, Witness, rebuild
@@ -67,15 +67,15 @@ class LiveReplayer:
     async def _completion(self, exchange: Exchange, changes: Mapping[str, Any], result: Replayed) -> None:
         """One passed-through request, sent once more."""
         result.steps = 1
-        if exchange.sent is None:
-            result.note("the request was not recorded whole")
+        if exchange.sent is None or exchange.api not in ("chat", "completions"):
+            result.note("only responses and completions are asked again")
             return
         resolved = await self.catalog.resolve(str(changes.get("model") or exchange.asked_model))
         recorded: JsonObject = decode_json(bytes(exchange.sent.body))
         body = changed_chat(recorded, {**changes, "model": resolved.upstream_model})
         ignored = frozenset({"model"})
         result.asked(compare("request", _without(recorded, ignored), _without(body, ignored), 1))
-        path = "/completions" if exchange.api == "completions" else "/chat/completions"
+        path = next(path for path, api in API_OF_PATH.items() if api == exchange.api)
         try:
             async with await resolved.provider.open(
                 path, encode(body), model=resolved.upstream_model

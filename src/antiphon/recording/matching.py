@@ -15,6 +15,7 @@ from antiphon.core.json_values import is_array, is_object
 from antiphon.core.wire import JsonObject, decode_json
 
 _DROPPED = frozenset({"id", "status", "phase", "created_by", "caller", "prompt_cache_breakpoint"})
+_UNASKED = frozenset({"model", "user", "encoding_format"})
 _TEXTS = frozenset({"input_text", "output_text", "text", "refusal"})
 _ROLES = {"developer": "system", "function": "tool"}
 _SORTED = msgspec.json.Encoder(order="sorted")
@@ -52,6 +53,13 @@ def question_of_chat(body: JsonObject) -> JsonObject:
         choice=_choice(body.get("tool_choice") or body.get("function_call")),
         format=_format(body.get("response_format")),
     )
+
+
+def question_of_body(path: str, body: JsonObject) -> JsonObject:
+    """The question of a request that is passed on, by its path. The form of vectors is no part of it."""
+    if path in ("/chat/completions", "/completions"):
+        return question_of_chat(body)
+    return {name: value for name, value in body.items() if name not in _UNASKED and value is not None}
 
 
 def _question(**parts: Any) -> JsonObject:

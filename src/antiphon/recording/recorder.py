@@ -13,7 +13,6 @@ from typing import Any, Literal, Self, cast
 
 from msgspec import Raw
 
-from antiphon.chat.request import ChatRequest, CompletionRequest
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import ProviderError
 from antiphon.core.signals import ModelSignal, StepDone
@@ -23,14 +22,25 @@ from antiphon.models.catalog import Resolved
 from antiphon.ports import Clock, ModelProvider, Owner, UpstreamReply
 from antiphon.recording.cleaning import redacted_answer, redacted_signals
 from antiphon.recording.file import RecordingFiles
-from antiphon.recording.format import Answer, Asked, Exchange, Failure, Heard, Piece, RunRecord, Sent, Turn
-from antiphon.recording.matching import key_of, question_of_call, question_of_chat
+from antiphon.recording.format import (
+    API_OF_PATH,
+    Answer,
+    Api,
+    Asked,
+    Exchange,
+    Failure,
+    Heard,
+    Piece,
+    RunRecord,
+    Sent,
+    Turn,
+)
+from antiphon.recording.matching import key_of, question_of_body, question_of_call
 from antiphon.recording.redaction import Redactor
 from antiphon.recording.tape import CURRENT, Tape
 from antiphon.runs.runner import Emit, Run
 
 Ended = Literal["done", "error", "cancelled"]
-Api = Literal["responses", "chat", "completions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +61,19 @@ class Recorder:
         run.ports = replace(run.ports, provider=cast("ModelProvider", provider))
         run.watcher = watcher
 
-    def completion(
-        self, resolved: Resolved, owner: Owner, request_id: str, asked: ChatRequest | CompletionRequest
+    def tap(
+        self,
+        resolved: Resolved,
+        owner: Owner,
+        request_id: str,
+        asked_model: str,
+        *,
+        store: bool | None = None,
     ) -> Resolved:
-        """The model of one passed-through completion: it records, unless the caller said `store: false`."""
-        store = asked.store if isinstance(asked, ChatRequest) else None
+        """A `models.tap.Tap`: the model of one request that is passed on records, unless `store: false` was said."""
         if store is False and not self.include_unstored:
             return resolved
-        provider = _RecordedCompletion(resolved, self, owner, request_id, asked.model)
+        provider = _RecordedPassing(resolved, self, owner, request_id, asked_model)
         return replace(resolved, provider=cast("ModelProvider", provider))
 
     def close(self) -> None:
@@ -136,7 +151,7 @@ class _RecordedRun(_Recorded):
         )
 
 
-class _RecordedCompletion(_Recorded):
+class _RecordedPassing(_Recorded):
     """The provider of one passed-through request."""
 
     def __init__(
@@ -154,9 +169,9 @@ class _RecordedCompletion(_Recorded):
             self._recorder, self._request_id, self._owner, self._asked_model, self._resolved.served_by
         )
         asked: JsonObject = decode_json(body)
-        draft.api = "chat" if path == "/chat/completions" else "completions"
+        draft.api = API_OF_PATH[path]
         draft.stream = asked.get("stream") is True
-        draft.question = question_of_chat(asked)
+        draft.question = question_of_body(path, asked)
         token = CURRENT.set(draft.tape)
         try:
             reply = await self._inner.open(path, body, model=model)

@@ -38,9 +38,7 @@ class Replayer:
         result = Replayed(run=run.id, mode="recorded")
         if not run.is_response:
             result.steps = len(run.exchanges)
-            result.note(
-                "a completion is passed through as it is: there is nothing to run again without --live"
-            )
+            result.note("this request was passed on as it is: there is nothing to run again without --live")
             return result
         rebuilt = await rebuild(run, self.make_store(), changes or {})
         answers = _RecordedAnswers(run, self, result)

@@ -1,18 +1,14 @@
 """From the settings to a recorder."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-from antiphon.chat.request import ChatRequest, CompletionRequest
 from antiphon.config_settings import ConfigError, Settings, secrets_in
-from antiphon.models.catalog import Resolved
 from antiphon.ports import Clock
 from antiphon.recording.file import RecordingFiles
 from antiphon.recording.recorder import Recorder
 from antiphon.recording.redaction import Redactor
 from antiphon.version import __version__
-from antiphon.web.http import Request
 
 
 def make_recorder(settings: Settings, clock: Clock) -> Recorder:
@@ -33,14 +29,3 @@ def make_recorder(settings: Settings, clock: Clock) -> Recorder:
         message = f'recording.redact: "{error.pattern!s}" is not a regular expression: {error}'
         raise ConfigError(settings.source, None, message) from None
     return Recorder(files, redactor, clock, include_unstored=recording.include_unstored)
-
-
-def completion_tap(
-    recorder: Recorder,
-) -> Callable[[Resolved, Request, ChatRequest | CompletionRequest], Resolved]:
-    """What stands between a passed-through request and its provider: `ChatRoutes.tap`."""
-
-    def tap(resolved: Resolved, request: Request, asked: ChatRequest | CompletionRequest) -> Resolved:
-        return recorder.completion(resolved, request.owner, request.request_id, asked)
-
-    return tap

@@ -7,6 +7,7 @@ from starlette.types import Send
 
 from antiphon.core.wire import encode
 from antiphon.models.catalog import Catalog, Resolved
+from antiphon.models.tap import Tap
 from antiphon.ports import Ids
 from antiphon.rerank.answer import (
     RerankResponse,
@@ -59,6 +60,7 @@ class Reranked:
 class RerankRoutes:
     catalog: Catalog
     ids: Ids
+    tap: Tap | None = None
 
     async def rerank(self, request: Request) -> Reply:
         asked, body = parse_rerank(await request.json_body(RerankRequest))
@@ -72,15 +74,21 @@ class RerankRoutes:
                 id=self.ids.new("rerank_"), object="list", model=asked.model, results=results, usage=usage
             )
 
-        return Reranked(await self.catalog.resolve(asked.model), asked, shape)
+        return Reranked(await self._resolved(request, asked), asked, shape)
 
     async def stack_rerank(self, request: Request) -> Reply:
         asked = parse_stack_rerank(await request.json_body(StackRerankRequest))
         return Reranked(
-            await self.catalog.resolve(asked.model),
+            await self._resolved(request, asked),
             asked,
             lambda results, _: StackRerankResponse(data=results),
         )
+
+    async def _resolved(self, request: Request, asked: Ranking) -> Resolved:
+        resolved = await self.catalog.resolve(asked.model)
+        if self.tap is None:
+            return resolved
+        return self.tap(resolved, request.owner, request.request_id, asked.model)
 
     def table(self) -> list[Route]:
         about = "Order documents by their relevance to a query"
