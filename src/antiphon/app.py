@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon import plugins
-from antiphon.chat.routes import ChatRoutes, Tap
+from antiphon.chat.routes import ChatRoutes
 from antiphon.config_settings import ConfigError, ProviderSettings, Settings
 from antiphon.embeddings.routes import EmbeddingRoutes
 from antiphon.models.catalog import Catalog, NamedModel
@@ -178,21 +178,14 @@ def routes(services: Services) -> list[Route]:
     """Everything that is served, `/openapi.json` included."""
     server = services.settings.server
     streams = OpenStreams(server.limits.max_open_streams)
+    tap = services.recorder.tap if services.recorder is not None else None
     stream_settings = StreamSettings(server.heartbeat_s, server.responses_done_marker)
     table = [
         *ResponseRoutes(services.responses, stream_settings, streams).table(),
-        *ChatRoutes(services.catalog, server.heartbeat_s, streams, _completion_tap(services)).table(),
-        *EmbeddingRoutes(services.catalog).table(),
-        *RerankRoutes(services.catalog, services.responses.ids).table(),
+        *ChatRoutes(services.catalog, server.heartbeat_s, streams, tap).table(),
+        *EmbeddingRoutes(services.catalog, tap).table(),
+        *RerankRoutes(services.catalog, services.responses.ids, tap).table(),
         *ModelRoutes(services.catalog).table(),
-        *HealthRoutes(services.check_store, services.catalog.breakers).table(),
+        *HealthRoutes(services.check_store).table(),
     ]
     return [*table, *DocsRoutes(table).table()]
-
-
-def _completion_tap(services: Services) -> Tap | None:
-    if services.recorder is None:
-        return None
-    from antiphon.recording.setup import completion_tap
-
-    return completion_tap(services.recorder)
