@@ -186,6 +186,6 @@ def routes(services: Services) -> list[Route]:
         *EmbeddingRoutes(services.catalog, tap).table(),
         *RerankRoutes(services.catalog, services.responses.ids, tap).table(),
         *ModelRoutes(services.catalog).table(),
-        *HealthRoutes(services.check_store).table(),
+        *HealthRoutes(services.check_store, services.catalog.breakers).table(),
     ]
     return [*table, *DocsRoutes(table).table()]
