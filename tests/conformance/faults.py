@@ -161,6 +161,14 @@ def nameless(answer: Answer) -> Answer:
     return edit(answer, lambda body: body["error"].update(param=None))
 
 
+def codeless(answer: Answer) -> Answer:
+    return edit(answer, lambda body: body["error"].pop("code"))
+
+
+def wordless(answer: Answer) -> Answer:
+    return edit(answer, lambda body: body["error"].update(message=""))
+
+
 def with_status(status: int) -> Callable[[Answer], Answer]:
     return lambda answer: Answer(status, answer.headers, answer.body)
 
@@ -219,10 +227,10 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("models.retrieve", "answered with the model other", on_get("/models/", put(id="other"))),
     ("models.unknown", "answered 500, expected 404", on_refusal(404, with_status(500))),
     ("responses.basic", "usage adds up to", on_post(RESPONSES, wrong_total)),
-    ("responses.basic", "missing required field `created_at`", on_post(RESPONSES, without("created_at"))),
+    ("responses.shape", "missing required field `created_at`", on_post(RESPONSES, without("created_at"))),
     ("responses.basic", "an id of its own", on_post(RESPONSES, same_ids)),
     ("responses.basic", "the status is in_progress", on_post(RESPONSES, put(status="in_progress"))),
-    ("responses.basic", "Expected `array`", on_post(RESPONSES, put(output="Hello"))),
+    ("responses.basic", "`output` is str, not an array", on_post(RESPONSES, put(output="Hello"))),
     ("responses.parts", "no text", on_post(RESPONSES, silent)),
     ("responses.easy_message", "answered 500: no", refusing(RESPONSES, '"role"')),
     ("responses.stream", "begins with response.in_progress", missing("response.created")),
@@ -232,12 +240,13 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("responses.stream", "part 0 is still open", missing("response.content_part.done")),
     ("responses.stream", "items [0] are open", missing("response.output_item.done")),
     ("responses.stream", "not the sum of its deltas", on_events(first_lost_delta)),
-    ("responses.stream", "sequence number", on_bytes(RESPONSES, b'"sequence_number":3}', b'"sequence_number":9}')),
+    ("responses.stream_numbers", "has the sequence number 9", on_bytes(RESPONSES, b'number":3}', b'number":9}')),
     ("responses.stream", "one event line and one data line", on_bytes(RESPONSES, b"event: response.created\n", b"")),
     ("responses.stream", "over type", on_bytes(RESPONSES, b"event: response.created\n", b"event: created\n")),
-    ("responses.stream", "event response.out.delta", on_bytes(RESPONSES, b"output_text.delta", b"out.delta")),
+    ("responses.stream_shape", "event response.out.delta", on_bytes(RESPONSES, b"output_text.delta", b"out.delta")),
     ("responses.stream", "no JSON object", on_bytes(RESPONSES, b'data: {"type":"response.created"', b"data: {")),
-    ("responses.stream", "missing required field `output_index`", on_bytes(RESPONSES, b'"output_index":0,', b"")),
+    ("responses.stream", "lacks 'output_index'", on_bytes(RESPONSES, b'"output_index":0,', b"")),
+    ("responses.stream_usage", "ends with response.output_item.done", missing("response.completed")),
     ("responses.stream_usage", "has no usage", on_events(no_usage_in_last)),
     ("responses.instructions", "come back as None", on_post(RESPONSES, put(instructions=None))),
     ("responses.system_message", "answered 500", refusing(RESPONSES, '"system"')),
@@ -253,8 +262,11 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("responses.reasoning_effort", "comes back as None", on_post(RESPONSES, put(reasoning=None))),
     ("tools.call", "the tool was required and is not called", on_request(RESPONSES, without("tools", "tool_choice"))),
     ("tools.call", "no JSON object", on_post(RESPONSES, bad_arguments)),
-    ("tools.call_stream", "not the sum of its deltas", missing("response.function_call_arguments.delta")),
+    ("tools.shape", "missing required field `name`", on_bytes(RESPONSES, b'"name":"get_weather",', b"")),
+    ("tools.call_stream", "the deltas of the arguments say ''", missing("response.function_call_arguments.delta")),
     ("tools.call_stream", "there is no", missing("response.function_call_arguments.done")),
+    ("tools.stream_order", "not the sum of its deltas", missing("response.function_call_arguments.delta")),
+    ("tools.stream_order", "out of turn", on_bytes(RESPONSES, b'"output_index":0', b'"output_index":1')),
     ("tools.named", "the call is of get_weather", on_request(RESPONSES, forced)),
     ("tools.none", "a tool is called", on_request(RESPONSES, forced)),
     ("tools.result", "answered 500", refusing(RESPONSES, "function_call_output")),
@@ -269,6 +281,8 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("state.delete", "answered 200, expected 404", keeps_deleted),
     ("state.unknown", "not under the key `error`", on_refusal(404, bare_error)),
     ("state.unknown_previous", "`param` is None", on_refusal(400, nameless)),
+    ("errors.envelope", "missing required field `code`", on_refusal(400, codeless)),
+    ("errors.envelope", "`error.message` is ''", on_refusal(400, wordless)),
     ("errors.bad_json", "answered 500", on_refusal(400, with_status(500))),
     ("errors.wrong_type", "`param` is None", on_refusal(400, nameless)),
     ("errors.out_of_range", "answered 200", on_request(RESPONSES, without("temperature"))),
@@ -281,7 +295,7 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("chat.basic", "missing required field `created`", on_post(CHAT, without("created"))),
     ("chat.stream", "[DONE]", on_bytes(CHAT, b"data: [DONE]\n\n", b"")),
     ("chat.stream", "a chunk: ", on_bytes(CHAT, b'"chat.completion.chunk"', b'"chunk"')),
-    ("chat.stream", "expected one: stop", on_bytes(CHAT, b'"stop"', b'"length"')),
+    ("chat.stream", "expected one: stop", on_bytes(CHAT, b'"stop"', b'"tool_calls"')),
     ("chat.stream_usage", "has no usage", on_request(CHAT, without("stream_options"))),
     ("chat.tool_call", "no JSON object", on_post(CHAT, bad_chat_arguments)),
     ("chat.tool_call_stream", "no type: function", forgets_the_name),

@@ -9,7 +9,9 @@ from typing import Any, cast
 import msgspec
 
 from antiphon.conformance.server import Server, calls_of, child, expect, text_of
+from antiphon.conformance.shapes import event_violation, violation
 from antiphon.conformance.stream import Json
+from antiphon.core.response_object import Response
 
 WEATHER: Json = {
     "type": "function",
@@ -72,6 +74,20 @@ def basic(server: Server) -> None:
     expect(all(ids) and len(set(ids)) == len(ids), f"each output item needs an id of its own: {ids}")
 
 
+def shape(server: Server) -> None:
+    _is_response(server.create(input=HELLO, metadata={"case": "shape"}))
+
+
+def stream_shape(server: Server) -> None:
+    wrong = event_violation(server.framed(input=HELLO))
+    expect(wrong is None, str(wrong))
+
+
+def _is_response(response: Json) -> None:
+    wrong = violation(response, Response)
+    expect(wrong is None, f"the response: {wrong}")
+
+
 def parts(server: Server) -> None:
     _speaks(server.completed(input=[message("user", [{"type": "input_text", "text": HELLO}])]))
 
@@ -87,15 +103,22 @@ def stream(server: Server) -> None:
     expect(deltas, "the text came without a response.output_text.delta")
 
 
+def stream_numbers(server: Server) -> None:
+    """`sequence_number` counts the events from 0: clients resume a stream by it."""
+    numbers = [event.get("sequence_number") for event in server.framed(input=HELLO)]
+    wrong = next((at for at, number in enumerate(numbers) if number != at), None)
+    expect(wrong is None, f"event {wrong} has the sequence number {numbers[wrong or 0]}")
+
+
 def stream_usage(server: Server) -> None:
     """Clients read the usage of a stream from its last event."""
-    expect(server.final(server.events(input=HELLO)).get("usage"), "response.completed has no usage")
+    expect(server.final(server.framed(input=HELLO)).get("usage"), "response.completed has no usage")
 
 
 def instructions(server: Server) -> None:
     said = "You are a pirate. Answer as one."
     response = server.completed(input="Say hello.", instructions=said)
-    found = response["instructions"]
+    found = response.get("instructions")
     expect(found == said, f"`instructions` come back as {found!r}")
 
 
@@ -137,9 +160,8 @@ def echoes(server: Server) -> None:
     sent: Json = {"temperature": 0.5, "metadata": {"case": "echo"}, "parallel_tool_calls": False}
     response = server.create(optional=True, input=HELLO, **sent)
     for name, value in sent.items():
-        expect(
-            response[name] == value, f"`{name}` was sent as {value!r} and comes back as {response[name]!r}"
-        )
+        found = response.get(name)
+        expect(found == value, f"`{name}` was sent as {value!r} and comes back as {found!r}")
 
 
 def json_schema(server: Server) -> None:
@@ -192,16 +214,28 @@ def _one_call(response: Json, name: str) -> Json:
 def tool_call(server: Server) -> None:
     response = server.completed(input=ASK_WEATHER, tools=[WEATHER], tool_choice="required")
     _one_call(response, "get_weather")
-    expect(response["tools"], "`tools` do not come back")
+    expect(response.get("tools"), "`tools` do not come back")
+
+
+def tool_shape(server: Server) -> None:
+    asked: Json = {"input": ASK_WEATHER, "tools": [WEATHER], "tool_choice": "required"}
+    _is_response(server.create(**asked))
+    wrong = event_violation(server.framed(**asked))
+    expect(wrong is None, str(wrong))
 
 
 def tool_call_stream(server: Server) -> None:
-    events = server.events(input=ASK_WEATHER, tools=[WEATHER], tool_choice="required")
+    events = server.framed(input=ASK_WEATHER, tools=[WEATHER], tool_choice="required")
     call = _one_call(server.final(events), "get_weather")
     stem = "response.function_call_arguments"
     deltas = "".join(event["delta"] for event in events if event["type"] == f"{stem}.delta")
     expect(deltas == call["arguments"], f"the deltas of the arguments say {deltas!r}")
     expect(any(event["type"] == f"{stem}.done" for event in events), f"there is no {stem}.done")
+
+
+def tool_stream_order(server: Server) -> None:
+    events = server.events(input=ASK_WEATHER, tools=[WEATHER], tool_choice="required")
+    _one_call(server.final(events), "get_weather")
 
 
 def tool_named(server: Server) -> None:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from antiphon.client import Answer, Sender
-from antiphon.conformance.shapes import stream_violation, violation
-from antiphon.conformance.stream import TERMINAL, Json
-from antiphon.core.response_object import ErrorBody, Response
+from antiphon.conformance.shapes import order_violation, violation
+from antiphon.conformance.stream import TERMINAL, Json, response_events
 
 NOT_BUILT = frozenset({404, 405, 501})
 """How a server says that it has no such route."""
@@ -36,33 +35,44 @@ class Server:
     model: str
 
     def create(self, *, optional: bool = False, **body: Any) -> Json:
-        """A response that is not streamed, valid in shape. With `optional` a proper refusal is NotSupported."""
+        """A response that is not streamed. With `optional` a proper refusal is NotSupported.
+
+        Only what the cases stand on is looked at; `responses.shape` holds the whole object against its type. A key
+        that a server always forgets is one failure, not fifty.
+        """
         answer = self.client.send("POST", "/responses", {"model": self.model, **body})
-        response = self.json(answer, "POST /responses", Response, optional=optional)
-        expect(response["object"] == "response", f'`object` is "{response["object"]}", not "response"')
-        return response
+        return self.response(answer, "POST /responses", optional=optional)
 
     def completed(self, *, optional: bool = False, **body: Any) -> Json:
         """The same; it must have come to its end with something in its output."""
         response = self.create(optional=optional, **body)
-        error = response.get("error")
-        expect(response.get("status") == "completed", f"the status is {response.get('status')}: {error}")
+        expect(
+            response.get("status") == "completed", f"the status is {response.get('status')}: {_why(response)}"
+        )
         expect(response["output"], "a completed response has no output")
         return response
 
-    def events(self, **body: Any) -> list[Json]:
-        """The events of a streamed response: framed, shaped and ordered as they should be."""
+    def framed(self, **body: Any) -> list[Json]:
+        """The events of a streamed response, each in its frame."""
         answer = self.client.send("POST", "/responses", {"model": self.model, "stream": True, **body})
         expect(answer.status == 200, f"POST /responses with stream answered {_said(answer)}")
         expect(answer.media == "text/event-stream", f"a stream has content-type {answer.media!r}")
-        events: list[Json] = []
-        wrong = stream_violation(answer.body, events)
+        wrong: list[str] = []
+        events = response_events(answer.body, wrong, lenient=True)
+        expect(not wrong, "; ".join(wrong[:1]))
+        return events
+
+    def events(self, **body: Any) -> list[Json]:
+        """The same, in the order in which they should be."""
+        events = self.framed(**body)
+        wrong = order_violation(events)
         expect(wrong is None, str(wrong))
         return events
 
     def final(self, events: list[Json]) -> Json:
         """The response of the last event, which must be completed."""
-        last = next(event for event in reversed(events) if event["type"] in TERMINAL)
+        last: Json = events[-1] if events else {"type": "nothing"}
+        expect(last["type"] in TERMINAL, f"the stream ends with {last['type']}, not with response.completed")
         response: Json = last["response"]
         expect(last["type"] == "response.completed", f"the stream ends with {last['type']}: {_why(response)}")
         expect(
@@ -71,22 +81,33 @@ class Server:
         expect(response["output"], "a completed response has no output")
         return response
 
+    def response(self, answer: Answer, what: str, *, optional: bool = False) -> Json:
+        """The response object of a 200, as far as every case needs it."""
+        body = self.json(answer, what, optional=optional)
+        expect(isinstance(body.get("id"), str), f"{what}: a response has no `id`")
+        items: object = body.get("output")
+        expect(isinstance(items, list), f"{what}: `output` is {type(items).__name__}, not an array")
+        for item in cast("list[object]", items):
+            typed = isinstance(item, dict) and isinstance(cast("Json", item).get("type"), str)
+            expect(typed, f"{what}: an output item has no type: {item!r}")
+        return body
+
     def get(self, path: str, kind: Any, *, optional: bool = False) -> Json:
         return self.json(self.client.send("GET", path), f"GET {path}", kind, optional=optional)
 
-    def json(self, answer: Answer, what: str, kind: Any, *, optional: bool = False) -> Json:
-        """The body of a 200 that is a `kind`."""
+    def json(self, answer: Answer, what: str, kind: Any = None, *, optional: bool = False) -> Json:
+        """The body of a 200: a JSON object, and one of `kind` where that is given."""
         if optional and answer.status in REFUSED:
             raise NotSupported(_said(answer))
         expect(answer.status == 200, f"{what} answered {_said(answer)}")
         expect(answer.media == "application/json", f"{what} has content-type {answer.media!r}")
         body = _decoded(answer.body, what)
-        wrong = violation(body, kind)
+        wrong = None if kind is None else violation(body, kind)
         expect(wrong is None, f"{what}: {wrong}")
         return body
 
     def refused(self, method: str, path: str, body: Json | bytes | None, statuses: tuple[int, ...]) -> Json:
-        """The `error` of a request that must be refused, with one of these statuses and the whole envelope."""
+        """The `error` of a request that must be refused with one of these statuses, under its key and in words."""
         answer = self.client.send(method, path, body)
         allowed = " or ".join(map(str, statuses))
         expect(answer.status in statuses, f"{method} {path} answered {answer.status}, expected {allowed}")
@@ -94,10 +115,9 @@ class Server:
         decoded = _decoded(answer.body, "an error")
         error: object = decoded.get("error")
         expect(isinstance(error, dict), f"an error is not under the key `error`: {_short(answer.body)}")
-        wrong = violation(error, ErrorBody)
-        expect(wrong is None, f"`error`: {wrong}; expected message, type, param and code")
         found = cast("Json", error)
-        expect(found["message"], "`error.message` is empty")
+        message = found.get("message")
+        expect(isinstance(message, str) and message, f"`error.message` is {message!r}")
         return found
 
 

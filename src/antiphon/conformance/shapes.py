@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from antiphon.conformance.stream import Json, check_stream, response_events
+from antiphon.conformance.stream import Json, StreamCheck
 from antiphon.core.events import Event
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`(?: - at `\$(.*)`)?\Z", re.DOTALL)
@@ -30,24 +30,33 @@ def violation(value: object, kind: Any) -> str | None:
     return f"more than {_MAX_EXTRA} keys that the specification does not know"
 
 
-def stream_violation(body: bytes, events: list[Json]) -> str | None:
-    """The first violation of a Responses stream: its framing, the shape of an event, or the order of events.
-
-    `events` gets what was read.
+def order_violation(events: list[Json]) -> str | None:
+    """The first event that is out of order. Their numbers are another case, and so are their shapes, which are only
+    looked at as far as the order needs them.
     """
-    framing: list[str] = []
-    events += response_events(body, framing, lenient=True)
-    if framing:
-        return framing[0]
+    check = StreamCheck(numbered=False)
     for event in events:
-        kind = event.get("type")
-        if isinstance(kind, str) and ":" in kind:
+        kind = event["type"]
+        if ":" in kind:
             continue  # Open Responses: an implementer's own events are named `slug:type`
-        wrong = violation(event, Event)
+        try:
+            check.feed(event)
+        except KeyError as missing:
+            return f"event {kind} lacks {missing}"
+        except (TypeError, AttributeError) as error:
+            return f"event {kind} is not of its shape: {error}"
+        if check.violations:
+            return check.violations[0]
+    return next(iter(check.finish()), None)
+
+
+def event_violation(events: list[Json]) -> str | None:
+    """The first event that is not of the shape of its type."""
+    for event in events:
+        wrong = None if ":" in event["type"] else violation(event, Event)
         if wrong is not None:
-            return f"event {kind}: {wrong}"
-    order = check_stream(event for event in events if ":" not in event["type"])
-    return order[0] if order else None
+            return f"event {event['type']}: {wrong}"
+    return None
 
 
 def _without_extra(value: Any, message: str) -> bool:

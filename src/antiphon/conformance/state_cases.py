@@ -10,8 +10,9 @@ from antiphon.conformance.server import (
     expect,
     text_of,
 )
+from antiphon.conformance.shapes import violation
 from antiphon.conformance.stream import Json
-from antiphon.core.response_object import InputItemList, Response
+from antiphon.core.response_object import ErrorBody, InputItemList
 
 UNKNOWN_ID = "resp_" + "0" * 32
 
@@ -27,17 +28,23 @@ def _stored(server: Server) -> Json:
     return response
 
 
+def _read(server: Server, response: Json) -> Json:
+    path = f"/responses/{response['id']}"
+    return server.response(server.client.send("GET", path), f"GET {path}")
+
+
 def retrieve(server: Server) -> None:
     response = _stored(server)
-    found = server.get(f"/responses/{response['id']}", Response)
+    found = _read(server, response)
     for key in ("id", "status", "output", "model"):
-        expect(found[key] == response[key], f"`{key}` was {response[key]!r} and is stored as {found[key]!r}")
+        was, now = response.get(key), found.get(key)
+        expect(was == now, f"`{key}` was {was!r} and is stored as {now!r}")
 
 
 def retrieve_streamed(server: Server) -> None:
     _stored(server)
     response = server.final(server.events(input=HELLO, store=True))
-    found = server.get(f"/responses/{response['id']}", Response)
+    found = _read(server, response)
     expect(found["output"] == response["output"], "the stored output is not the one that was streamed")
 
 
@@ -111,7 +118,15 @@ def unknown_previous(server: Server) -> None:
 
 
 def _names(error: Json, param: str) -> None:
-    expect(str(error["param"]).startswith(param), f"`param` is {error['param']!r}, at fault is {param}")
+    found = error.get("param")
+    expect(str(found).startswith(param), f"`param` is {found!r}, at fault is {param}")
+
+
+def envelope(server: Server) -> None:
+    """All four keys are there, each of its type."""
+    error = server.refused("POST", "/responses", {"model": server.model, "input": 12}, (400,))
+    wrong = violation(error, ErrorBody)
+    expect(wrong is None, f"`error`: {wrong}; expected message, type, param and code")
 
 
 def bad_json(server: Server) -> None:

@@ -65,11 +65,12 @@ def _object(text: str) -> Json | None:
 class StreamCheck:
     """Reads the events of one response in order and collects what is illegal about them.
 
-    The events are of the right shape already; `conformance.shapes` looks at that.
+    The shape of the events is not looked at, see `conformance.shapes`. `numbered` false leaves their numbers alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, numbered: bool = True) -> None:
         self.violations: list[str] = []
+        self._numbered = numbered
         self._next = 0
         self._ended = ""
         self._response_id: object = None
@@ -81,7 +82,7 @@ class StreamCheck:
 
     def feed(self, event: Json) -> None:
         kind: str = event["type"]
-        if event.get("sequence_number") != self._next:
+        if self._numbered and event.get("sequence_number") != self._next:
             self._say(f"{kind} has sequence number {event.get('sequence_number')}, not {self._next}")
         self._next += 1
         if self._ended:
