@@ -198,6 +198,56 @@ async def test_a_recorded_response_answers_a_chat_completion_that_asks_the_same(
     assert answer.json["choices"][0]["message"]["content"] == "You said: hello"
 
 
+# --- embeddings and rankings -------------------------------------------------------------------------------
+DEMO = """\
+recording: {{path: "{folder}/recordings"}}
+providers: {{inference: [{{provider_id: up, provider_type: inline::scripted}}]}}
+storage: {{url: "sqlite:///{folder}/recorded.db"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "change", "differs_at"),
+    [
+        (
+            "/v1/embeddings",
+            {"model": "demo", "input": ["one", "two"], "dimensions": 8},
+            {"input": ["one", "three"]},
+            "input[1]",
+        ),
+        (
+            "/v1/rerank",
+            {"model": "demo", "query": "red", "documents": ["a red one", "a blue one"]},
+            {"documents": ["a red one", "a green one"]},
+            "documents[1]",
+        ),
+    ],
+    ids=["embeddings", "rerank"],
+)
+async def test_vectors_are_recorded_and_replayed(
+    path: str, body: Json, change: Json, differs_at: str, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, DEMO.format(folder=tmp_path)) as app:
+        first = await exchange(app, "POST", path, body)
+    async with serving(tmp_path, scripted_config(tmp_path)) as app:
+        again = await exchange(app, "POST", path, body)
+        refused = await exchange(app, "POST", path, body | change)
+    assert again.status == first.status == 200
+    assert normal(again.body) == normal(first.body)
+    assert f"differs at {differs_at}: " in refused.json["error"]["message"]
+
+
+async def test_recorded_vectors_come_in_the_form_that_is_asked_for(tmp_path: Path) -> None:
+    body = {"model": "demo", "input": "one", "dimensions": 8}
+    async with serving(tmp_path, DEMO.format(folder=tmp_path)) as app:
+        packed = await exchange(app, "POST", "/v1/embeddings", {**body, "encoding_format": "base64"})
+    async with serving(tmp_path, scripted_config(tmp_path)) as app:
+        again = await exchange(app, "POST", "/v1/embeddings", {**body, "encoding_format": "base64"})
+        plain = await exchange(app, "POST", "/v1/embeddings", body)
+    assert again.json == packed.json
+    assert len(plain.json["data"][0]["embedding"]) == 8
+
+
 # --- what is written ---------------------------------------------------------------------------------------
 async def test_an_exchange_tells_who_asked_what_of_whom(upstream: Upstream, tmp_path: Path) -> None:
     (answer,) = await record(upstream, tmp_path, {"model": "up/echo", "input": "hi", "stream": True})
