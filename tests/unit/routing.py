@@ -34,10 +34,10 @@ class Reply:
     provider: "FakeModel"
 
     async def read(self) -> bytes:
-        return b"{}"
+        return self.provider.answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield b"{}"
+        yield self.provider.answer
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,6 +63,8 @@ class FakeModel:
     asked: list[str] = field(default_factory=list[str])
     bodies: list[Any] = field(default_factory=list[Any])
     closed: int = 0
+    answer: bytes = b"{}"
+    """What is passed on."""
 
     def _fail(self, model: str) -> None:
         self.asked.append(model)
