@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.chat.request import ChatRequest, parse_chat
-from antiphon.core.errors import InvalidRequest
+from antiphon.core.errors import InvalidRequest, UnsupportedMediaType
 from antiphon.core.items import FunctionCallOutput, Message
 from antiphon.core.request import ResponseRequest
 from antiphon.core.tools import FunctionTool
@@ -157,6 +157,12 @@ def test_a_faulty_field_of_a_form_is_named_as_in_json() -> None:
     assert caught.value.param == "input[0].role"
 
 
+@pytest.mark.parametrize("body", [b'{"model":"m","input":"a=b&c"}', b"\n { }"])
+def test_json_that_says_it_is_a_form_is_told_what_to_say(body: bytes) -> None:
+    with pytest.raises(UnsupportedMediaType, match="application/json"):
+        to_json(body, ResponseRequest)
+
+
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 
 
@@ -175,6 +181,6 @@ def test_any_text_in_a_form_comes_back(metadata: dict[str, str]) -> None:
 def test_no_bytes_break_the_reader(body: bytes) -> None:
     try:
         made = to_json(body, ResponseRequest)
-    except InvalidRequest:
+    except (InvalidRequest, UnsupportedMediaType):
         return
     assert isinstance(json.loads(made), dict)

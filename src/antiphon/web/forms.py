@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import inspect
 
-from antiphon.core.errors import InvalidRequest
+from antiphon.core.errors import InvalidRequest, UnsupportedMediaType
 from antiphon.core.wire import decode_json, encode
 
 MAX_FIELDS = 10_000
@@ -35,7 +35,15 @@ _Node = _Branch | str
 
 
 def to_json(body: bytes, wanted: Any) -> bytes:
-    """The JSON of a form that stands for a `wanted`. Raises InvalidRequest, with the field in `param`."""
+    """The JSON of a form that stands for a `wanted`.
+
+    Raises InvalidRequest, with the field in `param`, and UnsupportedMediaType for JSON that only says it is a form.
+    """
+    if body.lstrip()[:1] == b"{":  # what `curl -d` sends when nobody names a type
+        raise UnsupportedMediaType(
+            "the body is JSON, but its content-type says that it is a form; send it with"
+            " `content-type: application/json`."
+        )
     root = _Branch()
     for key, value in _fields(body):
         _add(root, key, value)
