@@ -86,7 +86,52 @@ def test_the_shell_example_runs(bare_server: Program) -> None:
     assert "response.completed" in run("sh", (ROOT / "examples" / "stream.sh").read_text(), bare_server)
 
 
-def test_the_tutorial_runs(bare_server: Program) -> None:
+def tutorial_files() -> dict[str, str]:
+    """The files that the tutorial has its reader make: each block goes to the file named last before it."""
+    text, files, name = (ROOT / "docs" / "tutorial.md").read_text(), dict[str, str](), ""
+    for part in re.split(r"(```python\n.*?```)", text, flags=re.DOTALL):
+        if part.startswith("```python"):
+            code = part.removeprefix("```python\n").removesuffix("```")
+            files[name] = f"{files[name]}\n\n{code}" if name in files else code
+        else:
+            name = (re.findall(r"`(\w+\.py)`", part) or [name])[-1]
+    return files
+
+
+def test_the_tutorial_runs(bare_server: Program, tmp_path: Path) -> None:
+    files = tutorial_files()
+    assert list(files) == ["agent.py", "test_agent.py"]
+    for name, code in files.items():
+        (tmp_path / name).write_text(code)
+    shown = run(sys.executable, files["agent.py"], bare_server)
+    assert 'the model calls get_weather {"city":"Oslo"}' in shown
+    assert '"sky": "clear"' in shown
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+    ]
+    tested = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
+
+
+def test_the_commands_of_the_tutorial_work(bare_server: Program) -> None:
     text = (ROOT / "docs" / "tutorial.md").read_text()
-    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
-    assert "the model calls get_weather" in run(sys.executable, code, bare_server)
+    (commands,) = re.findall(r"```sh\n(\.venv/bin/antiphon.*?)```", text, re.DOTALL)
+    models, chat = commands.splitlines()
+    environ = {**os.environ, "ANTIPHON_PORT": str(bare_server.port), "ANTIPHON_DISCOVERY": "off"}
+    environ = {name: value for name, value in environ.items() if not name.startswith("OPENAI_")}
+    for command, said, wanted in ((models, "", "demo"), (chat, "Good morning.\n", "Good morning.")):
+        words = [str(Path(sys.executable).with_name("antiphon")), *command.split()[1:]]
+        done = subprocess.run(
+            words, input=said, env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert wanted in done.stdout
