@@ -4,7 +4,6 @@ Turns of the history never change, so each is rendered once and kept; a body is 
 which makes turn 200 cost what turn 2 costs, but for the copying.
 """
 
-from collections import OrderedDict
 from itertools import pairwise
 from typing import Any
 
@@ -26,14 +25,11 @@ from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.chat_messages import Rendered, render_items
 from antiphon.providers.chat_parameters import Plan, Unsupported, unsupported
 from antiphon.providers.custom_calls import as_function
+from antiphon.providers.in_words import lines_for
+from antiphon.providers.kept_turns import MAX_KEPT_BYTES, KeptTurns
 from antiphon.providers.presets import Capabilities
 
-MAX_KEPT_BYTES = 64 * 1024 * 1024
-ENTRY_BYTES = 400
-"""What an entry costs beside its bytes: key, tuple, links."""
-
 NO_ARGUMENTS: JsonObject = {"type": "object", "properties": {}}
-VERBOSITY_LINES = {"low": "Keep your answers short.", "high": "Answer in detail."}
 
 
 class ChatRenderer:
@@ -51,7 +47,7 @@ class ChatRenderer:
         self._can = capabilities
         self._plan = Plan.of(capabilities)
         self._lenient = lenient
-        self._turns = _RenderedTurns(max_kept_bytes)
+        self._turns: KeptTurns[Rendered] = KeptTurns(max_kept_bytes)
 
     def render(self, model: str, call: CallModel) -> bytes:
         """Raises UnsupportedParameter for what this upstream cannot honour, unless lenient."""
@@ -97,25 +93,13 @@ class ChatRenderer:
     def _system(self, instructions: str | None, request: ResponseRequest) -> bytes:
         """The instructions, and the lines that stand for what this upstream has no parameter for."""
         lines = [instructions] if instructions else []
-        text = request.text
-        if text is not None:
-            if (
-                not self._can.verbosity
-                and isinstance(text.verbosity, str)
-                and text.verbosity in VERBOSITY_LINES
-            ):
-                lines.append(VERBOSITY_LINES[text.verbosity])
-            written = self._writes_format(request)
-            match text.format:
-                case FormatJsonSchema(schema=schema) if written or not self._can.json_schema:
-                    lines.append(
-                        "Answer with one JSON value, valid under this JSON Schema, and with nothing else:\n"
-                        + encode(schema).decode()
-                    )
-                case FormatJsonObject() if written or not self._can.json_object:
-                    lines.append("Answer with one JSON object and with nothing else.")
-                case _:
-                    pass
+        written = self._writes_format(request)
+        lines += lines_for(
+            request,
+            verbosity=self._can.verbosity,
+            json_schema=self._can.json_schema and not written,
+            json_object=self._can.json_object and not written,
+        )
         if not lines:
             return b""
         role = "developer" if self._can.developer_role else "system"
@@ -246,34 +230,6 @@ def _response_format(wanted: object, can: Capabilities) -> JsonObject | None:
         value = {"type": "json", "value": {"type": "object"}}
         return value if can.format_shape == "value" else {"type": "json_object"}
     return None
-
-
-class _RenderedTurns:
-    """Rendered turns by response id, the least recently used dropped first, bounded by bytes."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[str, Rendered] = OrderedDict()
-
-    def get(self, turn_id: str) -> Rendered | None:
-        found = self._kept.get(turn_id)
-        if found is not None:
-            self._kept.move_to_end(turn_id)
-        return found
-
-    def put(self, turn_id: str, rendered: Rendered) -> None:
-        if turn_id in self._kept:
-            return
-        self._kept[turn_id] = rendered
-        self._bytes += len(rendered.json) + ENTRY_BYTES
-        while self._bytes > self._max_bytes:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= len(dropped.json) + ENTRY_BYTES
-
-    @property
-    def size_bytes(self) -> int:
-        return self._bytes
 
 
 def _without_earlier_thoughts(transcript: Transcript) -> Transcript:

@@ -26,9 +26,13 @@ class Endpoints:
             found = self._known[key] = self._build(path, model)
         return found
 
+    def names_model(self, path: str) -> bool:
+        """Whether the URL of this operation holds the model's name; Azure's `/responses` has it in the body."""
+        return self.per_deployment and path not in ("/models", "/responses")
+
     def _build(self, path: str, model: str) -> URL:
         base = self.base
-        if self.per_deployment and path != "/models":
+        if self.names_model(path):
             base = base / "deployments" / model
         url = base.joinpath(*path.strip("/").split("/"))
         return url.with_query(self.query) if self.query else url

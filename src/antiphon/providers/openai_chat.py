@@ -1,16 +1,14 @@
 """The wire `openai_chat`: every upstream that speaks `/v1/chat/completions`, by preset."""
 
 import copy
-import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from antiphon import ports
 from antiphon.core.commands import CallModel
-from antiphon.core.errors import InvalidRequest, ProviderError, ProviderProtocolError
+from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.ports import Constraint, Ids, ModelInfo
@@ -25,7 +23,6 @@ from antiphon.providers.embedding_wire import (
     no_such_route,
     rerank_path,
 )
-from antiphon.providers.endpoints import azure_endpoints, endpoints
 from antiphon.providers.presets import (
     PRESETS,
     Capabilities,
@@ -33,12 +30,11 @@ from antiphon.providers.presets import (
     UpstreamConfig,
     capabilities_of,
     parse_config,
-    timeouts_of,
 )
 from antiphon.providers.ready import ReadyReply
-from antiphon.providers.refusals import Redaction
+from antiphon.providers.site import Site
 from antiphon.providers.sse import SSEParser
-from antiphon.providers.upstream import Upstream, UpstreamClient, UpstreamReply
+from antiphon.providers.upstream import UpstreamClient
 
 CHAT = "/chat/completions"
 
@@ -87,22 +83,7 @@ class OpenAIChat:
         self._config = config
         self._lenient = lenient
         self._ids = ids
-        base_url = config.base_url or preset.default_url or ""
-        self._endpoints = (
-            azure_endpoints(base_url, config.api_version) if preset.azure else endpoints(base_url)
-        )
-        host = self._endpoints.base.host or ""
-        self._redaction = Redaction((*_secrets(config), self._endpoints.base.authority, host))
-        self._upstream = Upstream(
-            provider_id,
-            client,
-            _headers(preset, config),
-            timeouts_of(config),
-            config.max_retries,
-            config.max_retry_wait_s,
-            _verify(config.tls_verify),
-            self._redaction,
-        )
+        self._site = Site.of(provider_id, preset, config, client)
         self._renderer = ChatRenderer(provider_id, self.capabilities, lenient=lenient)
 
     @classmethod
@@ -123,9 +104,7 @@ class OpenAIChat:
     def without_waiting(self) -> "OpenAIChat":
         """See `ports.Patient`. Shares everything but its patience with this one."""
         hasty = copy.copy(self)
-        hasty._upstream = replace(  # noqa: SLF001  # a copy of this very object
-            self._upstream, max_retries=min(1, self._upstream.max_retries), max_wait_s=0.0
-        )
+        hasty._site = self._site.without_waiting()  # noqa: SLF001  # a copy of this very object
         return hasty
 
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
@@ -150,14 +129,13 @@ class OpenAIChat:
         if more:
             body = b"%b,%b}" % (body[:-1], more)
         try:
-            reply = await self._post(CHAT, body, model)
+            reply = await self._site.post(CHAT, body, model)
         except ProviderError as error:
             _rename_param(error)
             raise
         with_id = self._new_call_id
-        decoder = ChatDecoder(
-            self.provider_id, with_id, self._redaction, self._renderer.translated(call.request)
-        )
+        redaction = self._site.upstream.redaction
+        decoder = ChatDecoder(self.provider_id, with_id, redaction, self._renderer.translated(call.request))
         async with reply:
             yield ()
             if not call.stream or reply.is_json:
@@ -178,7 +156,7 @@ class OpenAIChat:
     async def open(self, path: str, body: bytes, *, model: str) -> ports.UpstreamReply:
         """See `ports.ModelProvider.open`. Embeddings and reranking go by the capabilities."""
         if path not in (EMBEDDINGS, RERANK):
-            return await self._post(path, body, model)
+            return await self._site.post(path, body, model)
         try:
             return await self._open_vectors(path, body, model)
         except ProviderError as error:
@@ -189,19 +167,13 @@ class OpenAIChat:
 
     async def _open_vectors(self, path: str, body: bytes, model: str) -> ports.UpstreamReply:
         if path == RERANK:
-            return await self._post(rerank_path(self.provider_id, self.capabilities), body, model)
+            return await self._site.post(rerank_path(self.provider_id, self.capabilities), body, model)
         call = embedding_call(self.provider_id, self.capabilities, body)
-        reply = await self._post(path, call.body, model)
+        reply = await self._site.post(path, call.body, model)
         if call.cut_to is None:
             return reply
         async with reply:
             return ReadyReply(cut(self.provider_id, await reply.read(), call.cut_to))
-
-    async def _post(self, path: str, body: bytes, model: str) -> UpstreamReply:
-        """`path` is relative to the base URL; `model` is in the URL of an Azure deployment."""
-        if self._endpoints.per_deployment and "/" in model:
-            raise InvalidRequest(f'"{model}" cannot be the name of a deployment.', param="model")
-        return await self._upstream.send("POST", self._endpoints.url(path, model), body)
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """The models that the upstream lists, or the configured `allowed_models` of one that cannot list
@@ -210,8 +182,7 @@ class OpenAIChat:
         allowed = self._config.allowed_models
         if not self.capabilities.models_listed:
             return [ModelInfo(name, 0, self.provider_id) for name in allowed or ()]
-        reply = await self._upstream.send("GET", self._endpoints.url("/models"), max_retries=0)
-        async with reply:
+        async with await self._site.get("/models") as reply:
             body = await reply.read()
         models = self._decode_models(body)
         return [model for model in models if allowed is None or model.name in allowed]
@@ -237,27 +208,6 @@ def _seconds(created: float | None) -> int:
     """Unix seconds. watsonx writes milliseconds."""
     value = int(created or 0)
     return value // 1000 if value > 100_000_000_000 else value
-
-
-def _headers(preset: Preset, config: UpstreamConfig) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    if config.api_key:
-        bearer = preset.auth_header == "authorization"
-        headers[preset.auth_header] = f"Bearer {config.api_key}" if bearer else config.api_key
-    if config.organization:
-        headers["openai-organization"] = config.organization
-    if config.project:
-        headers["openai-project"] = config.project
-    return {**headers, **{name.lower(): value for name, value in config.headers.items()}}
-
-
-def _secrets(config: UpstreamConfig) -> tuple[str, ...]:
-    """What must not be quoted: short values would redact half of every message, and are no secrets."""
-    return tuple(text for text in (config.api_key or "", *config.headers.values()) if len(text) >= 6)
-
-
-def _verify(setting: bool | str) -> ssl.SSLContext | bool:
-    return ssl.create_default_context(cafile=setting) if isinstance(setting, str) else setting
 
 
 def _rename_param(error: ProviderError) -> None:
