@@ -7,6 +7,7 @@ from collections import Counter
 import msgspec
 import pytest
 
+from antiphon.core.commands import CallModel
 from antiphon.core.errors import (
     AntiphonError,
     ProviderAuthFailed,
@@ -19,6 +20,8 @@ from antiphon.core.errors import (
     ProviderUnavailable,
     UnsupportedParameter,
 )
+from antiphon.core.items import Message, Reasoning
+from antiphon.core.transcript import Transcript
 from antiphon.models.breaker import BreakerSettings
 from antiphon.models.catalog import Catalog, Model, NamedModel
 from antiphon.models.health import Guarded, UpstreamHealth, UpstreamState
@@ -227,6 +230,23 @@ async def test_a_chain_is_not_stuck_to_a_candidate_whose_rules_it_has_outgrown()
     world = World(ruled(a={"max_input_tokens": 50}, b={}))
     assert await world.run(preferred=A) == A
     assert await world.run(calling("x" * 1000), preferred=A) == B
+
+
+async def test_reasoning_that_a_client_sends_back_goes_to_the_provider_that_can_read_it() -> None:
+    def call(*blobs: str) -> CallModel:
+        items = [Reasoning(encrypted_content=blob) for blob in blobs]
+        return CallModel(
+            calling().request, Transcript(None, (), (*items, Message(role="user", content="go on")))
+        )
+
+    world = World(to(A, B))
+    assert await world.run(call("b:thought")) == B
+    assert await world.run(call("b:thought", "a:later")) == A
+    assert await world.run(call("gone:thought", "no origin")) == A
+    assert await world.run(call("b:thought"), preferred=A) == A
+    assert await World(to(A, B, sticky=False)).run(call("b:thought")) == A
+    world.b.errors = [DOWN]
+    assert await world.run(call("b:thought")) == A
 
 
 async def test_the_steps_of_one_run_stay_with_one_candidate_also_without_sticky() -> None:

@@ -35,6 +35,12 @@ def upstream_blob(provider_id: str, item: Reasoning) -> str | None:
     return content[len(provider_id) + 1 :]
 
 
+def made_by(item: Reasoning) -> str | None:
+    """The id of the provider whose blob this item carries; None where it carries none."""
+    content = item.encrypted_content
+    return content.partition(":")[0] if isinstance(content, str) and ":" in content else None
+
+
 def hidden(item: Reasoning) -> bytes:
     """What is to be sealed of an item in its inner form."""
     texts = [part.text for part in item.content] if item.content is not UNSET else []

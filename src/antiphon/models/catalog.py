@@ -107,7 +107,7 @@ class Catalog:
 
     def breakers(self) -> Mapping[str, int]:
         """How many upstream models that were asked lately have their breaker in which state."""
-        counts = dict.fromkeys(("closed", "open", "half_open"), 0)
+        counts: dict[str, int] = {"closed": 0, "open": 0, "half_open": 0}
         for one in self.health.states() if self.health is not None else ():
             counts[one.state] += 1
         return counts

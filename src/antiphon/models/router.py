@@ -16,8 +16,10 @@ import msgspec
 
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import AntiphonError, InvalidRequest, ProviderError, UnsupportedParameter
+from antiphon.core.items import Reasoning
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
+from antiphon.core.thoughts import made_by
 from antiphon.models.health import UpstreamHealth
 from antiphon.models.route import Candidate, Route, When, cause_of
 from antiphon.models.traits import Traits, traits_of, traits_of_body
@@ -58,7 +60,8 @@ class RoutedModel:
     def order(self, traits: Traits | None, preferred: str = "", cache_key: str | None = None) -> list[Option]:
         """The candidates that take the request, in the order in which they are to be asked.
 
-        `preferred` goes first while it works. Raises InvalidRequest when no candidate takes the request.
+        `preferred` goes first while it works: a candidate's name, or `provider_id/` for any of that provider.
+        Raises InvalidRequest when no candidate takes the request.
         """
         fitting = [one for one in self.options if traits is None or not traits.unmet(one.candidate.when)]
         if not fitting and traits is not None:
@@ -67,7 +70,8 @@ class RoutedModel:
         draw = random.Random(cache_key).random if cache_key and self.route.sticky else self.draw
         ranks = {one.name: self.health.rank(one.provider.provider_id, one.model) for one in fitting}
         ordered = sorted(self._by_strategy(fitting, draw), key=lambda one: ranks[one.name])
-        first = [one for one in ordered if one.name == preferred and not ranks[preferred]][:1]
+        wanted = [one for one in ordered if preferred in (one.name, f"{one.provider.provider_id}/")]
+        first = [one for one in wanted if not ranks[one.name]][:1]
         return first + [one for one in ordered if one not in first]
 
     def last_resort(self, options: Sequence[Option]) -> Option:
@@ -179,8 +183,9 @@ class RoutedCall:
     def _order_for(self, call: CallModel) -> list[Option]:
         routed = self._routed
         traits = traits_of(call, count=routed.counts_tokens) if routed.route.has_rules else None
-        options = routed.order(traits, self._preferred, call.request.prompt_cache_key)
-        if options[0].name == self._preferred:
+        preferred = self._preferred or (_origin(call) if routed.route.sticky else "")
+        options = routed.order(traits, preferred, call.request.prompt_cache_key)
+        if preferred and options[0].name.startswith(preferred):
             return options
         return sorted(options, key=lambda one: bool(one.provider.dropped(call.request)))
 
@@ -226,6 +231,14 @@ class _Tried:
             param=last.param,
             retry_after=str(min(waits)) if waits else None,
         )
+
+
+def _origin(call: CallModel) -> str:
+    """`provider_id/` of who made the last reasoning that was sent back here: nobody else can read what it hides."""
+    for item in reversed(call.transcript.items):
+        if isinstance(item, Reasoning) and (provider_id := made_by(item)):
+            return f"{provider_id}/"
+    return ""
 
 
 def _word(error: AntiphonError) -> str:
