@@ -3,6 +3,7 @@
 Only here are concrete adapters known.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Services:
 
     async def shutdown(self) -> None:
         await self.catalog.aclose()
+        await asyncio.gather(*(provider.aclose() for provider in self.catalog.providers.values()))
         await self.upstreams.aclose()
         await self.store.aclose()
         if self.recorder is not None:
