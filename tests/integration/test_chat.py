@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
+from antiphon.cli.local_server import LocalServer
+from antiphon.client import Client, ConnectionFailed
+from antiphon.config import ProviderSettings, load
 from bench.program import Program, antiphon_command, environment
+from tests.integration.canned import CannedServer, refuses, says
 from tests.integration.conftest import configuration
 from tests.integration.terminal import CTRL_C, CTRL_D, Terminal
 from tests.integration.upstream import Seen, Upstream
@@ -212,6 +216,43 @@ def test_lines_are_remembered_for_their_owner_alone(open_chat: OpenChat, tmp_pat
     history = tmp_path / "state" / "chat_history"
     assert "remember me" in history.read_text()
     assert history.stat().st_mode & 0o077 == 0
+
+
+def test_ctrl_c_stops_waiting_for_a_busy_server(tmp_path: Path) -> None:
+    busy = refuses(429, "slow down", headers={"retry-after": "200"})
+    with CannedServer(busy, says("there you are")) as server:
+        command = [*antiphon_command(), "chat", "--url", server.url]
+        with Terminal(command, cwd=tmp_path, env=environment(tmp_path)) as chat:
+            chat.wait_for(f"canned at {server.url}/v1")
+            chat.enter("hello")
+            chat.wait_for("slow down; trying again in 200 s (1 of 5), Ctrl-C stops waiting")
+            chat.type(CTRL_C)
+            chat.wait_for("[stopped]")
+            chat.enter("/retry")
+            chat.wait_for("there you are\n")
+            chat.enter("/quit")
+            assert chat.wait_end() == 0
+        assert len(server.asked) == 2
+        assert server.asked[0] == server.asked[1]
+
+
+def test_the_chats_own_server_answers_nobody_else(tmp_path: Path) -> None:
+    settings = load(cwd=tmp_path, environ={"ANTIPHON_HOME": str(tmp_path), "ANTIPHON_DISCOVERY": "off"})
+    demo = ProviderSettings(provider_id="demo", provider_type="inline::scripted")
+    with LocalServer(settings.with_inference([demo])) as server:
+        assert Client(server.url).send("GET", "/models").status == 401
+        assert Client(server.url, server.key).send("GET", "/models").status == 200
+        assert server.url.startswith("http://127.0.0.1:")
+    with pytest.raises(ConnectionFailed, match="cannot be reached"):
+        Client(server.url).send("GET", "/models")
+
+
+def test_a_server_that_cannot_start_is_one_sentence(tmp_path: Path, config: Path) -> None:
+    (tmp_path / "antiphon.db").write_text("this is no database, and never was one")
+    done = piped(tmp_path, config, "hello\n", "--model", "demo")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is not a database of Antiphon's" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 # --- pipes ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.cli.chat_tools import load_tools
 from antiphon.cli.completion import INSTALL, SHELLS
 from antiphon.cli.doctor_machine import clock, port, tls
 from antiphon.client import Client
@@ -352,15 +354,39 @@ def test_bash_completes_commands_flags_and_files(tmp_path: Path) -> None:
     assert completed("antiphon", "models", "--config", "mi") == ["mine.yaml"]
 
 
-def test_completion_is_the_only_command_that_loads_shtab(tmp_path: Path) -> None:
-    code = (
-        "import sys; from antiphon.cli.commands import build_parser; build_parser();"
-        " print('shtab' in sys.modules, 'aiohttp' in sys.modules, 'uvicorn' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.split() == ["False"] * 3
+@pytest.mark.parametrize(
+    "module", ["antiphon.cli.commands", "antiphon.cli.chat", "antiphon.cli.doctor_client"]
+)
+def test_what_talks_to_a_server_loads_no_server_and_no_shtab(module: str) -> None:
+    heavy = "{'shtab', 'aiohttp', 'uvicorn', 'starlette', 'apsw', 'asyncio', 'yaml'}"
+    code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_commands_of_the_how_to_run(tmp_path: Path, server: Program) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "first-hour.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) >= 6
+    path = f"{Path(antiphon_command()[0]).parent}:{os.environ['PATH']}"
+    env = environment(tmp_path, {"ANTIPHON_DISCOVERY": "off", "ANTIPHON_PORT": "0", "PATH": path})
+    for block in blocks:
+        text = block.replace("http://gpu-1:8000 --model my-model", f"{server.url} --model scripted/demo")
+        done = subprocess.run(
+            ["bash", "--norc", "-c", text],
+            cwd=tmp_path,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
+    tools = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "tools.json").write_text(tools[0])
+    assert [tool["name"] for tool in load_tools(tmp_path / "tools.json")] == ["get_weather"]
 
 
 def certificate(folder: Path, name: str) -> tuple[str, str]:
