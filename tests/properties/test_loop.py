@@ -130,6 +130,14 @@ def test_every_property_holds_for_every_script(script: Script) -> None:
         assert holds(played), holds.__name__
 
 
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(scripts.filter(lambda script: script.request.max_tool_calls is not None))
+def test_max_tool_calls_bounds_what_runs(script: Script) -> None:
+    played = Player(script).play()
+    event(f"ran: {len(played.tool_calls)}")
+    assert len(played.tool_calls) <= (script.request.max_tool_calls or 0)
+
+
 # --- seeded faults ----------------------------------------------------------------------------------------------
 class SkipsANumber(EventWriter):
     def close(self, slot: int, item: Any) -> Any:
