@@ -222,7 +222,11 @@ async def test_its_fields_are_the_documented_ones(
     service: Service, upstream: FakeUpstream, client: UpstreamClient
 ) -> None:
     taken = {name: value for name, value in VALUES.items() if _param(name) not in service.refuses}
-    tool = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+    tool: dict[str, Any] = {
+        "type": "function",
+        "name": "f",
+        "parameters": {"type": "object", "properties": {}},
+    }
     more = {"user": "u", "prompt_cache_key": "k", "text": {"verbosity": "low"}, "parallel_tool_calls": False}
     body = await sent(upstream, client, service.name, max_output_tokens=99, tools=[tool], **more, **taken)
     assert body[service.limit] == 99

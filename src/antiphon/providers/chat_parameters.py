@@ -165,7 +165,13 @@ OTHERS: tuple[Rule, ...] = (
     Rule("reasoning.effort", "reasoning_effort or chat_template_kwargs", "reasoning_effort"),
     Rule("top_logprobs", "logprobs, top_logprobs", "logprobs"),
     Rule("include: message.output_text.logprobs", "logprobs", "logprobs", "emulated", "nothing is included"),
-    Rule("safety_identifier", "safety_identifier", "safety_identifier", "emulated", "sent as `user`"),
+    Rule(
+        "safety_identifier",
+        "safety_identifier",
+        "safety_identifier",
+        "emulated",
+        "sent as `user` where that is known, else left out",
+    ),
     Rule(
         "service_tier", "service_tier", "service_tier", note="auto and default mean the same there and pass"
     ),

@@ -1,0 +1,49 @@
+"""The wires and their tables of parameters. A new wire is one more entry of `WIRES`.
+
+A rule is anything with `param`, `field`, `note` and `kind(capabilities)`, as `chat_parameters.Rule` has them; a column
+is a provider type and its capabilities, as the rules of that wire read them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from antiphon.providers import chat_parameters
+from antiphon.providers.presets import PRESETS
+
+
+class AnyRule(Protocol):
+    @property
+    def param(self) -> str: ...
+    @property
+    def field(self) -> str: ...
+    @property
+    def note(self) -> str: ...
+    def kind(self, capabilities: Any, /) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WireTable:
+    """`columns`: provider type → what `AnyRule.kind` takes."""
+
+    title: str
+    about: str
+    rules: Sequence[AnyRule]
+    columns: Mapping[str, Any]
+
+    def kinds(self, param: str) -> set[str]:
+        """What becomes of a parameter on this wire, over its provider types; empty where it has no row."""
+        found = [rule for rule in self.rules if rule.param == param]
+        return {rule.kind(column) for rule in found for column in self.columns.values()}
+
+
+def _chat() -> WireTable:
+    return WireTable(
+        "chat completions",
+        "Upstreams that speak `/v1/chat/completions`.",
+        chat_parameters.rules(),
+        {name: preset.capabilities for name, preset in PRESETS.items()},
+    )
+
+
+WIRES: tuple[WireTable, ...] = (_chat(),)
