@@ -12,7 +12,7 @@ import pytest
 
 from bench.program import Program, environment, start_antiphon
 from tests.conformance.recorder import Recorder
-from tests.integration.clients import Raw, async_client, sync_client
+from tests.integration.clients import LIMIT_S, Raw, async_client, open_stream, sync_client
 from tests.integration.vector_upstream import VectorUpstream, vector
 from tests.unit.faulty import faulty_fields
 
@@ -192,6 +192,17 @@ def test_a_server_without_the_route_is_named_and_an_odd_answer_is_a_502(raw: Raw
     assert (short.status, short.error["code"]) == (502, "provider_protocol_error")
     refused = raw.post("/v1/embeddings", {"model": "up/fails", "input": "a"})
     assert (refused.status, refused.error["param"]) == (400, "input")
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/rerank"])
+def test_a_client_that_leaves_frees_the_upstream(front: Program, vectors: VectorUpstream, path: str) -> None:
+    vectors.asked.clear()
+    vectors.left.clear()
+    body = {"input": "a"} if "embeddings" in path else {"query": "q", "documents": ["a"]}
+    with open_stream(front.port, path, {"model": "up/hangs", **body}):
+        assert vectors.asked.wait(LIMIT_S)
+        assert not vectors.left.is_set()
+    assert vectors.left.wait(LIMIT_S)
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ MODELS = (
     "no-route",
     "not-started",
     "fails",
+    "hangs",
     "ranks",
     "scores",
 )
@@ -24,10 +25,15 @@ WIDTH = 4
 
 
 class VectorUpstream:
-    """A server in a thread. `url` is its base URL with `/v1`; `requests` what it was sent, path and body."""
+    """A server in a thread. `url` is its base URL with `/v1`; `requests` what it was sent, path and body.
+
+    The model `hangs` never answers: it sets `asked` when it is asked, and `left` when it is left.
+    """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, Json]] = []
+        self.asked = threading.Event()
+        self.left = threading.Event()
         upstream = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,6 +47,12 @@ class VectorUpstream:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 upstream.requests.append((self.path, body))
+                if body["model"] == "hangs":
+                    upstream.asked.set()
+                    self.rfile.read(1)  # until the other side goes away
+                    upstream.left.set()
+                    self.close_connection = True
+                    return
                 status, answer = answer_to(self.path, body)
                 self._send(status, answer)
 
