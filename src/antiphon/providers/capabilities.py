@@ -1,4 +1,7 @@
-"""What is known about an upstream, as data: what its chat completions can do, and where and how it is reached."""
+"""What is known about an upstream, as data: what its routes can do, and where and how it is reached.
+
+Two structs, one for each wire. A name that stands in both means the same thing in both.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -61,9 +64,59 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The path of a rerank route in Cohere's and Jina's form, below the base URL."""
 
 
+class ResponsesCapabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an upstream's `/responses` understands. `responses_parameters` turns these into rules per parameter.
+
+    The defaults are those of a server that is known to have the route, and no more.
+    """
+
+    parallel_tool_calls: bool = True
+    tool_choice: bool = True
+    allowed_tools: bool = False
+    custom_tools: bool = False
+    schema_patterns: bool = False
+    json_schema: bool = True
+    json_object: bool = True
+    format_field: Literal["text", "response_format"] = "text"
+    """Where a format goes: `text.format`, or chat's `response_format` on servers that translate the rest to chat."""
+    keeps_formats: bool = True
+    logprobs: bool = True
+    penalties: bool = False
+    seed_field: Literal["seed", "random_seed"] | None = None
+    stop: bool = False
+    user: bool = True
+    reasoning_items: Literal["encrypted", "text"] | None = "encrypted"
+    """How earlier reasoning goes back: as the blob that this upstream gave us, or as its text. None: not at all."""
+    reasoning_effort: Literal["field", "template"] | None = "field"
+    reasoning_summary: bool = False
+    """Whether a summary can be asked for; else the reasoning itself is shown as one."""
+    reasoning_mode: bool = False
+    reasoning_context: bool = False
+    """Whether the upstream leaves out earlier reasoning itself; else that is done here."""
+    verbosity: bool = False
+    service_tier: bool = False
+    prompt_cache_key: bool = False
+    prompt_cache_options: bool = False
+    chat_template_kwargs: bool = False
+    safety_identifier: bool = False
+    file_parts: bool = False
+    output_parts: bool = True
+    """Whether the output of a call may hold images; else they follow in a user message."""
+    top_k: bool = False
+    min_p: bool = False
+    repetition_penalty: Literal["repetition_penalty", "repeat_penalty"] | None = None
+    stream_options: bool = False
+    """Whether it pads its events (`include_obfuscation`) unless told not to."""
+    says_cut: bool = True
+    """Whether an answer that ran into `max_output_tokens` says so; else that is told from its usage."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One provider type. `default_url` is None where only the operator can know it."""
+    """One provider type. `default_url` is None where only the operator can know it.
+
+    `wire` is what `wire: …` is when the operator does not write it.
+    """
 
     provider_type: str
     default_url: str | None
@@ -71,3 +124,5 @@ class Preset:
     auth_header: Literal["authorization", "api-key"] = "authorization"
     key_required: bool = False
     azure: bool = False
+    responses: ResponsesCapabilities = ResponsesCapabilities()
+    wire: Literal["auto", "chat"] = "chat"

@@ -1,7 +1,7 @@
 """Presets: what is known about each kind of upstream, as data, and the `config:` mapping of a provider.
 
-A preset says where the server usually is, how it wants its key, and what its chat completions can do. An
-operator whose server does better or worse says so under `capabilities`.
+A preset says where the server usually is, how it wants its key, and what its routes can do. An operator whose server
+does better or worse says so under `capabilities`; what is said there holds on each wire that knows the name.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from antiphon.providers.capabilities import Capabilities, Preset
+from antiphon.providers.capabilities import Capabilities, Preset, ResponsesCapabilities
 from antiphon.providers.hosted import HOSTED
 from antiphon.providers.upstream import Timeouts
 
@@ -21,10 +21,12 @@ __all__ = [
     "Capabilities",
     "Preset",
     "ProviderConfigError",
+    "ResponsesCapabilities",
     "TimeoutConfig",
     "UpstreamConfig",
     "capabilities_of",
     "parse_config",
+    "responses_of",
     "timeouts_of",
 ]
 
@@ -49,6 +51,21 @@ PRESETS: Mapping[str, Preset] = {
                 embedding_tokens=True,
             ),
             key_required=True,
+            wire="auto",
+            responses=ResponsesCapabilities(
+                allowed_tools=True,
+                custom_tools=True,
+                reasoning_summary=True,
+                reasoning_mode=True,
+                reasoning_context=True,
+                verbosity=True,
+                service_tier=True,
+                prompt_cache_key=True,
+                prompt_cache_options=True,
+                safety_identifier=True,
+                file_parts=True,
+                stream_options=True,
+            ),
         ),
         Preset(
             "remote::azure",
@@ -63,6 +80,17 @@ PRESETS: Mapping[str, Preset] = {
             auth_header="api-key",
             key_required=True,
             azure=True,
+            wire="auto",
+            # learn.microsoft.com, "Azure OpenAI Responses API": the parameters of its v1 reference.
+            responses=ResponsesCapabilities(
+                custom_tools=True,
+                reasoning_summary=True,
+                verbosity=True,
+                service_tier=True,
+                prompt_cache_key=True,
+                file_parts=True,
+                stream_options=True,
+            ),
         ),
         Preset(
             "remote::vllm",
@@ -78,6 +106,17 @@ PRESETS: Mapping[str, Preset] = {
                 embedding_tokens=True,
                 rerank_path="/rerank",
             ),
+            # vllm/entrypoints/openai/responses/protocol.py, `ResponsesRequest`: what it skips is not passed here.
+            responses=ResponsesCapabilities(
+                json_object=False,
+                seed_field="seed",
+                stop=True,
+                reasoning_items="text",
+                output_parts=False,
+                top_k=True,
+                repetition_penalty="repetition_penalty",
+                schema_patterns=True,
+            ),
         ),
         Preset(
             "remote::ollama",
@@ -86,6 +125,14 @@ PRESETS: Mapping[str, Preset] = {
                 reasoning_field="reasoning",
                 parallel_tool_calls=False,
                 tool_choice=False,
+            ),
+            # openai/responses.go, `ResponsesRequest`. Its reasoning items hold their text as `encrypted_content`.
+            responses=ResponsesCapabilities(
+                parallel_tool_calls=False,
+                tool_choice=False,
+                json_object=False,
+                logprobs=False,
+                user=False,
             ),
         ),
         Preset(
@@ -104,9 +151,32 @@ PRESETS: Mapping[str, Preset] = {
                 embedding_dimensions="refuse",
                 rerank_path="/rerank",
             ),
+            # tools/server/server-chat.cpp: the body is translated to chat, and what it does not know goes along.
+            responses=ResponsesCapabilities(
+                format_field="response_format",
+                logprobs=False,
+                penalties=True,
+                seed_field="seed",
+                stop=True,
+                reasoning_items="text",
+                reasoning_effort="template",
+                chat_template_kwargs=True,
+                output_parts=False,
+                top_k=True,
+                min_p=True,
+                repetition_penalty="repeat_penalty",
+                schema_patterns=True,
+                says_cut=False,
+            ),
         ),
         *HOSTED,
-        Preset("remote::openai-compatible", None, Capabilities(keeps_formats=False)),
+        Preset(
+            "remote::openai-compatible",
+            None,
+            Capabilities(keeps_formats=False),
+            wire="auto",
+            responses=ResponsesCapabilities(keeps_formats=False, says_cut=False),
+        ),
     )
 }
 
@@ -142,7 +212,8 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_retries: int = 2
     max_retry_wait_s: float = 30.0
     tls_verify: bool | str = True
-    wire: Literal["auto", "chat"] = "auto"
+    wire: Literal["auto", "chat", "responses"] | None = None
+    """None: as the preset has it. `auto` asks the server once whether it has `/responses`."""
     capabilities: dict[str, Any] = {}
 
 
@@ -175,6 +246,7 @@ def parse_config(provider_type: str, mapping: Mapping[str, Any]) -> UpstreamConf
     try:
         config = msgspec.convert(known, UpstreamConfig)
         capabilities_of(preset, config)
+        responses_of(preset, config)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at ")
         key = path.strip("`").removeprefix("$").removeprefix(".")
@@ -187,9 +259,26 @@ def capabilities_of(preset: Preset, config: UpstreamConfig) -> Capabilities:
     """The preset's capabilities with the operator's corrections. Raises msgspec.ValidationError."""
     if not config.capabilities:
         return preset.capabilities
-    return msgspec.convert(
-        {**msgspec.structs.asdict(preset.capabilities), **config.capabilities}, Capabilities
-    )
+    named = {**msgspec.structs.asdict(preset.capabilities), **config.capabilities}
+    return msgspec.convert(_without(named, _ONLY_RESPONSES), Capabilities)
+
+
+def responses_of(preset: Preset, config: UpstreamConfig) -> ResponsesCapabilities:
+    """The same for the responses wire."""
+    if not config.capabilities:
+        return preset.responses
+    named = {**msgspec.structs.asdict(preset.responses), **config.capabilities}
+    return msgspec.convert(_without(named, _ONLY_CHAT), ResponsesCapabilities)
+
+
+_ONLY_CHAT = frozenset(Capabilities.__struct_fields__) - frozenset(ResponsesCapabilities.__struct_fields__)
+_ONLY_RESPONSES = frozenset(ResponsesCapabilities.__struct_fields__) - frozenset(
+    Capabilities.__struct_fields__
+)
+
+
+def _without(named: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in named.items() if name not in names}
 
 
 def timeouts_of(config: UpstreamConfig) -> Timeouts:
