@@ -1,14 +1,27 @@
 """The files of a recording: what is in them, who may read them, and what a crash or a stranger leaves behind."""
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.core.items import FunctionCall, Message, OutputText
-from antiphon.core.signals import ItemDone, ItemStarted, ModelSignal, StepDone, TextDelta
+from antiphon.core.items import CustomToolCall, FunctionCall, Logprob, Message, OutputText
+from antiphon.core.signals import (
+    ArgumentsDelta,
+    ItemDone,
+    ItemStarted,
+    ModelSignal,
+    ReasoningDelta,
+    RefusalDelta,
+    StepDone,
+    SummaryDelta,
+    TextDelta,
+)
+from antiphon.core.usage import Usage
 from antiphon.core.wire import encode
 from antiphon.recording.cleaning import redacted_answer, redacted_signals
 from antiphon.recording.file import RecordingFiles
@@ -72,10 +85,28 @@ def test_a_line_comes_back_as_it_was() -> None:
 
 def test_every_signal_comes_back_as_it_was() -> None:
     call = FunctionCall(call_id="c", name="f", arguments='{"a":1}')
-    said: list[ModelSignal] = [ItemStarted(0, call), TextDelta(1, "é"), ItemDone(0, call), StepDone("length")]
+    custom = CustomToolCall(call_id="c", name="f", input="x = 1")
+    said: list[ModelSignal] = [
+        ItemStarted(0, call),
+        TextDelta(1, "é", (Logprob(token="é", logprob=-0.5, bytes=[195, 169], top_logprobs=[]),)),
+        RefusalDelta(1, "no"),
+        ReasoningDelta(2, "hm"),
+        SummaryDelta(3, 1, "so"),
+        ArgumentsDelta(0, "{}"),
+        ItemDone(0, call),
+        ItemDone(4, custom),
+        StepDone("length", Usage(input_tokens=3), "flex"),
+    ]
+    assert {type(signal) for signal in said} == set(_members(ModelSignal))
     line = decode_line(encode_line(replace(one_exchange(), heard=[Heard(ms=0, signals=said)])))
     assert isinstance(line, Exchange)
     assert line.heard[0].signals == said
+
+
+def _members(union: Any) -> Iterator[Any]:
+    """The classes of a union, of unions inside it too."""
+    parts = get_args(union)
+    yield from (member for part in parts for member in _members(part)) if parts else (union,)
 
 
 def test_bytes_that_are_no_text_survive() -> None:

@@ -104,6 +104,15 @@ def test_what_changes_the_question_changes_its_key(change: dict[str, Any], path:
     assert found.path == path
 
 
+def test_custom_tools_ask_the_same_in_either_api() -> None:
+    tool = {"type": "custom", "name": "draw", "description": "lines"}
+    response = asked([{"role": "user", "content": "hi"}], tools=[tool])
+    nested = {"type": "custom", "custom": {"name": "draw", "description": "lines"}}
+    chat = question_of_chat({"messages": [{"role": "user", "content": "hi"}], "tools": [nested]})
+    assert response == chat
+    assert response != asked([{"role": "user", "content": "hi"}], tools=[{**tool, "type": "function"}])
+
+
 def test_images_are_told_apart_in_either_api() -> None:
     url = "data:image/png;base64,AAAA"
     image = {"type": "input_image", "image_url": url, "detail": "auto"}

@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any, cast
 
 from antiphon.core.errors import ProviderError
-from antiphon.core.items import FunctionCall, Message, OutputText, Reasoning, Refusal
+from antiphon.core.items import CustomToolCall, FunctionCall, Message, OutputText, Reasoning, Refusal
 from antiphon.core.signals import (
     ArgumentsDelta,
     FinishReason,
@@ -16,6 +16,7 @@ from antiphon.core.signals import (
     ReasoningDelta,
     RefusalDelta,
     StepDone,
+    SummaryDelta,
     TextDelta,
 )
 from antiphon.core.wire import JsonObject, decode_json
@@ -101,6 +102,8 @@ def _skeleton(item: ModelItem) -> ModelItem:
     match item:
         case FunctionCall(call_id=call_id, name=name):
             return FunctionCall(call_id=call_id, name=name, arguments="")
+        case CustomToolCall(call_id=call_id, name=name):
+            return CustomToolCall(call_id=call_id, name=name, input="")
         case _:
             return item
 
@@ -109,13 +112,15 @@ def _deltas(slot: int, item: ModelItem) -> Iterator[ModelSignal]:
     match item:
         case FunctionCall(arguments=arguments):
             yield ArgumentsDelta(slot, arguments)
-        case Reasoning(content=content):
+        case CustomToolCall(input=text):
+            yield ArgumentsDelta(slot, text)
+        case Reasoning(content=content, summary=summary):
             yield from (ReasoningDelta(slot, part.text) for part in content or ())
+            if not content:
+                yield from (SummaryDelta(slot, index, part.text) for index, part in enumerate(summary))
         case Message(content=content):
             for part in content:
                 if isinstance(part, OutputText):
                     yield TextDelta(slot, part.text, tuple(part.logprobs or ()))
                 elif isinstance(part, Refusal):
                     yield RefusalDelta(slot, part.refusal)
-        case _:
-            return

@@ -117,21 +117,22 @@ class Scripted:
 
     async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
         """See `ports.ModelProvider.open`."""
+        if self._recorded is not None and model not in self._rules:
+            return await self._recorded.open(path, body, model, lambda: self._shape(path, body, model))
         if path in (EMBEDDINGS, RERANK):
-            if self._recorded is not None and model not in self._rules:
-                return await self._recorded.vectors(path, body, model)
             return self._vectors(path, body, model)
+        shape = self._shape(path, body, model)
+        batches = self.stream(model, shape.body.call())
+        await anext(batches)
+        return ScriptedReply(batches, shape)
+
+    def _shape(self, path: str, body: bytes, model: str) -> Shape:
         asked = self._decoded(body, ChatBody)
         text = path == "/completions"
         digest = hashlib.blake2s(body, digest_size=16).hexdigest()
         created = self._clock.now() if self._clock is not None else 0
         answer_id = f"{'cmpl-' if text else 'chatcmpl-'}{digest}"
-        shape = Shape(answer_id, created, model, asked, text)
-        if self._recorded is not None and model not in self._rules:
-            return await self._recorded.open(path, body, asked, shape)
-        batches = self.stream(model, asked.call())
-        await anext(batches)
-        return ScriptedReply(batches, shape)
+        return Shape(answer_id, created, model, asked, text)
 
     def _vectors(self, path: str, body: bytes, model: str) -> ReadyReply:
         if model not in self._rules:

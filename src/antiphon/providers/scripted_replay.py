@@ -15,7 +15,7 @@ from antiphon.ports import Constraint, UpstreamReply
 from antiphon.providers.presets import ProviderConfigError
 from antiphon.providers.recorded_answer import signals_of, with_deltas
 from antiphon.providers.script import ScriptedConfig
-from antiphon.providers.scripted_chat import ChatBody, ScriptedReply, Shape
+from antiphon.providers.scripted_chat import ScriptedReply, Shape
 from antiphon.recording.difference import first_difference
 from antiphon.recording.format import API_OF_PATH, Api, Exchange, Failure, Heard, Piece
 from antiphon.recording.matching import key_of, question_of_body, question_of_call
@@ -102,27 +102,20 @@ class RecordedModels:
         finally:
             await batches.aclose()
 
-    async def open(self, path: str, body: bytes, asked: ChatBody, shape: Shape) -> UpstreamReply:
+    async def open(
+        self, path: str, body: bytes, model: str, make_shape: Callable[[], Shape]
+    ) -> UpstreamReply:
         """See `ports.ModelProvider.open`. The recorded bytes where they fit, else the same said in another shape."""
         api = API_OF_PATH[path]
-        question = question_of_body(path, decode_json(body))
-        exchange = self._find(shape.model, question, api, stream=asked.stream is True)
+        asked: JsonObject = decode_json(body)
+        stream = asked.get("stream") is True
+        exchange = self._find(model, question_of_body(path, asked), api, stream=stream)
         answer = exchange.answer
-        if exchange.api == api and exchange.stream == bool(asked.stream) and answer and answer.pieces:
+        if exchange.api == api and exchange.stream == stream and answer is not None and answer.pieces:
             return _Bytes(self, answer.pieces, exchange.error)
         batches = self._play(exchange, deltas=True)
         await anext(batches)
-        return ScriptedReply(batches, shape)
-
-    async def vectors(self, path: str, body: bytes, model: str) -> UpstreamReply:
-        """Recorded embeddings or a recorded ranking. See `ports.ModelProvider.open`."""
-        exchange = self._find(
-            model, question_of_body(path, decode_json(body)), API_OF_PATH[path], stream=False
-        )
-        pieces = exchange.answer.pieces if exchange.answer is not None else []
-        if exchange.error is not None and not pieces:
-            raise exchange.error.raised_by(self.provider_id)
-        return _Bytes(self, pieces, exchange.error)
+        return ScriptedReply(batches, make_shape())
 
     async def pause(self, since_ms: int, until_ms: int) -> None:
         """Wait as long as the recorded model did, where that is wanted."""

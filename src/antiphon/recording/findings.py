@@ -16,7 +16,7 @@ _SAYS = {
     "request": "the request differs at {path}",
     "transcript": "what the model is shown differs at {path}",
     "answer": "the answer differs at {path}",
-    "error": "the call ended another way",
+    "error": "it ended another way",
     "events": "the stream differs at {path}",
     "response": "the response differs at {path}",
     "steps": "the number of model calls differs",

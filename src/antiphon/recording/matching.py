@@ -149,9 +149,12 @@ def _arguments(arguments: Any) -> Any:
 def _tool(tool: Any) -> Any:
     """Both APIs' tools in the flat form, without what says nothing."""
     inner = tool.get("function") or tool.get("custom") or tool
-    kept = {name: value for name, value in inner.items() if value not in (None, False)}
-    kept.pop("strict", None)
-    return kept if kept.pop("type", "function") == "function" else {"type": tool["type"], **kept}
+    kind = tool.get("type", "function")
+    dropped = {"type", "strict"}
+    kept = {
+        name: value for name, value in inner.items() if value not in (None, False) and name not in dropped
+    }
+    return kept if kind == "function" else {"type": kind, **kept}
 
 
 def _choice(choice: Any) -> Any:

@@ -46,7 +46,12 @@ class Replayer:
         provider = cast("ModelProvider", answers)
         catalog = Catalog({answers.provider_id: provider}, [named], clock=rebuilt.clock)
         service = self.make_service(catalog, rebuilt.store, rebuilt.clock, rebuilt.ids)
-        prepared = await service.prepare(rebuilt.owner, rebuilt.request)
+        try:
+            prepared = await service.prepare(rebuilt.owner, rebuilt.request)
+        except AntiphonError as error:  # it was taken when it was recorded
+            difference = Difference(path="", now=error.message, absent="recorded")
+            result.answered(Finding(part="error", difference=difference))
+            return result
         witness = prepared.watcher = Witness()
         try:
             await prepared.execute()
