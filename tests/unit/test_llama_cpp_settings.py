@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.config import load
 from antiphon.config_settings import redacted
 from antiphon.providers.llama_cpp import gguf
 from antiphon.providers.llama_cpp.provider import LlamaCpp, context_of, engine_spec, memory_bytes
@@ -266,3 +267,22 @@ def test_embeddings_of_a_chat_model_are_pooled(model: Path) -> None:
     assert engine_spec(ModelConfig(path="x", embeddings=True), model, info).pooling == "mean"
     model.write_bytes(header({"general.architecture": "llama", "llama.pooling_type": 3}))
     assert engine_spec(ModelConfig(path="x", embeddings=True), model, gguf.read_info(model)).pooling is None
+
+
+# --- what the environment says ----------------------------------------------------------------------------------
+def test_the_environment_names_the_hub_and_the_file_wins_over_it(tmp_path: Path) -> None:
+    (tmp_path / "antiphon.yaml").write_text(
+        "providers: {inference: ["
+        "{provider_id: a, provider_type: 'inline::llama-cpp', config: {hf_endpoint: 'https://mirror.example'}},"
+        "{provider_id: b, provider_type: 'inline::scripted'}]}"
+    )
+    environ = {"HF_TOKEN": "hf_secret", "HF_ENDPOINT": "https://hub.example", "ANTIPHON_HOME": str(tmp_path)}
+    settings = load(cwd=tmp_path, environ=environ)
+    local, scripted = settings.providers.inference
+    assert settings.config_of(local) == {
+        "cache_dir": f"{tmp_path}/models",
+        "hf_endpoint": "https://mirror.example",
+        "hf_token": "hf_secret",
+    }
+    assert settings.config_of(scripted) == {}
+    assert "hf_secret" not in repr(settings)

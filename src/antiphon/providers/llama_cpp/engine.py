@@ -102,6 +102,7 @@ def _params(xllamacpp: Any, spec: EngineSpec) -> Any:
     params.n_ctx = spec.context * spec.slots
     params.kv_unified = False  # each slot has its own part: one long request cannot take another's context
     params.cache_ram_mib = spec.prompt_cache_mib
+    params.cache_idle_slots = spec.prompt_cache_mib > 0
     params.fit_params = spec.gpu_layers is None
     if spec.gpu_layers is not None:
         params.n_gpu_layers = spec.gpu_layers

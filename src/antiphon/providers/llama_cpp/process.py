@@ -54,15 +54,14 @@ class Engine:
         command: Sequence[str] = _COMMAND,
     ) -> "Engine":
         """The engine, ready to answer. Raises EngineFailed; no process is left then, nor after a cancellation."""
+        spawning = asyncio.create_task(_spawn(command))
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
+            process = await asyncio.shield(spawning)
         except OSError as error:
             raise EngineFailed(f"its process could not be started: {error.strerror or error}") from None
+        except asyncio.CancelledError:
+            await cls(await spawning, spec).stop()
+            raise
         engine = cls(process, spec)
         try:
             async with asyncio.timeout(timeout_s):
@@ -157,6 +156,11 @@ class Engine:
             rest = rest[-4096:]
         if rest:
             self._lines.append(rest.decode("utf-8", "replace")[:300])
+
+
+async def _spawn(command: Sequence[str]) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
 def _complaint(line: str) -> str:
