@@ -7,22 +7,22 @@ from typing import get_args
 
 from antiphon.config_settings import ConfigError, ModelSettings
 from antiphon.config_yaml import Node
-from antiphon.models.route import Candidate, Cause, Route
+from antiphon.models.route import Candidate, Cause, Route, Strategy
 
 
 def with_live_candidates(model: Node) -> Node:
     """The entry without the candidates whose `model` was given and is empty, as `${env.URL:+local/name}` leaves it.
 
-    Raises ConfigError for a word in `fallback_on` that is none, naming the nearest.
+    Raises ConfigError for a word in `fallback_on` or `strategy` that is none, naming the nearest.
     """
     route = model["route"]
     if not isinstance(route.value, dict):
         return model
-    for word in route["fallback_on"].items() if isinstance(route["fallback_on"].value, list) else ():
-        if word.value not in get_args(Cause):
-            raise word.error(
-                f'models.route.fallback_on: "{word.text()}" is no cause; {_nearest(word.text(), get_args(Cause))}'
-            )
+    causes = route["fallback_on"]
+    for cause in causes.items() if isinstance(causes.value, list) else ():
+        _check_word(cause, get_args(Cause), "models.route.fallback_on")
+    if route["strategy"].value is not None:
+        _check_word(route["strategy"], get_args(Strategy), "models.route.strategy")
     candidates = route["candidates"]
     if not isinstance(candidates.value, list):
         return model
@@ -87,6 +87,11 @@ def _check_name(name: str, node: Node, models: Mapping[str, ModelSettings], prov
     raise node.error(
         f'models.route.candidates: "{name}" is neither `provider_id/model` nor an alias; {_nearest(name, aliases)}'
     )
+
+
+def _check_word(word: Node, known: Sequence[str], path: str) -> None:
+    if word.value not in known:
+        raise word.error(f'{path}: "{word.text()}" is not known; {_nearest(word.text(), known)}')
 
 
 def _switched_off(candidate: Node) -> bool:

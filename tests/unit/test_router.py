@@ -359,6 +359,34 @@ async def test_a_candidate_that_asked_to_be_left_alone_is_asked_last_until_then(
     assert await world.run() == A
 
 
+async def test_a_limit_that_names_no_time_opens_no_breaker() -> None:
+    limits: list[AntiphonError] = [
+        ProviderRateLimited("a", "slow", retry_after=asked) for asked in (None, "0") for _ in range(20)
+    ]
+    world = World(to(A), settings=BreakerSettings(failures=1), a=FakeModel("a", limits))
+    for _ in range(40):
+        with pytest.raises(ProviderRateLimited, match="slow"):
+            await world.run()
+    assert len(world.a.asked) == 40
+    world = World(to(A, B), a=FakeModel("a", [ProviderRateLimited("a", "slow")]))
+    assert [await world.run() for _ in range(3)] == [B, B, B]
+    assert len(world.a.asked) == 1
+    world.clock.at += 1
+    assert await world.run() == A
+
+
+async def test_a_limit_that_keeps_naming_a_time_is_kept_to() -> None:
+    limits: list[AntiphonError] = [ProviderRateLimited("a", "slow", retry_after="20") for _ in range(3)]
+    world = World(to(A), settings=BreakerSettings(failures=3), a=FakeModel("a", limits))
+    for _ in range(5):
+        with pytest.raises(ProviderRateLimited) as caught:
+            await world.run()
+        assert caught.value.headers == {"retry-after": "20"}
+    assert len(world.a.asked) == 3
+    world.clock.at += 20
+    assert await world.run() == A
+
+
 async def test_when_every_breaker_is_open_the_answer_says_when_to_come_back() -> None:
     world = World(
         to(A, B),

@@ -94,7 +94,7 @@ class Breaker:
     def failed(self, permit: int, now: int, rest_s: int | None = None) -> None:
         """The upstream did not do its part. `rest_s` is what it asked for by `Retry-After`."""
         if rest_s is not None:
-            self._rest_from, self._rest_for = now, min(rest_s, LONGEST_REST_S)
+            self.rest(now, rest_s)
         if permit != self._epoch:
             return
         if self.state == "half_open":
@@ -104,6 +104,10 @@ class Breaker:
         calls, failures = (sum(counts) for counts in list(zip(*self._seconds, strict=True))[1:])
         if failures >= self.settings.failures and 2 * failures > calls:
             self._open(now, rest_s)
+
+    def rest(self, now: int, rest_s: int) -> None:
+        """The upstream wants to be left alone for so long. `ask` does not refuse; `resting` tells."""
+        self._rest_from, self._rest_for = now, min(rest_s, LONGEST_REST_S)
 
     def gave_up(self, permit: int) -> None:
         """The call ended without telling anything about the upstream: it was cancelled, or never sent."""

@@ -25,7 +25,13 @@ from antiphon.ports import Clock, Constraint, ModelInfo, ModelProvider, Patient,
 
 log = logging.getLogger("antiphon.models")
 COUNTED = (ProviderUnavailable, ProviderTimeout, ProviderProtocolError, ProviderRateLimited)
-"""Errors by which an upstream fails. A refusal of one request (400, 404, 401) shows that it is alive."""
+"""Errors by which an upstream fails. A refusal of one request (400, 404, 401) shows that it is alive.
+
+A rate limit counts only where it says when to come back: else the next request may well be let through, and an open
+breaker would turn a limit into an outage. Routes leave such an upstream alone for `LIMITED_S`.
+"""
+
+LIMITED_S = 1
 
 KEPT = 1_000
 """Models that are remembered; above it those that are calm and idle are forgotten."""
@@ -145,7 +151,10 @@ class Attempt:
             line.last = error
         if breaker is None:
             return
-        if isinstance(error, COUNTED):
+        if isinstance(error, ProviderRateLimited) and not _rest_s(error):
+            breaker.rest(self.clock.now(), LIMITED_S)
+            self.answered()
+        elif isinstance(error, COUNTED):
             now, before = self.clock.now(), breaker.state
             breaker.failed(self.permit, now, _rest_s(error))
             if breaker.state == "open" != before:

@@ -39,6 +39,7 @@ Cause = Literal[
     "model_unknown",
     "rejected",
 ]
+Strategy = Literal["ordered", "weighted", "least_busy"]
 CAUSES: Mapping[type[ProviderError], Cause] = {
     ProviderRateLimited: "rate_limited",
     ProviderUnavailable: "unavailable",
@@ -95,7 +96,7 @@ class Route(Closed):
 
     candidates: Annotated[tuple[Candidate, ...], Meta(min_length=1, max_length=100)]
     strategy: Annotated[
-        Literal["ordered", "weighted", "least_busy"],
+        Strategy,
         Meta(description="Which candidate is first: as listed, drawn by weight, or with least under way."),
     ] = "ordered"
     fallback_on: Annotated[
