@@ -6,7 +6,7 @@ from antiphon.config_mapping import line_of, origin, switched_off, written
 from antiphon.config_settings import MappedLine
 from antiphon.config_yaml import Node
 
-_NAMES = ("provider_id", "model_id", "name")
+_NAMES = ("model_id", "provider_id", "name")
 
 
 def lines_of(root: Node) -> tuple[MappedLine, ...]:
