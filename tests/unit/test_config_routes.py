@@ -101,7 +101,7 @@ def test_a_candidate_without_a_name_is_switched_off(load_text: Load) -> None:
         ("images:", "imges:", ':18: unknown key "imges" in models.route.candidates.when; did you mean "images"?'),
         ("images: false", "images: 3", ":18: models.route.candidates[0].when.images: expected"),
         ("context_length", "context_lenght", ':21: models.route.fallback_on: "context_lenght" is not known; did'),
-        ("strategy: weighted", "strategy: wieghted", ':20: models.route.strategy: "wieghted" is not known; did you mean "weigh'),
+        ("strategy: weighted", "strategy: wieghted", ':20: models.route.strategy: "wieghted" is not known; did'),
         ("weight: 2", "weight: -2", ":19: models.route.candidates[1].weight: expected"),
         ("images: false", "min_input_tokens: 9000", ":18: models.route.candidates.when: no request has 9000 input"),
         ("cloud/gpt-5-mini, weight: 2", "quick, when: {max_input_tokens: 6000, images: false}", ":19: models.route."),
