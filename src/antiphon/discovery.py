@@ -31,7 +31,7 @@ LOCAL_SERVERS = (
     LocalServer("ollama", "remote::ollama", "Ollama", 11434),
     LocalServer("llama-cpp", "remote::llama-cpp-server", "llama.cpp", 8080),
     LocalServer("vllm", "remote::vllm", "vLLM", 8000),
-    LocalServer("lm-studio", "remote::openai-compatible", "LM Studio", 1234),
+    LocalServer("lm-studio", "remote::lmstudio", "LM Studio", 1234),
 )
 DEMO = ProviderSettings(provider_id="demo", provider_type="inline::scripted", config={})
 
