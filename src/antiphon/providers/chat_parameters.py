@@ -6,7 +6,7 @@ where the operator chose `parameters: lenient`, dropped with a warning). Paramet
 carries out (`store`, `metadata`, `truncation` …) are not of the wire and not in the table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,9 +15,10 @@ from antiphon.core.request import ReasoningConfig, ResponseRequest
 from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction
 from antiphon.core.wire import UNSET
 from antiphon.ports import Constraint
-from antiphon.providers.presets import Capabilities
+from antiphon.providers.capabilities import Capabilities, ResponsesCapabilities
 
 Kind = Literal["passed", "emulated", "refused"]
+AnyCapabilities = Capabilities | ResponsesCapabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Rule:
     otherwise: Kind = "refused"
     note: str = ""
 
-    def kind(self, capabilities: Capabilities) -> Kind:
+    def kind(self, capabilities: AnyCapabilities) -> Kind:
         has = not self.capability or bool(getattr(capabilities, self.capability, False))
         return "passed" if has else self.otherwise
 
@@ -194,9 +195,9 @@ class Plan:
     refused: tuple[str, ...]
 
     @classmethod
-    def of(cls, capabilities: Capabilities) -> "Plan":
-        passed = [(rule.param, rule.field) for rule in SCALARS if rule.kind(capabilities) == "passed"]
-        refused = [rule.param for rule in SCALARS if rule.kind(capabilities) == "refused"]
+    def of(cls, capabilities: AnyCapabilities, scalars: Sequence[Rule] = SCALARS) -> "Plan":
+        passed = [(rule.param, rule.field) for rule in scalars if rule.kind(capabilities) == "passed"]
+        refused = [rule.param for rule in scalars if rule.kind(capabilities) == "refused"]
         named = {"repetition_penalty": capabilities.repetition_penalty, "seed": capabilities.seed_field}
         for param, field in named.items():
             if field is None:
@@ -214,12 +215,12 @@ def unsupported(request: ResponseRequest, capabilities: Capabilities, plan: Plan
         found.append(Unsupported("top_logprobs", "gives no log probabilities"))
     if request.service_tier not in (None, "auto", "default") and not capabilities.service_tier:
         found.append(Unsupported("service_tier", "has one service tier"))
-    if not capabilities.tool_choice and request.tools and _forces_a_call(request):
+    if not capabilities.tool_choice and request.tools and forces_a_call(request):
         found.append(Unsupported("tool_choice", "cannot be made to call a tool"))
     if request.reasoning is not None:
         found += _of_reasoning(request.reasoning, capabilities)
     if not capabilities.prompt_cache_options:
-        found += _of_caching(request)
+        found += of_caching(request)
     return found
 
 
@@ -232,7 +233,8 @@ def _of_reasoning(reasoning: ReasoningConfig, capabilities: Capabilities) -> Ite
         yield Unsupported("reasoning.context", "is not shown earlier reasoning")
 
 
-def _of_caching(request: ResponseRequest) -> Iterator[Unsupported]:
+def of_caching(request: ResponseRequest) -> Iterator[Unsupported]:
+    """What a server that cannot be told how to cache refuses."""
     why = "keeps what it caches as it likes"
     options = request.prompt_cache_options
     if options is not None and (options.mode == "explicit" or options.ttl is not UNSET):
@@ -241,7 +243,7 @@ def _of_caching(request: ResponseRequest) -> Iterator[Unsupported]:
         yield Unsupported("prompt_cache_retention", why)
 
 
-def unenforced_by(capabilities: Capabilities) -> frozenset[Constraint]:
+def unenforced_by(capabilities: AnyCapabilities) -> frozenset[Constraint]:
     """See `ports.ModelProvider.unenforced`."""
     found: set[Constraint] = set()
     if not (capabilities.json_schema and capabilities.keeps_formats):
@@ -253,7 +255,7 @@ def unenforced_by(capabilities: Capabilities) -> frozenset[Constraint]:
     return frozenset(found)
 
 
-def _forces_a_call(request: ResponseRequest) -> bool:
+def forces_a_call(request: ResponseRequest) -> bool:
     match request.tool_choice:
         case "required" | ChooseFunction() | ChooseCustom() | ChooseAllowed(mode="required"):
             return True

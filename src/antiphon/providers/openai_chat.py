@@ -79,7 +79,7 @@ class OpenAIChat:
     ) -> None:
         self.provider_id = provider_id
         self.capabilities: Capabilities = capabilities_of(preset, config)
-        self._unenforced = unenforced_by(self.capabilities)
+        self._unenforced: frozenset[Constraint] = unenforced_by(self.capabilities)
         self._config = config
         self._lenient = lenient
         self._ids = ids
