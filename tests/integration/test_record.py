@@ -1,5 +1,6 @@
 """A server that records, and the scripted provider that answers from what it wrote."""
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,17 @@ from typing import Any
 import pytest
 
 from antiphon.app import build
-from antiphon.config import ConfigError, load
-from antiphon.core.wire import decode_json
+from antiphon.config import ConfigError, hash_key, load
+from antiphon.core.commands import CallModel
+from antiphon.core.items import Message
+from antiphon.core.request import ResponseRequest
+from antiphon.core.transcript import Transcript
+from antiphon.core.wire import decode_json, encode
+from antiphon.ports import Owner
+from antiphon.providers.script import parse_script
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.recording.format import Exchange
+from antiphon.testing import Scripted
 from antiphon.testing.simulation import exchange
 from tests.integration.recording import (
     CHAT_TOOL,
@@ -30,6 +38,11 @@ from tests.integration.recording import (
 )
 from tests.integration.upstream import Upstream
 
+DEMO = """\
+recording: {{path: "{folder}/recordings"}}
+providers: {{inference: [{{provider_id: up, provider_type: inline::scripted}}]}}
+storage: {{url: "sqlite:///{folder}/recorded.db"}}
+"""
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 SCHEMA = {"format": {"type": "json_schema", "name": "city", "schema": CITY}}
 RESPONSES: dict[str, Json] = {
@@ -198,14 +211,52 @@ async def test_a_recorded_response_answers_a_chat_completion_that_asks_the_same(
     assert answer.json["choices"][0]["message"]["content"] == "You said: hello"
 
 
+async def test_custom_tools_and_sealed_thoughts_are_replayed(upstream: Upstream, tmp_path: Path) -> None:
+    draw: Json = {"type": "custom", "name": "draw"}
+    body = {"model": "caller", "input": "draw!", "tools": [draw], "stream": True}
+    sealed = {"model": "thinker", "input": "x", "include": ["reasoning.encrypted_content"], "store": False}
+    first, _ = await record(upstream, tmp_path, body, sealed, recording=", include_unstored: true")
+    async with serving(tmp_path, scripted_config(tmp_path)) as app:
+        again = await respond(app, body)
+        thought = final(await respond(app, sealed))["output"][0]
+        follow_up = {**sealed, "input": [thought, {"role": "user", "content": "x"}]}
+        answer = await respond(app, follow_up)
+    assert final(first)["output"][0]["type"] == "custom_tool_call"
+    assert normal(again.body) == normal(first.body)
+    assert thought["encrypted_content"]
+    assert answer.status == 200, answer.body
+
+
+async def test_a_recorded_answer_takes_the_time_that_it_took(tmp_path: Path) -> None:
+    slow = [
+        {"text": "one ", "delay_ms": 5},
+        {"wait_ms": 40},
+        {"text": "two", "delay_ms": 5},
+    ]
+    script = encode({"models": [{"name": "slow", "rules": [{"reply": slow}]}]}).decode()
+    config = DEMO.format(folder=tmp_path).replace("inline::scripted", f"inline::scripted, config: {script}")
+    body = {"model": "slow", "input": "x", "stream": True}
+    async with serving(tmp_path, config) as app:
+        await respond(app, body)
+    (exchange,) = recorded(tmp_path).exchanges
+    waits: dict[str, list[float]] = {"none": [], "recorded": []}
+    for timing, waited in waits.items():
+
+        async def sleep(seconds: float, waited: list[float] = waited) -> None:
+            waited.append(seconds)
+
+        settings = parse_script({"recording": str(tmp_path / "recordings"), "timing": timing})
+        model = Scripted("up", settings, sleep=sleep)
+        call = CallModel(
+            ResponseRequest.parse(encode(body)), Transcript(items=(Message(role="user", content="x"),))
+        )
+        assert [batch async for batch in model.stream("slow", call)]
+    assert waits["none"] == []
+    assert round(sum(waits["recorded"]) * 1000) == exchange.heard[-1].ms >= 50
+    assert max(waits["recorded"]) >= 0.04
+
+
 # --- embeddings and rankings -------------------------------------------------------------------------------
-DEMO = """\
-recording: {{path: "{folder}/recordings"}}
-providers: {{inference: [{{provider_id: up, provider_type: inline::scripted}}]}}
-storage: {{url: "sqlite:///{folder}/recorded.db"}}
-"""
-
-
 @pytest.mark.parametrize(
     ("path", "body", "change", "differs_at"),
     [
@@ -262,6 +313,35 @@ async def test_an_exchange_tells_who_asked_what_of_whom(upstream: Upstream, tmp_
     assert one.answer.status == 200
     assert one.answer.body.endswith(b"data: [DONE]\n\n")
     assert all(before.ms <= after.ms for before, after in zip(one.heard, one.heard[1:], strict=False))
+
+
+async def test_calls_at_the_same_time_are_kept_apart(upstream: Upstream, tmp_path: Path) -> None:
+    async with serving(tmp_path, recording_config(upstream.url, tmp_path)) as app:
+        bodies = [{"model": "echo", "input": f"word{at}", "stream": at % 2 == 0} for at in range(24)]
+        completions = [{"model": "echo", "messages": [_user(f"talk{at}")], "stream": True} for at in range(8)]
+        await asyncio.gather(*(respond(app, one) for one in bodies), *(chat(app, one) for one in completions))
+    exchanges = recorded(tmp_path).exchanges
+    assert len({one.run for one in exchanges}) == 32
+    for one in exchanges:
+        said = one.question["messages"][0]["content"]
+        assert one.sent is not None
+        assert decode_json(bytes(one.sent.body))["messages"][0]["content"] == said
+        assert one.answer is not None
+        assert said.encode() in one.answer.body
+
+
+async def test_the_tenant_of_a_key_is_named(upstream: Upstream, tmp_path: Path) -> None:
+    key = "sk-antiphon-for-the-tests"
+    auth = f'server: {{auth: {{keys: [{{name: ci, tenant: acme, hash: "{hash_key(key)}"}}]}}}}'
+    async with serving(tmp_path, recording_config(upstream.url, tmp_path, auth)) as app:
+        body = {"model": "echo", "input": "hi"}
+        assert (await respond(app, body)).status == 401
+        service, owner = services_of(app).responses, Owner("acme", "ci")
+        run = await service.prepare(owner, ResponseRequest.parse(encode(body)))
+        await run.execute()
+    recording = recorded(tmp_path)
+    assert [(one.tenant, one.subject) for one in recording.exchanges] == [("acme", "ci")]
+    assert {(one.tenant, one.subject) for one in recording.records.values()} == {("acme", "ci")}
 
 
 async def test_retries_are_counted_and_the_last_answer_kept(upstream: Upstream, tmp_path: Path) -> None:

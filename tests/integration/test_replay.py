@@ -179,6 +179,16 @@ def test_a_provider_that_is_gone_is_noted(upstream: Upstream, tmp_path: Path, re
     assert result["notes"] == ['no provider "up" is configured here: what it would be sent is not compared']
 
 
+def test_a_run_that_is_refused_now_is_a_difference(
+    upstream: Upstream, tmp_path: Path, replay: Replay
+) -> None:
+    (run,) = record(upstream, tmp_path, {"model": "echo", "input": "hi", "temperature": 1.5})
+    edit(tmp_path, '"temperature":1.5', '"temperature":9', line=1)
+    found = replay(run)["answer"]
+    assert (found["part"], found["difference"]["absent"]) == ("error", "recorded")
+    assert "temperature" in found["difference"]["now"] or "2" in found["difference"]["now"]
+
+
 # --- what differs: the model, the prompt, the tools --------------------------------------------------------
 def test_the_same_model_asked_again_says_the_same(upstream: Upstream, tmp_path: Path, replay: Replay) -> None:
     for name in ("text", "call", "reasoning", "refusal", "repaired"):

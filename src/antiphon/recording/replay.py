@@ -1,7 +1,7 @@
 """Runs a recorded run again from its recorded answers: whatever then differs, the server makes differently."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from antiphon.recording.matching import question_of_call
 from antiphon.recording.reader import RecordedRun
 from antiphon.recording.rebuild import MakeService, Witness, rebuild
 from antiphon.recording.redaction import Redactor
+from antiphon.runs.runner import Run
 
 Render = Callable[[Exchange, CallModel], Awaitable[bytes | str]]
 """The body that the configured provider would send for this call now, or the reason why that cannot be told."""
@@ -33,21 +34,16 @@ class Replayer:
     redactor: Redactor
     render: Render | None = None
 
-    async def replay(self, run: RecordedRun, changes: Mapping[str, Any] | None = None) -> Replayed:
+    async def replay(self, run: RecordedRun) -> Replayed:
         """Raises RecordingError for a run whose recording has no beginning."""
         result = Replayed(run=run.id, mode="recorded")
         if not run.is_response:
             result.steps = len(run.exchanges)
             result.note("this request was passed on as it is: there is nothing to run again without --live")
             return result
-        rebuilt = await rebuild(run, self.make_store(), changes or {})
         answers = _RecordedAnswers(run, self, result)
-        named = NamedModel(rebuilt.request.model, answers.provider_id, run.exchanges[0].model)
-        provider = cast("ModelProvider", answers)
-        catalog = Catalog({answers.provider_id: provider}, [named], clock=rebuilt.clock)
-        service = self.make_service(catalog, rebuilt.store, rebuilt.clock, rebuilt.ids)
         try:
-            prepared = await service.prepare(rebuilt.owner, rebuilt.request)
+            prepared = await self._prepared(run, answers)
         except AntiphonError as error:  # it was taken when it was recorded
             difference = Difference(path="", now=error.message, absent="recorded")
             result.answered(Finding(part="error", difference=difference))
@@ -58,10 +54,17 @@ class Replayer:
         except (AntiphonError, asyncio.CancelledError) as error:
             if not answers.ended_so(error):
                 raise
-        await catalog.aclose()
         result.events = len(witness.events)
         self._compare_end(run, witness, result)
         return result
+
+    async def _prepared(self, run: RecordedRun, answers: "_RecordedAnswers") -> Run:
+        rebuilt = await rebuild(run, self.make_store(), {})
+        named = NamedModel(rebuilt.request.model, answers.provider_id, run.exchanges[0].model)
+        provider = cast("ModelProvider", answers)
+        catalog = Catalog({answers.provider_id: provider}, [named], clock=rebuilt.clock)
+        service = self.make_service(catalog, rebuilt.store, rebuilt.clock, rebuilt.ids)
+        return await service.prepare(rebuilt.owner, rebuilt.request)
 
     def _compare_end(self, run: RecordedRun, witness: Witness, result: Replayed) -> None:
         if result.steps < len(run.exchanges):
