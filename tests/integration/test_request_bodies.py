@@ -104,3 +104,17 @@ def test_a_bomb_of_ten_gigabytes_is_413_and_the_server_stays_small(
     assert answer.status == 413, answer.body
     assert server.rss_mb() - before < 150
     assert raw.post("/v1/responses", OK).status == 200
+
+
+def test_the_document_says_which_routes_read_forms(raw: Raw) -> None:
+    paths = json.loads(raw.get("/openapi.json").body)["paths"]
+    bodies = {
+        path: methods["post"]["requestBody"]["content"]
+        for path, methods in paths.items()
+        if "post" in methods
+    }
+    assert {"/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/rerank"} <= set(bodies)
+    for path, content in bodies.items():
+        answer = raw.send("POST", path, b"model=nobody", FORM)
+        assert (answer.status == 415) == (FORM["content-type"] not in content), path
+        assert "application/json" in content
