@@ -17,13 +17,13 @@ import pytest
 from antiphon.cli.chat_tools import load_tools
 from antiphon.cli.completion import INSTALL, SHELLS
 from antiphon.cli.doctor_machine import clock, port, tls
-from antiphon.client import Client
+from antiphon.client import Answer, Client
 from antiphon.config_settings import ServerSettings, Settings
 from antiphon.conformance.cases import CASES
 from antiphon.system import SystemClock
 from bench.program import Program, antiphon_command, environment, start_antiphon
 from tests.conformance.faults import FAULTS
-from tests.conformance.wrong_server import WrongServer
+from tests.conformance.wrong_server import Ask, Asked, WrongServer, json_answer
 from tests.integration.canned import CannedServer, says
 from tests.integration.upstream import MODELS, Upstream
 
@@ -226,6 +226,42 @@ def test_doctor_says_that_a_key_is_not_accepted(tmp_path: Path, server: Program)
             found = checks(done)
             assert found["provider vllm"][0][0] == status, found
             assert found["port"][0] == ("ok", f"{server.url} is served by Antiphon 0.1.0 already")
+
+
+def test_doctor_tries_the_address_of_a_provider_that_cannot_list(
+    tmp_path: Path, canned: CannedServer
+) -> None:
+    def write(url: str, models: str) -> None:
+        config = f'{{base_url: "{url}", api_key: {SECRET}, allowed_models: {models}}}'
+        provider = f'{{provider_id: az, provider_type: "remote::azure", config: {config}}}'
+        (tmp_path / "antiphon.yaml").write_text(
+            f"server: {{port: 0}}\nproviders: {{inference: [{provider}]}}\n"
+        )
+
+    write(canned.url, "[gpt]")
+    found = checks(run(tmp_path, "doctor", "--json"))
+    said = f"{canned.url} answers; it cannot list its models, so its key was not tried"
+    assert found["provider az"] == [("ok", said)]
+    assert "it cannot list its models, 1 are configured" in run(tmp_path, "providers").stdout
+    write(canned.url, "[]")
+    assert checks(run(tmp_path, "doctor", "--json"))["provider az"][0][0] == "warn"
+    write("http://127.0.0.1:1", "[gpt]")
+    done = run(tmp_path, "doctor", "--json")
+    assert done.returncode == 1
+    assert checks(done)["provider az"][0][0] == "fail"
+
+
+def test_doctor_says_that_a_running_server_is_not_ready() -> None:
+    def not_ready(asked: Asked, ask: Ask) -> Answer:
+        if asked.path == "/readyz":
+            return json_answer(503, {"error": {"message": "not ready: the disk is full"}})
+        return json_answer(200, {"status": "ok", "version": "0.1.0"})
+
+    with WrongServer(Client("http://127.0.0.1:1"), not_ready) as running:
+        number = int(running.url.rpartition(":")[2])
+        (finding,) = port(Settings(server=ServerSettings(port=number)))
+    assert finding.status == "fail"
+    assert "is not ready: not ready: the disk is full" in finding.detail
 
 
 def test_doctor_reads_the_schema_of_the_database(tmp_path: Path) -> None:

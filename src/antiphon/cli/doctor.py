@@ -80,11 +80,14 @@ def _provider(one: ProviderReport) -> Finding:
         advice = _ADVICE.get(one.failure.error, "look at the message; `antiphon providers` shows the address")
         return fail(name, one.failure.reason, advice)
     if not one.models:
-        listed = one.capabilities.get("models_listed", True)
         advice = (
-            "load a model there" if listed else "name its models under allowed_models, it cannot list them"
+            "load a model there"
+            if one.listed
+            else "name its models under allowed_models, it cannot list them"
         )
         return warn(name, f"{one.address} answers and lists no models", advice)
+    if not one.listed:
+        return ok(name, f"{one.address} answers; it cannot list its models, so its key was not tried")
     count = f"{one.models} model{'' if one.models == 1 else 's'}"
     return ok(name, f"{one.address} answers and lists {count}")
 

@@ -160,19 +160,33 @@ def port(settings: Settings) -> Iterator[Finding]:
     if number == 0:
         yield ok("port", "the system chooses a free one")
         return
-    running = server_version(address_of(settings))
+    address = address_of(settings)
+    running = server_version(address)
     if running is not None:
-        yield ok("port", f"{address_of(settings)} is served by Antiphon {running} already")
+        yield _serving(address, running)
         return
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
-        socket.create_server(address[:2], family=family).close()
+        family, _, _, _, where = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
+        socket.create_server(where[:2], family=family).close()
     except OSError as error:
         reason = error.strerror or str(error)
         advice = "stop what listens there, or choose another port: server.port, ANTIPHON_PORT or --port"
         yield fail("port", f"cannot listen on {host}:{number}: {reason}", advice)
     else:
         yield ok("port", f"{host}:{number} is free")
+
+
+def _serving(address: str, running: str) -> Finding:
+    """A server of ours: is it ready?"""
+    served = f"{address} is served by Antiphon {running} already"
+    try:
+        answer = Client(address, timeout_s=5, at_root=True).send("GET", "/readyz")
+        if answer.status == 200:
+            return ok("port", served)
+        reason = str(answer.json()["error"]["message"])
+    except (ConnectionFailed, ValueError, KeyError, TypeError) as error:
+        reason = str(error)
+    return fail("port", f"{served}, and is not ready: {reason}", "look at that server's log; restart it")
 
 
 # --- clock ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import msgspec
 from antiphon.app import make_catalog, make_providers
 from antiphon.cli.found import with_found
 from antiphon.cli.table import table
+from antiphon.client import Client, ConnectionFailed
 from antiphon.config_settings import ProviderSettings, Settings
 from antiphon.core.errors import AntiphonError, InvalidRequest
 from antiphon.core.request import ResponseRequest
@@ -25,6 +26,7 @@ from antiphon.providers.upstream import UpstreamClient
 from antiphon.system import SystemClock, SystemIds
 
 IN_PROCESS = "in this process"
+PROBE_TIMEOUT_S = 10.0
 CHECKED = "checked_here"
 """Formats that the provider does not enforce: answers in them are held and checked by this server."""
 _ROUTED = "(route)"
@@ -72,7 +74,9 @@ class ModelsReport:
 
 @dataclass(frozen=True, slots=True)
 class ProviderReport:
-    """`capabilities` are the provider's own, by name; empty where it does not tell them."""
+    """`capabilities` are the provider's own, by name. One that cannot list its models was not asked for them:
+    `listed` is false, `models` are the configured ones, and its key was not tried.
+    """
 
     id: str
     type: str
@@ -80,6 +84,7 @@ class ProviderReport:
     wire: str
     reachable: bool
     failure: Failure | None
+    listed: bool
     models: int
     capabilities: Mapping[str, Any]
 
@@ -110,12 +115,13 @@ async def _ask(settings: Settings) -> tuple[ModelsReport, tuple[ProviderReport, 
         models = await _models_report(catalog)
         failures = {failure.provider: failure for failure in models.failures}
         counts = {one: sum(model.provider == one for model in models.models) for one in providers}
-        return models, tuple(
-            _provider_report(
+        reports = [
+            await _provider_report(
                 one, providers[one.provider_id], failures.get(one.provider_id), counts[one.provider_id]
             )
             for one in settings.providers.inference
-        )
+        ]
+        return models, tuple(reports)
 
 
 @asynccontextmanager
@@ -215,19 +221,33 @@ def models_lines(found: Survey) -> Iterator[str]:
 # --- providers ------------------------------------------------------------------------------------------------
 
 
-def _provider_report(
+async def _provider_report(
     settings: ProviderSettings, provider: ModelProvider, failure: Failure | None, models: int
 ) -> ProviderReport:
+    address, capabilities = address_of(settings), capabilities_of(provider)
+    listed = capabilities.get("models_listed") is not False
+    if not listed and failure is None and address != IN_PROCESS:
+        failure = await asyncio.to_thread(_unreachable, settings.provider_id, address)
     return ProviderReport(
         settings.provider_id,
         settings.provider_type,
-        address_of(settings),
+        address,
         wire_of(settings, provider),
         failure is None or failure.error not in _NO_ANSWER,
         failure,
+        listed,
         models,
-        capabilities_of(provider),
+        capabilities,
     )
+
+
+def _unreachable(provider_id: str, address: str) -> Failure | None:
+    """Why nobody answers at an address; None when anybody does, whatever the answer."""
+    try:
+        Client(address, timeout_s=PROBE_TIMEOUT_S).send("GET", "/")
+    except (ConnectionFailed, ValueError) as error:
+        return Failure(provider_id, "ProviderUnavailable", str(error))
+    return None
 
 
 def address_of(settings: ProviderSettings) -> str:
@@ -292,6 +312,8 @@ def _can(capabilities: Mapping[str, Any]) -> Iterator[str]:
 def _state(one: ProviderReport) -> str:
     if one.failure is not None:
         return f"{'reachable, but' if one.reachable else 'not reachable:'} {one.failure.reason}"
+    if not one.listed:
+        return f"reachable; it cannot list its models, {one.models} are configured"
     return f"reachable, {one.models} model{'' if one.models == 1 else 's'}"
 
 
