@@ -80,6 +80,14 @@ class Transcript:
         past = [item for turn in self.history for item in turn.items()]
         return [*past, *self.items]
 
+    def without_earlier_thoughts(self) -> "Transcript":
+        """Reasoning only from the last user message on (`reasoning.context: current_turn`)."""
+        items = sendable(self.all_items())
+        asked = [at for at, item in enumerate(items) if isinstance(item, Message) and item.role == "user"]
+        start = asked[-1] if asked else 0
+        kept = [item for at, item in enumerate(items) if at >= start or not isinstance(item, Reasoning)]
+        return Transcript(self.instructions, (), tuple(kept))
+
     def shortened(self) -> "Transcript | None":
         """Without about the older half, beginning at a user message; None when nothing can be dropped.
 

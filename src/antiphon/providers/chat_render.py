@@ -9,7 +9,6 @@ from typing import Any
 
 from antiphon.core.body import FormatJsonObject, FormatJsonSchema
 from antiphon.core.commands import CallModel
-from antiphon.core.items import Message, Reasoning
 from antiphon.core.request import ResponseRequest
 from antiphon.core.tools import (
     ChooseAllowed,
@@ -76,7 +75,7 @@ class ChatRenderer:
     def _messages(self, transcript: Transcript, request: ResponseRequest) -> bytes:
         reasoning = request.reasoning
         if reasoning is not None and reasoning.context == "current_turn" and self._can.reasoning_field:
-            transcript = _without_earlier_thoughts(transcript)
+            transcript = transcript.without_earlier_thoughts()
         past = [self._turns.get(turn.id) or self._keep(turn) for turn in transcript.history]
         pieces = [piece for piece in (*past, render_items(transcript.items, self._can)) if piece.json]
         if not all(one.joins(later) for one, later in pairwise(pieces)):
@@ -230,15 +229,6 @@ def _response_format(wanted: object, can: Capabilities) -> JsonObject | None:
         value = {"type": "json", "value": {"type": "object"}}
         return value if can.format_shape == "value" else {"type": "json_object"}
     return None
-
-
-def _without_earlier_thoughts(transcript: Transcript) -> Transcript:
-    """Reasoning only from the last user message on (`reasoning.context: current_turn`)."""
-    items = _in_order(transcript)
-    asked = [at for at, item in enumerate(items) if isinstance(item, Message) and item.role == "user"]
-    start = asked[-1] if asked else 0
-    kept = [item for at, item in enumerate(items) if at >= start or not isinstance(item, Reasoning)]
-    return Transcript(transcript.instructions, (), tuple(kept))
 
 
 def _in_order(transcript: Transcript) -> list[TranscriptItem]:

@@ -1,0 +1,248 @@
+"""CallModel → the bytes of a `POST /responses` body.
+
+As on the chat wire, each turn of the history is rendered once and kept.
+"""
+
+from antiphon.core.commands import CallModel
+from antiphon.core.request import FormatJsonObject, FormatJsonSchema, ResponseRequest
+from antiphon.core.response import summary_asked
+from antiphon.core.tools import (
+    ChooseAllowed,
+    ChooseCustom,
+    ChooseFunction,
+    CustomTool,
+    GrammarFormat,
+    Tool,
+    ToolChoice,
+)
+from antiphon.core.transcript import PastTurn, Transcript
+from antiphon.core.wire import UNSET, JsonObject, encode
+from antiphon.providers.capabilities import ResponsesCapabilities
+from antiphon.providers.chat_parameters import Plan, Unsupported
+from antiphon.providers.custom_calls import as_function
+from antiphon.providers.in_words import lines_for
+from antiphon.providers.kept_turns import MAX_KEPT_BYTES, KeptTurns
+from antiphon.providers.responses_items import RenderedItems, render_items
+from antiphon.providers.responses_parameters import SCALARS, unsupported
+
+NO_ARGUMENTS: JsonObject = {
+    "type": "object",
+    "properties": {},
+    "required": [],
+    "additionalProperties": False,
+}
+FEWEST_TOKENS = 16
+"""`max_output_tokens` of the official document has this minimum."""
+
+ENCRYPTED = "reasoning.encrypted_content"
+LOGPROBS = "message.output_text.logprobs"
+
+
+class ResponsesRenderer:
+    """Renders for one upstream. With `lenient`, what the upstream cannot honour is left out, not refused."""
+
+    def __init__(
+        self,
+        provider_id: str,
+        capabilities: ResponsesCapabilities,
+        *,
+        lenient: bool = False,
+        max_kept_bytes: int = MAX_KEPT_BYTES,
+    ) -> None:
+        self._provider_id = provider_id
+        self._can = capabilities
+        self._plan = Plan.of(capabilities, SCALARS)
+        self._lenient = lenient
+        self._turns: KeptTurns[RenderedItems] = KeptTurns(max_kept_bytes)
+
+    def render(self, model: str, call: CallModel, *, encrypted: bool = True) -> bytes:
+        """`encrypted`: whether to ask for encrypted reasoning where the upstream has it.
+
+        Raises UnsupportedParameter for what this upstream cannot honour, unless lenient.
+        """
+        if not self._lenient:
+            for found in self.unsupported(call.request):
+                raise found.error(self._provider_id)
+        settings = encode(self._settings(call, encrypted=encrypted))
+        items = self._items(call.transcript, call.request)
+        return b'{"model":%b,"input":[%b],%b' % (encode(model), items, settings[1:])
+
+    def translated(self, request: ResponseRequest) -> frozenset[str]:
+        """The custom tools that go over as functions."""
+        if self._can.custom_tools or not request.tools:
+            return frozenset()
+        return frozenset(tool.name for tool in request.tools if isinstance(tool, CustomTool))
+
+    def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
+        return unsupported(request, self._can, self._plan)
+
+    # --- items ----------------------------------------------------------------------------------------------
+    def _items(self, transcript: Transcript, request: ResponseRequest) -> bytes:
+        reasoning = request.reasoning
+        if reasoning is not None and reasoning.context == "current_turn" and not self._can.reasoning_context:
+            transcript = transcript.without_earlier_thoughts()
+        past = [self._turns.get(turn.id) or self._keep(turn) for turn in transcript.history]
+        now = render_items(transcript.items, self._provider_id, self._can)
+        return b",".join([piece.json for piece in (*past, now) if piece.json])
+
+    def _keep(self, turn: PastTurn) -> RenderedItems:
+        rendered = render_items(turn.items(), self._provider_id, self._can)
+        self._turns.put(turn.id, rendered)
+        return rendered
+
+    # --- settings -------------------------------------------------------------------------------------------
+    def _settings(self, call: CallModel, *, encrypted: bool) -> JsonObject:
+        request = call.request
+        body: JsonObject = {"store": False, "stream": call.stream}
+        for name, field in self._plan.passed:
+            value = getattr(request, name)
+            if value is not None:
+                body[field] = value
+        instructions = self._instructions(call)
+        if instructions:
+            body["instructions"] = instructions
+        if call.max_output_tokens is not None:
+            body["max_output_tokens"] = max(call.max_output_tokens, FEWEST_TOKENS)
+        if request.tools:
+            self._tools(request.tools, call.tool_choice, request, body)
+        if request.text is not None:
+            self._text(request, body)
+        if request.reasoning is not None:
+            self._reasoning(request, body)
+        self._labels(request, body)
+        self._include(request, body, encrypted=encrypted)
+        if call.stream and self._can.stream_options:
+            body["stream_options"] = {"include_obfuscation": False}
+        return body
+
+    def _instructions(self, call: CallModel) -> str:
+        can, given = self._can, call.transcript.instructions
+        lines = [given] if given else []
+        lines += lines_for(
+            call.request,
+            verbosity=can.verbosity,
+            json_schema=can.json_schema,
+            json_object=can.json_object,
+        )
+        return "\n\n".join(lines)
+
+    def _tools(
+        self, tools: list[Tool], choice: ToolChoice, request: ResponseRequest, body: JsonObject
+    ) -> None:
+        if choice == "none" and not self._can.tool_choice:
+            return
+        body["tools"] = [_tool(tool, self._can) for tool in tools]
+        if self._can.tool_choice and choice != "auto":
+            sent = self._choice(choice)
+            if sent != "auto":
+                body["tool_choice"] = sent
+        if self._can.parallel_tool_calls and request.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
+
+    def _choice(self, choice: ToolChoice) -> str | JsonObject:
+        match choice:
+            case ChooseFunction(name=name):
+                return {"type": "function", "name": name}
+            case ChooseCustom(name=name):
+                return self._named("custom", name)
+            case ChooseAllowed(mode=mode, tools=tools):
+                if not self._can.allowed_tools:
+                    return mode
+                named = [self._named(str(tool.get("type")), str(tool.get("name"))) for tool in tools]
+                return {"type": "allowed_tools", "mode": mode, "tools": named}
+            case str():
+                return choice
+
+    def _named(self, kind: str, name: str) -> JsonObject:
+        return {"type": kind if self._can.custom_tools else "function", "name": name}
+
+    def _text(self, request: ResponseRequest, body: JsonObject) -> None:
+        text = request.text
+        if text is None:
+            return
+        sent: JsonObject = {}
+        if self._can.verbosity and isinstance(text.verbosity, str):
+            sent["verbosity"] = text.verbosity
+        known = (isinstance(text.format, FormatJsonSchema) and self._can.json_schema) or (
+            isinstance(text.format, FormatJsonObject) and self._can.json_object
+        )
+        if known and self._can.format_field == "text":
+            sent["format"] = text.format
+        elif known:
+            body["response_format"] = _chat_format(text.format)
+        if sent:
+            body["text"] = sent
+
+    def _reasoning(self, request: ResponseRequest, body: JsonObject) -> None:
+        asked = request.reasoning
+        if asked is None:
+            return
+        sent: JsonObject = {}
+        if isinstance(asked.effort, str) and self._can.reasoning_effort == "field":
+            sent["effort"] = asked.effort
+        elif isinstance(asked.effort, str) and self._can.reasoning_effort == "template":
+            off = asked.effort == "none"
+            steering = {"enable_thinking": False} if off else {"reasoning_effort": asked.effort}
+            body["chat_template_kwargs"] = steering | (request.chat_template_kwargs or {})
+        if self._can.reasoning_summary and (summary := summary_asked(request)) is not None:
+            sent["summary"] = summary
+        if self._can.reasoning_mode and asked.mode is not UNSET:
+            sent["mode"] = asked.mode
+        if self._can.reasoning_context and isinstance(asked.context, str):
+            sent["context"] = asked.context
+        if sent:
+            body["reasoning"] = sent
+
+    def _labels(self, request: ResponseRequest, body: JsonObject) -> None:
+        if request.safety_identifier is not None:
+            if self._can.safety_identifier:
+                body["safety_identifier"] = request.safety_identifier
+            elif self._can.user:
+                body.setdefault("user", request.safety_identifier)
+        if request.service_tier is not None and self._can.service_tier:
+            body["service_tier"] = request.service_tier
+        if self._can.prompt_cache_options:
+            if request.prompt_cache_options is not None:
+                body["prompt_cache_options"] = request.prompt_cache_options
+            if request.prompt_cache_retention is not None:
+                body["prompt_cache_retention"] = request.prompt_cache_retention
+
+    def _include(self, request: ResponseRequest, body: JsonObject, *, encrypted: bool) -> None:
+        include: list[str] = []
+        if encrypted and self._can.reasoning_items == "encrypted":
+            include.append(ENCRYPTED)
+        if self._can.logprobs and (request.top_logprobs or LOGPROBS in (request.include or ())):
+            include.append(LOGPROBS)
+            if request.top_logprobs:
+                body["top_logprobs"] = request.top_logprobs
+        if include:
+            body["include"] = include
+
+
+def _chat_format(wanted: object) -> JsonObject:
+    """A format in the words of chat's `response_format`."""
+    if not isinstance(wanted, FormatJsonSchema):
+        return {"type": "json_object"}
+    schema: JsonObject = {"name": wanted.name, "schema": wanted.schema}
+    if wanted.strict is not UNSET and wanted.strict is not None:
+        schema["strict"] = wanted.strict
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _tool(tool: Tool, can: ResponsesCapabilities) -> JsonObject:
+    """The document wants `parameters` and `strict` on each function, null included."""
+    if isinstance(tool, CustomTool):
+        if not can.custom_tools:
+            return {"type": "function", **as_function(tool, patterns=can.schema_patterns), "strict": False}
+        custom: JsonObject = {"type": "custom", "name": tool.name}
+        if tool.description is not UNSET:
+            custom["description"] = tool.description
+        if isinstance(tool.format, GrammarFormat):
+            custom["format"] = tool.format
+        return custom
+    function: JsonObject = {"type": "function", "name": tool.name}
+    if tool.description is not UNSET and tool.description is not None:
+        function["description"] = tool.description
+    function["parameters"] = tool.parameters if tool.parameters is not None else NO_ARGUMENTS
+    function["strict"] = tool.strict
+    return function
