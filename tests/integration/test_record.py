@@ -386,6 +386,14 @@ async def test_a_pattern_that_is_none_is_refused_at_the_start(upstream: Upstream
         build(load(cwd=tmp_path, environ={}))
 
 
+async def test_a_request_that_this_server_refuses_reached_no_model(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    (answer,) = await record(upstream, tmp_path, {"model": "echo", "input": "x", "top_k": 3})
+    assert (answer.status, answer.json["error"]["param"]) == (400, "top_k")
+    assert not (tmp_path / "recordings").exists()
+
+
 async def test_what_is_not_to_be_stored_is_not_recorded(upstream: Upstream, tmp_path: Path) -> None:
     await record(upstream, tmp_path, {"model": "echo", "input": "hush", "store": False})
     await record(upstream, tmp_path, {"model": "echo", "messages": [_user("hush")], "store": False}, api=chat)

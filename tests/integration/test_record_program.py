@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,9 @@ def test_the_how_to_does_what_it_says(upstream: Upstream, folder: Path) -> None:
         again = post(program, "/v1/responses", {**question, "model": "recorded/echo"})
         bare = post(program, "/v1/responses", question)
         refused = post(program, "/v1/responses", {**question, "instructions": "Be kind!"})
+    environ = environment(folder / "home")
+    snippet = [sys.executable, "-c", block("python", "antiphon.embedded")]
+    subprocess.run(snippet, cwd=folder, env=environ, timeout=LIMIT_S, check=True)
     assert first["output"][0]["content"] == again["output"][0]["content"] == bare["output"][0]["content"]
     said, shown = refused["error"]["message"], " ".join(block("text", "holds no answer").split())
     assert said.replace(first["id"], "resp_…").replace('"echo"', '"gpt-5"') == shown

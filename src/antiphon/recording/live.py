@@ -42,7 +42,8 @@ class LiveReplayer:
         """Run it with these changes of the request. Raises AntiphonError for a change that is refused."""
         result = Replayed(run=run.id, mode="live")
         if not run.is_response:
-            await self._completion(run.exchanges[0], changes, result)
+            for exchange in run.exchanges:  # a client may give several requests the same id
+                await self._completion(exchange, changes, result)
             return result
         rebuilt = await rebuild(run, self.make_store(), changes)
         service = self.make_service(self.catalog, rebuilt.store, rebuilt.clock, rebuilt.ids)
@@ -66,7 +67,7 @@ class LiveReplayer:
 
     async def _completion(self, exchange: Exchange, changes: Mapping[str, Any], result: Replayed) -> None:
         """One passed-through request, sent once more."""
-        result.steps = 1
+        result.steps += 1
         if exchange.sent is None or exchange.api not in ("chat", "completions"):
             result.note("only responses and completions are asked again")
             return
@@ -74,7 +75,7 @@ class LiveReplayer:
         recorded: JsonObject = decode_json(bytes(exchange.sent.body))
         body = changed_chat(recorded, {**changes, "model": resolved.upstream_model})
         ignored = frozenset({"model"})
-        result.asked(compare("request", _without(recorded, ignored), _without(body, ignored), 1))
+        result.asked(compare("request", _without(recorded, ignored), _without(body, ignored), result.steps))
         path = next(path for path, api in API_OF_PATH.items() if api == exchange.api)
         try:
             async with await resolved.provider.open(
@@ -82,13 +83,13 @@ class LiveReplayer:
             ) as reply:
                 data = await reply.read()
         except ProviderError as error:
-            result.answered(_other_end(exchange, error, 1))
+            result.answered(_other_end(exchange, error, result.steps))
             return
         kind = "text/event-stream" if exchange.stream else "application/json"
         answer = Answer(status=200, headers={"content-type": kind}, pieces=[Piece.of(0, data)])
         now = items_heard(self.read_answer(msgspec.structs.replace(exchange, answer=answer, error=None)))
         before = items_heard(self.read_answer(exchange))
-        result.answered(compare("answer", before, self.redactor.value(now), 1))
+        result.answered(compare("answer", before, self.redactor.value(now), result.steps))
 
 
 class _Listener:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, cast
 from msgspec import Raw
 
 from antiphon.core.commands import CallModel
-from antiphon.core.errors import ProviderError
+from antiphon.core.errors import AntiphonError, ProviderError
 from antiphon.core.signals import ModelSignal, StepDone
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.core.writer import Event
@@ -123,9 +123,13 @@ class _RecordedRun(_Recorded):
         except ProviderError as error:
             draft.fail(error)
             raise
+        except AntiphonError:  # refused here: no model was asked
+            draft.refused = True
+            raise
         finally:
-            draft.asked = self._asked(call) if draft.step == 1 else None
-            self._watcher.redacted |= draft.write()
+            if not draft.refused:
+                draft.asked = self._asked(call) if draft.step == 1 else None
+                self._watcher.redacted |= draft.write()
 
     @staticmethod
     async def _next(
@@ -244,6 +248,7 @@ class _Draft:
     question: JsonObject = field(default_factory=dict[str, Any])
     asked: Asked | None = None
     ended: Ended = "cancelled"
+    refused: bool = False
     heard: list[Heard] = field(default_factory=list[Heard])
     error: Failure | None = None
     tape: Tape = field(init=False)
