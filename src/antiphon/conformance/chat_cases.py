@@ -2,6 +2,7 @@
 
 import json
 from typing import Annotated, Literal, cast
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -44,7 +45,7 @@ def models_list(server: Server) -> None:
 def models_retrieve(server: Server) -> None:
     listed: list[Json] = server.get("/models", ModelList, optional=True)["data"]
     expect(listed, "no model is listed")
-    path = f"/models/{listed[0]['id']}"
+    path = f"/models/{quote(listed[0]['id'], safe='/:')}"
     answer = server.client.send("GET", path)
     if answer.status in NOT_BUILT:
         raise NotSupported(f"GET {path} answered {answer.status}")
