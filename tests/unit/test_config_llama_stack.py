@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from antiphon.config import ConfigError, Settings, load
+from antiphon.config_llama_tables import CREDENTIALS, EMBEDDERS, SERVICES
 from antiphon.config_settings import RefusedParts
+from antiphon.plugins import BUILT_IN
 from antiphon.provider_advice import INSTEAD
+from antiphon.providers.presets import PRESETS
 
 OLD = """\
 version: '2'
@@ -239,3 +242,19 @@ def test_a_type_without_a_counterpart_is_refused_where_it_is_used_and_noted_wher
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text % (kind, used))
     assert INSTEAD[kind] in str(caught.value)
+
+
+def test_each_type_is_known_here_at_the_address_of_its_preset() -> None:
+    for kind, service in SERVICES.items():
+        assert service.here in BUILT_IN
+        assert kind not in BUILT_IN or service.here == kind, f"{kind} is a type of its own by now"
+        if service.here == kind and kind in PRESETS and service.url:
+            assert service.url == PRESETS[kind].default_url
+            assert service.key == PRESETS[kind].key_required
+
+
+def test_no_type_is_both_served_and_refused() -> None:
+    assert not set(SERVICES) & set(INSTEAD)
+    assert not set(BUILT_IN) & set(INSTEAD)
+    assert set(CREDENTIALS) <= set(INSTEAD)
+    assert set(EMBEDDERS) <= set(INSTEAD)

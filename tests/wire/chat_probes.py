@@ -176,6 +176,9 @@ PROBES: Mapping[str, Probe] = {
         {"reasoning": {"effort": "low"}},
         _either(_has("reasoning_effort", "low"), _has("chat_template_kwargs", {"reasoning_effort": "low"})),
     ),
+    "reasoning.summary": Probe(
+        {"reasoning": {"summary": "auto"}}, lambda _: False, lambda body: "summary" not in json.dumps(body)
+    ),
     "top_logprobs": Probe({"top_logprobs": 3}, _both(_is("logprobs", "true"), _has("top_logprobs", 3))),
     "include: message.output_text.logprobs": Probe(
         {"include": ["message.output_text.logprobs"]}, _is("logprobs", "true"), _lacks("logprobs")

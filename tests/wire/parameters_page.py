@@ -58,7 +58,7 @@ def _params() -> list[str]:
 
 def _summary(wire: WireTable, param: str) -> str:
     kinds = wire.kinds(param)
-    return " or ".join(kind for kind in ORDER if kind in kinds) or "refused"
+    return " or ".join(kind for kind in ORDER if kind in kinds)
 
 
 def _served() -> Iterator[str]:

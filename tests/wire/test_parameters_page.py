@@ -82,6 +82,13 @@ def test_what_is_served_here_has_the_test_that_it_names(served: Served) -> None:
     assert name in functions
 
 
+def test_each_wire_has_a_row_for_every_parameter_that_another_has() -> None:
+    names = [{rule.param for rule in wire.rules} for wire in WIRES]
+    assert all(one == names[0] for one in names), (
+        "a parameter that a wire says nothing about is one that it forgets"
+    )
+
+
 def test_every_row_of_the_chat_wire_has_a_probe() -> None:
     assert {rule.param for rule in rules()} == set(PROBES)
 

@@ -114,7 +114,9 @@ class TextGenerationInference:
     def _call(self, body: Json) -> Json | None:
         """The function it calls: the chosen one, or the first; none once a result is there or none is wanted."""
         tools, choice = body.get("tools"), body.get("tool_choice", "auto")
-        if not tools or choice == "none" or body["messages"][-1]["role"] == "tool":
+        last = body["messages"][-1]
+        answered = last["role"] == "tool" or "Answer again" in json.dumps(last)
+        if not tools or choice == "none" or answered:
             return None
         name = tools[0]["function"]["name"]
         if isinstance(choice, dict):

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from antiphon.providers import chat_parameters
+from antiphon.providers import chat_parameters, responses_parameters
+from antiphon.providers.capabilities import ResponsesCapabilities
 from antiphon.providers.presets import PRESETS
 
 
@@ -46,4 +47,15 @@ def _chat() -> WireTable:
     )
 
 
-WIRES: tuple[WireTable, ...] = (_chat(),)
+def _responses() -> WireTable:
+    """Types of which it is known what their route can do; the others may be told to speak it by `wire: responses`."""
+    known = {name: one.responses for name, one in PRESETS.items() if one.responses != ResponsesCapabilities()}
+    return WireTable(
+        "responses",
+        "Upstreams that speak `/v1/responses`: chosen by `wire: responses`, or found by `wire: auto`.",
+        responses_parameters.rules(),
+        known,
+    )
+
+
+WIRES: tuple[WireTable, ...] = (_chat(), _responses())

@@ -164,6 +164,7 @@ OTHERS: tuple[Rule, ...] = (
         note="current_turn leaves earlier reasoning out; auto passes everywhere",
     ),
     Rule("reasoning.effort", "reasoning_effort or chat_template_kwargs", "reasoning_effort"),
+    Rule("reasoning.summary", "", "none", "emulated", "the reasoning itself is shown as its summary"),
     Rule("top_logprobs", "logprobs, top_logprobs", "logprobs"),
     Rule("include: message.output_text.logprobs", "logprobs", "logprobs", "emulated", "nothing is included"),
     Rule(
