@@ -238,6 +238,19 @@ def test_keys_of_later_versions_are_left_alone(tmp_path: Path) -> None:
     assert Recording.load(path).run_ids() == ["resp_1"]
 
 
+def test_one_run_can_be_read_alone(tmp_path: Path) -> None:
+    made = files(tmp_path)
+    for run in ("resp_1", "resp_2", "resp_11"):
+        made.append(one_exchange(run))
+        made.append(end(run))
+    made.close()
+    alone = Recording.load(tmp_path, only="resp_1")
+    assert alone.run_ids() == ["resp_1"]
+    assert list(alone.records) == ["resp_1"]
+    assert alone.patterns == ["x+"]
+    assert Recording.load(tmp_path, only="resp_3").exchanges == []
+
+
 def test_a_chain_is_found_from_its_root(tmp_path: Path) -> None:
     made = files(tmp_path)
     for run, parent in (("resp_1", "resp_0"), ("resp_2", "resp_1"), ("resp_3", "resp_2")):

@@ -89,10 +89,11 @@ def _find(settings: Settings, wanted: Wanted) -> tuple[Recording, list[RecordedR
         recording = Recording.load(Path(wanted.run))
         return recording, [run for name in recording.run_ids() if (run := recording.run(name)) is not None]
     where = wanted.recording or settings.recording.path or DEFAULT_FOLDER
-    recording = Recording.load(Path(where).expanduser())
+    path = Path(where).expanduser()
+    recording = Recording.load(path, only=None if wanted.chain else wanted.run)
     run = recording.run(wanted.run)
     if run is None:
-        known = recording.run_ids()
+        known = Recording.load(path).run_ids()
         raise RecordingError(
             f'{where}: there is no run "{wanted.run}"; it holds {len(known)}, the last is {known[-1]}'
         )

@@ -42,8 +42,11 @@ class Recording:
     torn: list[Path] = field(default_factory=list[Path])
 
     @classmethod
-    def load(cls, path: Path) -> "Recording":
-        """Raises RecordingError: nothing there, another format or version, a broken line in the middle, no exchange."""
+    def load(cls, path: Path, *, only: str | None = None) -> "Recording":
+        """With `only`, no more than the lines that name this run: the others are not even decoded.
+
+        Raises RecordingError: nothing there, another format or version, a broken line in the middle, no exchange.
+        """
         recording = cls()
         files = sorted(path.glob(PATTERN)) if path.is_dir() else [path]
         if not files:
@@ -51,8 +54,8 @@ class Recording:
                 f"{path}: no recording in this folder ({PATTERN}); make one: antiphon record"
             )
         for one in files:
-            recording._read(one)
-        if not recording.exchanges:
+            recording._read(one, only)
+        if only is None and not recording.exchanges:
             raise RecordingError(f"{path}: holds no exchange with a model")
         return recording
 
@@ -80,8 +83,8 @@ class Recording:
             at = run.parent
         return found[::-1]
 
-    def _read(self, path: Path) -> None:
-        for number, line in self._lines(path):
+    def _read(self, path: Path, only: str | None) -> None:
+        for number, line in self._lines(path, only):
             if number == 1:
                 self._check_header(path, line)
             match line:
@@ -92,7 +95,8 @@ class Recording:
                 case Header():
                     self.patterns += [one for one in line.redact if one not in self.patterns]
 
-    def _lines(self, path: Path) -> Iterator[tuple[int, Line]]:
+    def _lines(self, path: Path, only: str | None) -> Iterator[tuple[int, Line]]:
+        wanted = b"" if only is None else msgspec.json.encode(only)
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -101,6 +105,8 @@ class Recording:
         if rest:
             self.torn.append(path)
         for number, raw in enumerate(whole, start=1):
+            if number > 1 and wanted not in raw:
+                continue
             try:
                 yield number, decode_line(raw)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
