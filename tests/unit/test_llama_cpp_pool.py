@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import cast
 
 import pytest
@@ -24,6 +25,7 @@ class FakeEngine:
 
     name: str
     alive: bool = True
+    died: bool = False
     pid: int = 1
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     how_it_ended: str = "was ended by SIGKILL; its last lines: oh"
@@ -322,5 +324,52 @@ async def test_many_requests_over_few_places_all_end(machine: Machine) -> None:
             await asyncio.sleep(0)
 
     await asyncio.gather(*(one("abc"[number * 7 % 3]) for number in range(60)))
+    await pool.aclose()
+    assert not machine.running
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_whatever_comes_no_busy_engine_is_stopped_and_every_request_ends(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random requests, some of whose callers leave, over engines of which some die or do not start."""
+    monkeypatch.setattr(pool_module, "CRASH_BACKOFF_S", (0.0,))
+    monkeypatch.setattr(pool_module, "LOAD_BACKOFF_S", (0.0,))
+    random = Random(seed)
+    machine = Machine({name: random.choice([2, 3, 5]) for name in "abcd"})
+    limit = random.choice([5, 8])
+    pool = machine.pool(limit, idle_s=random.choice([None, 0.0001]))
+    wrong: list[str] = []
+
+    async def request(name: str) -> None:
+        for _ in range(random.randrange(4)):
+            await asyncio.sleep(0)
+        if random.random() < 0.05:
+            machine.broken.symmetric_difference_update({name})
+        async with pool.lease(name) as leased:
+            engine = cast("FakeEngine", leased)
+            for _ in range(random.randrange(6)):
+                await asyncio.sleep(0)
+                if sum(machine.sizes[each] for each in machine.running) > limit:
+                    wrong.append(f"{machine.running} do not fit into {limit}")
+                if engine.stopped.is_set() and not engine.died:
+                    wrong.append(f"{engine.name} was stopped while it was used")
+            if random.random() < 0.1:
+                engine.alive, engine.died = False, True
+            if not engine.alive:
+                raise ProviderProtocolError("local", "broke off")
+
+    tasks = [asyncio.create_task(request(random.choice("abcd"))) for _ in range(60)]
+    for task in random.sample(tasks, 10):
+        await asyncio.sleep(0)
+        task.cancel()
+    async with asyncio.timeout(20):
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    unexpected = [
+        end for end in ends if end and not isinstance(end, ProviderUnavailable | asyncio.CancelledError)
+    ]
+    assert not unexpected
+    assert not wrong
+    assert machine.started
     await pool.aclose()
     assert not machine.running
