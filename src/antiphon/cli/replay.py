@@ -19,6 +19,7 @@ from antiphon.core.wire import decode_json, encode
 from antiphon.discovery import discover
 from antiphon.models.catalog import Catalog
 from antiphon.ports import Clock, Ids, ModelProvider, ResponseStore
+from antiphon.providers.presets import PRESETS
 from antiphon.providers.recorded_answer import signals_of
 from antiphon.providers.taped import Captured, CapturingClient, TapedClient
 from antiphon.providers.upstream import UpstreamClient
@@ -182,7 +183,9 @@ class _Renderer:
 
     def _make(self, one: ProviderSettings, wire: str | None) -> ModelProvider:
         choices = [one]
-        if wire is not None and one.config.get("wire", "auto") == "auto":
+        preset = PRESETS.get(one.provider_type)
+        chosen = one.config.get("wire") or (preset.wire if preset is not None else None)
+        if wire is not None and chosen == "auto":
             choices.insert(0, msgspec.structs.replace(one, config={**one.config, "wire": wire}))
         for choice in choices:
             try:
