@@ -420,6 +420,7 @@ def test_serve_model_runs_files_under_their_base_names(
             assert any(name.startswith("local/") for name in served)
             answer = client.responses.create(model="second-Q4_K_M", input="hello", max_output_tokens=16)
             assert answer.output_text
+        assert f"tiny runs here, loaded by its first request: {gguf}" in program.output
 
 
 def test_serve_model_downloads_from_the_hub_and_goes_on_after_a_cut(

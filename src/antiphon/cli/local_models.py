@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from antiphon.config_settings import ConfigError, ProviderSections, ProviderSettings, Settings
+from antiphon.providers.llama_cpp.gguf import base_name
 from antiphon.providers.llama_cpp.hub_files import BadReference, HubReference
 from antiphon.providers.llama_cpp.provider import fetch_model, require_engine
 from antiphon.providers.llama_cpp.settings import PROVIDER_TYPE
@@ -31,10 +32,17 @@ def with_models(settings: Settings, models: Sequence[str]) -> Settings:
     provider = ProviderSettings(provider_id=_free_id(settings), provider_type=PROVIDER_TYPE)
     mapping = settings.config_of(provider)
     paths = [_downloaded(model, mapping) if model.startswith("hf:") else _file(model) for model in models]
-    listed = [{"path": str(path)} for path in dict.fromkeys(paths)]
+    named = {str(path): base_name(path) for path in paths}
+    listed = [{"name": name, "path": path} for path, name in named.items()]
     provider = msgspec.structs.replace(provider, config={"models": listed})
-    providers = (*settings.providers.inference, provider)
-    return msgspec.structs.replace(settings, providers=ProviderSections(inference=providers))
+    return msgspec.structs.replace(
+        settings,
+        providers=ProviderSections(inference=(*settings.providers.inference, provider)),
+        notes=(
+            *settings.notes,
+            *(f"{name} runs here, loaded by its first request: {path}" for path, name in named.items()),
+        ),
+    )
 
 
 def _free_id(settings: Settings) -> str:
