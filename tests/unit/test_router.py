@@ -303,6 +303,17 @@ async def test_a_candidate_that_keeps_failing_is_not_asked_until_its_time_has_pa
     assert [await world.run() for _ in range(2)] == [A, A]
 
 
+async def test_a_probe_that_is_refused_shows_that_the_upstream_is_well_again() -> None:
+    refused = ProviderRejected("a", "bad", param="temperature")
+    world = World(to(A), settings=BreakerSettings(failures=1, open_s=10), a=FakeModel("a", [DOWN, refused]))
+    with pytest.raises(ProviderUnavailable):
+        await world.run()
+    world.clock.at += 10
+    with pytest.raises(ProviderRejected):
+        await world.run()
+    assert [one.state for one in world.health.states()] == ["closed"]
+
+
 async def test_an_operator_sees_how_each_upstream_does() -> None:
     settings = BreakerSettings(failures=1, open_s=10)
     world = World(to(A, B), settings=settings, a=FakeModel("a", [DOWN]))
