@@ -329,7 +329,22 @@ def test_a_wrong_server_fails_by_name_and_in_words(tmp_path: Path, server: Progr
         assert words in found[case]["detail"]
         plain = run(tmp_path, "doctor", "--client", wrong.url, "--model", "scripted/demo")
         assert plain.returncode == 1
-        assert "fail    responses.basic" in plain.stdout
+        row = next(line for line in plain.stdout.splitlines() if line.startswith("fail"))
+        assert row.split()[:2] == ["fail", "responses.basic"]
+
+
+def test_a_reader_that_leaves_ends_a_command_quietly(tmp_path: Path, server: Program) -> None:
+    """`antiphon doctor --client URL | head -1`"""
+    command = [*antiphon_command(), "doctor", "--client", server.url, "--model", "scripted/demo"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141
 
 
 def test_a_server_that_cannot_be_asked_is_one_sentence(tmp_path: Path) -> None:

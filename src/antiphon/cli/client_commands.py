@@ -4,10 +4,12 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from antiphon.cli.completion import SHELLS
-from antiphon.config_settings import ConfigError
+
+if TYPE_CHECKING:
+    from antiphon.conformance.cases import Outcome
 
 Named = Callable[..., argparse.ArgumentParser]
 
@@ -65,6 +67,7 @@ def _add_doctor(doctor: argparse.ArgumentParser, add_config: Callable[..., None]
 def _print(lines: Iterable[str]) -> None:
     for line in lines:
         sys.stdout.write(line + "\n")
+        sys.stdout.flush()  # some lines take a model's answer to come
 
 
 def _models(options: argparse.Namespace) -> int:
@@ -110,21 +113,10 @@ def _chat(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from antiphon.cli.table import document
-
     if options.client:
-        from antiphon.cli.doctor_client import check_server, server_lines
-        from antiphon.config import caller
-
-        try:
-            report = check_server(
-                options.client, options.key or caller().key, options.model, timeout_s=options.timeout
-            )
-        except ValueError as error:
-            raise ConfigError(None, None, str(error)) from None
-        _print(server_lines(report)) if not options.json else sys.stdout.write(document(report))
-        return 0 if report.ok else 1
+        return _doctor_client(options)
     from antiphon.cli.doctor import examine, finding_lines
+    from antiphon.cli.table import document
 
     findings = examine(options.config)
     if options.json:
@@ -132,6 +124,21 @@ def _doctor(options: argparse.Namespace) -> int:
     else:
         _print(finding_lines(findings))
     return 0 if findings.ok else 1
+
+
+def _doctor_client(options: argparse.Namespace) -> int:
+    from antiphon.cli.doctor_client import reach
+    from antiphon.cli.table import document
+    from antiphon.config import caller
+
+    server = reach(options.client, options.key or caller().key, options.model, timeout_s=options.timeout)
+    if options.json:
+        report = server.report()
+        sys.stdout.write(document(report))
+        return 0 if report.ok else 1
+    seen: list[Outcome] = []
+    _print(server.lines(seen))
+    return 1 if any(case.status == "fail" for case in seen) else 0
 
 
 def _completion(build: Callable[[], argparse.ArgumentParser], options: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """The commands and their flags. What a command needs is imported when it runs."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -14,7 +15,9 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command. Returns the exit code: 0 done, 1 something is wrong and was said, 2 bad usage."""
+    """Run one command. Returns the exit code: 0 done, 1 something is wrong and was said, 2 bad usage, and what a
+    shell gives for a program that a signal ended: 130 for Ctrl-C, 141 for a pipe that was closed.
+    """
     parser = build_parser()
     options = parser.parse_args(arguments)
     command: Command | None = getattr(options, "command", None)
@@ -26,6 +29,12 @@ def run(arguments: Sequence[str]) -> int:
     except (ConfigError, AntiphonError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except BrokenPipeError:
+        # Who read us has left (`| head`). What is still buffered must go somewhere when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        return 130
 
 
 def build_parser() -> argparse.ArgumentParser:
