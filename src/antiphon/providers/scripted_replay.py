@@ -93,7 +93,7 @@ class RecordedModels:
             yield await anext(batches)
             whole: list[ModelSignal] = []
             async for batch in batches:
-                if call.stream:
+                if call.stream or not exchange.stream:
                     yield batch
                 else:
                     whole += [signal for signal in batch if isinstance(signal, ItemDone | StepDone)]
