@@ -87,6 +87,9 @@ class Inference:
         if kind in known_types():
             self.mapping.add(entry.line, key, "taken", f"provider of type {kind}")
             return self._entry(entry, kind, dict(entry["config"].mapping()))
+        if not kind:
+            self.mapping.refuse(entry, key, '"provider_type" is missing')
+            return None
         advice = INSTEAD.get(kind) or "write a provider plugin for it, or use remote::openai-compatible"
         why = f'provider type "{kind}" is not served here; {advice}'
         self.mapping.refuse(entry["provider_type"], key, why)
@@ -165,7 +168,7 @@ class Inference:
 
     def _base_url(self, node: Node, name: str, path: str, service: Service, line: int) -> Node:
         """The address; a bare host takes its usual path, and none at all is the service's own."""
-        given = "" if node.problem else node.text()
+        given = node.text()
         url = given or service.url
         if _BARE.fullmatch(given):
             tail = _BARE.sub("", service.url) or "v1"
@@ -241,6 +244,10 @@ class Inference:
             self.mapping.add(entry.line, f"models.{name}", "taken", f"model {name}, a route")
             return entry
         owner, named = self._owner(entry), entry["model_id"]
+        if "provider_id" not in entry.mapping() and len(self.kept) > 1:
+            several = ", ".join(sorted(self.kept))
+            self.mapping.refuse(entry, f"models.{named.text()}", f"give its `provider_id`, one of {several}")
+            return None
         if _off(owner) or _off(named):
             name = named.when_set or ("" if named.problem else named.text()) or "model"
             why = f"switched off{origin(owner) or origin(named)}"

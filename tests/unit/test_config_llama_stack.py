@@ -258,3 +258,49 @@ def test_no_type_is_both_served_and_refused() -> None:
     assert not set(BUILT_IN) & set(INSTEAD)
     assert set(CREDENTIALS) <= set(INSTEAD)
     assert set(EMBEDDERS) <= set(INSTEAD)
+
+
+def test_a_model_without_a_provider_is_the_only_ones_and_else_has_to_say(tmp_path: Path) -> None:
+    text = """\
+image_name: t
+providers:
+  inference:
+  - {provider_id: a, provider_type: "remote::vllm"}
+  - {provider_id: "${env.B:+b}", provider_type: "remote::ollama"}
+models:
+- {model_id: m}
+"""
+    assert [model.provider_id for model in read(tmp_path, text).models] == ["a"]
+    with pytest.raises(ConfigError, match=r"run\.yaml:7: models\.m: give its `provider_id`, one of a, b"):
+        read(tmp_path, text, {"B": "yes"})
+
+
+def test_an_entry_without_a_type_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r'run\.yaml:2: providers\.inference\.a: "provider_type" is missing'
+    ):
+        read(tmp_path, "image_name: t\nproviders: {inference: [{provider_id: a}]}\n")
+
+
+def test_a_variable_that_is_not_set_is_told_beside_all_else_that_is_refused(tmp_path: Path) -> None:
+    text = NEW.replace("${env.OPENAI_BASE_URL:=https://api.openai.com/v1}", "${env.NOWHERE}")
+    with pytest.raises(RefusedParts) as caught:
+        read(
+            tmp_path,
+            text.replace("benchmarks: []", "benchmarks: [{benchmark_id: b}]"),
+            {"OPENAI_API_KEY": "k"},
+        )
+    refused = [(row.line, row.text) for row in caught.value.lines if row.outcome == "refused"]
+    assert refused[0][0] == 8
+    assert "the environment variable NOWHERE is not set" in refused[0][1]
+    assert len(refused) == 2
+
+
+def test_of_two_models_of_one_name_the_first_has_it(tmp_path: Path) -> None:
+    text = NEW.replace(
+        "  shields: []", "  - {model_id: gpt, provider_id: openai, provider_model_id: gpt-5}\n  shields: []"
+    )
+    settings = read(tmp_path, text, {"OPENAI_API_KEY": "sk-x"})
+    assert [model.upstream_name for model in settings.models] == ["gpt-4o"]
+    (row,) = [row for row in settings.mapping if row.key == "models.gpt" and row.outcome == "ignored"]
+    assert row.text == "the name is taken by line 20; it is served as openai/gpt-5"

@@ -27,6 +27,16 @@ SERVED: tuple[Served, ...] = (
         f"{RESPONSES}::test_a_chain_carries_its_history_and_branches",
     ),
     Served(
+        "input: item_reference",
+        "the item it names is read here and goes into its place",
+        "tests/unit/test_responses_service.py::test_an_item_reference_finds_an_item_of_another_response",
+    ),
+    Served(
+        "include: reasoning.encrypted_content",
+        "reasoning is sealed here, whatever the upstream, and opened when it comes back",
+        "tests/integration/test_encrypted_reasoning.py::test_a_stored_response_shows_it_only_where_it_is_included",
+    ),
+    Served(
         "store",
         "`false`: nothing of the request or the answer is kept",
         f"{RESPONSES}::test_a_response_that_is_not_stored_cannot_be_read_or_continued",
