@@ -344,6 +344,23 @@ async def test_the_tenant_of_a_key_is_named(upstream: Upstream, tmp_path: Path) 
     assert {(one.tenant, one.subject) for one in recording.records.values()} == {("acme", "ci")}
 
 
+async def test_of_a_route_the_model_that_answered_is_named(upstream: Upstream, tmp_path: Path) -> None:
+    route = "models: [{model_id: smart, route: {candidates: [{model: up/fails-500}, {model: up/echo}]}}]"
+    body = {"model": "smart", "input": "hi"}
+    messages = [_user("hi")]
+    async with serving(tmp_path, recording_config(upstream.url, tmp_path, route)) as app:
+        first = await respond(app, body)
+        completion = await chat(app, {"model": "smart", "messages": messages})
+    assert first.status == completion.status == 200
+    named = [(one.provider, one.model, one.asked_model) for one in recorded(tmp_path).exchanges]
+    assert named == [("up", "echo", "smart")] * 2
+    async with serving(tmp_path, scripted_config(tmp_path)) as app:
+        again = await respond(app, body)
+        direct = await respond(app, {**body, "model": "up/echo"})
+    assert normal(again.body) == normal(first.body)
+    assert direct.status == 200
+
+
 async def test_retries_are_counted_and_the_last_answer_kept(upstream: Upstream, tmp_path: Path) -> None:
     await record(upstream, tmp_path, {"model": "fails-429", "input": "x"})
     (one,) = recorded(tmp_path).exchanges
