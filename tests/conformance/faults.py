@@ -119,6 +119,12 @@ def bad_arguments(body: Json) -> None:
             item["arguments"] = "Oslo, I think"
 
 
+def no_input(body: Json) -> None:
+    for item in body["output"]:
+        if item["type"] == "custom_tool_call":
+            item["input"] = ""
+
+
 def other_call_id(body: Json) -> None:
     for item in body["output"]:
         if item["type"] == "function_call":
@@ -259,6 +265,8 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("responses.json_schema", "does not fit the schema", on_request(RESPONSES, without("text"))),
     ("responses.json_object", "no JSON object", on_request(RESPONSES, without("text"))),
     ("responses.image", "answered 500", refusing(RESPONSES, "input_image")),
+    ("responses.logprobs", "are not there", on_request(RESPONSES, without("include", "top_logprobs"))),
+    ("responses.logprobs", "the tokens have 1", on_request(RESPONSES, put(top_logprobs=1))),
     ("responses.reasoning_effort", "comes back as None", on_post(RESPONSES, put(reasoning=None))),
     ("tools.call", "the tool was required and is not called", on_request(RESPONSES, without("tools", "tool_choice"))),
     ("tools.call", "no JSON object", on_post(RESPONSES, bad_arguments)),
@@ -269,6 +277,8 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("tools.stream_order", "out of turn", on_bytes(RESPONSES, b'"output_index":0', b'"output_index":1')),
     ("tools.named", "the call is of get_weather", on_request(RESPONSES, forced)),
     ("tools.none", "a tool is called", on_request(RESPONSES, forced)),
+    ("tools.custom", "required and is not called", on_request(RESPONSES, without("tools", "tool_choice"))),
+    ("tools.custom", "the input of the call is ''", on_post(RESPONSES, no_input)),
     ("tools.result", "answered 500", refusing(RESPONSES, "function_call_output")),
     ("tools.round_trip", "call_id", on_post(RESPONSES, other_call_id)),
     ("state.retrieve", "is stored as", on_get("/responses/", put(output=[]))),

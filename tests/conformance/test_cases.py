@@ -87,6 +87,8 @@ def answering(status: int, *marks: str) -> Fault:
         ("chat.stream", answering(405, CHAT)),
         ("models.list", answering(404, "/models")),
         ("responses.image", answering(400, "input_image")),
+        ("responses.logprobs", answering(400, "top_logprobs")),
+        ("tools.custom", answering(400, '"custom"')),
         ("responses.reasoning_effort", answering(400, '"reasoning"')),
         ("state.retrieve", on_post(RESPONSES, put(store=False))),
         ("state.delete", answering(405, "DELETE")),

@@ -168,6 +168,8 @@ def test_items_are_sent_where_the_server_says_that_it_keeps_none(session: Open) 
     [
         refuses(400, "no such response", code="previous_response_not_found", param="previous_response_id"),
         refuses(404, "no such response", param="previous_response_id"),
+        refuses(400, "llama.cpp does not support 'previous_response_id'", code=400),
+        Canned(404, b"not found", {"content-type": "text/plain"}),
     ],
 )
 def test_items_are_sent_when_the_server_forgot_the_response(session: Open, forgot: Canned) -> None:

@@ -155,14 +155,20 @@ class Exchanges:
         wait_s = retry_after_s(answer.headers, self.now)
         if answer.status == 429 or (answer.status in _BUSY and wait_s is not None):
             return RateLimited(message, wait_s)
-        about_parent = "previous_response_id" in body and (
-            error.get("param") == "previous_response_id" or "previous_response" in str(error.get("code"))
-        )
-        if about_parent or ("previous_response_id" in body and answer.status == 404 and not error):
+        if "previous_response_id" in body and _about_parent(answer.status, error):
             return ParentUnknown(message)
         if answer.status in {401, 403}:
             return TurnFailed(f"{message}; pass a key with --key or in ANTIPHON_API_KEY")
         return TurnFailed(message)
+
+
+def _about_parent(status: int, error: Json) -> bool:
+    """Whether a refusal is about the response that was to be continued: gone, or nothing that this server knows of.
+
+    llama.cpp names it in words alone: "llama.cpp does not support 'previous_response_id'".
+    """
+    words = f"{error.get('param')} {error.get('code')} {error.get('message')}".lower().replace(" ", "_")
+    return "previous_response" in words or (status == 404 and not error)
 
 
 def said_in(response: Json) -> str:

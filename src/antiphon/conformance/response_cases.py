@@ -190,6 +190,17 @@ def image(server: Server) -> None:
     _speaks(server.completed(optional=True, input=[message("user", [ask, picture])]))
 
 
+def logprobs(server: Server) -> None:
+    asked = ["message.output_text.logprobs"]
+    response = server.completed(optional=True, input=HELLO, include=asked, top_logprobs=2)
+    parts = [part for item in response["output"] if item["type"] == "message" for part in item["content"]]
+    found: list[Json] = [one for part in parts for one in part.get("logprobs") or ()]
+    expect(found, "the log probabilities that `include` asks for are not there")
+    expect(all(one.get("logprob", 1) <= 0 for one in found), "a log probability is above 0")
+    tops = [len(one.get("top_logprobs") or ()) for one in found]
+    expect(max(tops) == 2, f"top_logprobs is 2, the tokens have {max(tops)}")
+
+
 def reasoning_effort(server: Server) -> None:
     response = server.completed(optional=True, input=HELLO, reasoning={"effort": "low"})
     effort = child(response, "reasoning").get("effort")
@@ -248,6 +259,19 @@ def tool_none(server: Server) -> None:
     response = server.completed(input=ASK_WEATHER, tools=[WEATHER], tool_choice="none")
     expect(not calls_of(response), "tool_choice is none and a tool is called")
     _speaks(response)
+
+
+def tool_custom(server: Server) -> None:
+    """A custom tool takes text instead of JSON."""
+    tool = {"type": "custom", "name": "write_note", "description": "Keeps a note, which is any text."}
+    response = server.completed(
+        optional=True, input="Keep the note: buy milk.", tools=[tool], tool_choice="required"
+    )
+    calls = [item for item in response["output"] if item["type"] == "custom_tool_call"]
+    expect(calls, "the custom tool was required and is not called")
+    expect(calls[0].get("call_id"), "the call has no call_id")
+    found = calls[0].get("input")
+    expect(isinstance(found, str) and found, f"the input of the call is {found!r}, not a text")
 
 
 def tool_result(server: Server) -> None:
