@@ -98,8 +98,11 @@ def engines_of(pid: int) -> list[int]:
 
 
 def is_running(pid: int) -> bool:
+    """Also while only some thread of it is left, which the state of the process does not show."""
+    process = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return state not in {"Z", "X"} or len(list((process / "task").iterdir())) > 1
     except OSError:
         return False
 
@@ -451,6 +454,20 @@ def test_a_configured_model_of_the_hub_is_fetched_by_its_first_request(
         assert hub.requests == []
         with sync_client(program.url, recorder) as client:
             assert client.responses.create(model="mine", input="x", max_output_tokens=16).output_text
+
+
+def test_a_projector_of_the_hub_is_fetched_and_handed_to_the_engine(
+    gguf: Path, start: Callable[..., Program], recorder: Recorder
+) -> None:
+    """What is served here is none, and the engine says so."""
+    with FakeHub({"m-Q4_K_M.gguf": gguf.read_bytes(), "mmproj-F16.gguf": gguf.read_bytes()}) as hub:
+        models = {"eyes": {"hf": "acme/Tiny-GGUF", "mmproj": "hf:acme/Tiny-GGUF:mmproj-F16.gguf"}}
+        program = start(models, hf_endpoint=hub.url)
+        with Raw(program.port, recorder) as raw:
+            answer = raw.post("/v1/responses", {"model": "eyes", "input": "hello"})
+    assert answer.status == 503
+    assert "failed to load multimodal model" in answer.error["message"]
+    assert len(hub.asked_for("/cdn/")) == 2
 
 
 # --- what else a model can be loaded for ------------------------------------------------------------------------

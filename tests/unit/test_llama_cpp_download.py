@@ -109,6 +109,7 @@ def names(*found: str) -> list[HubFile]:
         ("", ["m-Q4_K_M.gguf"]),
         (":q8_0", ["m-Q8_0.gguf"]),
         (":m-Q2_K.gguf", ["m-Q2_K.gguf"]),
+        (":mmproj-F16.gguf", ["mmproj-F16.gguf"]),
         (":F16", ["F16/m-F16-00001-of-00002.gguf", "F16/m-F16-00002-of-00002.gguf"]),
         (":m-F16-00002-of-00002.gguf", ["F16/m-F16-00001-of-00002.gguf", "F16/m-F16-00002-of-00002.gguf"]),
     ],

@@ -124,6 +124,9 @@ def test_all_keys_are_read(model: Path) -> None:
         ({"models": ["/nowhere/x.gguf"]}, "models", "No such file"),
         ({"models": [7]}, "models", "`models[0]` is a mapping"),
         ({"models": "x.gguf"}, "models", "`models` is a list"),
+        ({"models": [{"path": "{m}", "mmproj": "/no/such.gguf"}]}, "models", "models[0].mmproj"),
+        ({"models": [{"path": "{m}", "mmproj": "hf:a/b"}]}, "models", "name the file, as in hf:"),
+        ({"models": [{"path": "{m}", "mmproj": "hf:a"}]}, "models", "models[0].mmproj"),
         ({"models": [{"path": "{m}", "chat_template": "no/such.jinja"}]}, "models", "models[0].chat_template"),
     ],
 )  # fmt: skip

@@ -68,18 +68,16 @@ class HubFile:
 
 def choose(reference: HubReference, files: Sequence[HubFile]) -> list[HubFile]:
     """The files to fetch, in order: one, or all parts of a split model. Raises NoSuchFile."""
+    selector = reference.selector
+    if selector is not None and selector.lower().endswith(".gguf"):
+        named = {file.name: file for file in files if file.name.lower().endswith(".gguf")}
+        return _parts(reference, _named(reference, selector, named), named)
     models = {file.name: file for file in files if _is_model(file.name)}
     if not models:
         raise NoSuchFile(
             f"{reference.repo_id} has no GGUF file; look for a repository whose name ends in -GGUF."
         )
-    selector = reference.selector
-    if selector is None:
-        first = _default(models)
-    elif selector.lower().endswith(".gguf"):
-        first = _named(reference, selector, models)
-    else:
-        first = _quantised(reference, selector, models)
+    first = _default(models) if selector is None else _quantised(reference, selector, models)
     return _parts(reference, first, models)
 
 
@@ -139,6 +137,8 @@ def _named(reference: HubReference, name: str, models: dict[str, HubFile]) -> st
     if len(by_base) == 1:
         return _first_of(by_base[0])
     near = get_close_matches(name, models, n=3, cutoff=0.3) or sorted(models)[:3]
+    if not near:
+        raise NoSuchFile(f"{reference.repo_id} has no GGUF file.")
     raise NoSuchFile(f"{reference.repo_id} has no file {name}; {_listed('nearest', near, len(models))}")
 
 

@@ -226,22 +226,25 @@ class _Preparation:
     client: UpstreamClient
 
     async def __call__(self, say: Callable[[str], None]) -> Plan:
-        path = await self._path(say)
+        model = self.model
+        path = await self._file(model.path or f"hf:{model.hf}", say)
+        if model.mmproj is not None:
+            model = msgspec.structs.replace(model, mmproj=str(await self._file(model.mmproj, say)))
         try:
             info = await asyncio.to_thread(gguf.read_info, path)
         except gguf.NotGguf as error:
             raise EngineFailed(f"{error}") from None
-        spec = engine_spec(self.model, path, info)
+        spec = engine_spec(model, path, info)
 
         async def start() -> Engine:
             return await Engine.start(spec, self.client, timeout_s=self.config.load_timeout_s)
 
-        return Plan(memory_bytes(self.model, info), start)
+        return Plan(memory_bytes(model, info), start)
 
-    async def _path(self, say: Callable[[str], None]) -> Path:
-        reference = self.model.reference
-        if reference is None:
-            return Path(self.model.path or "")
+    async def _file(self, given: str, say: Callable[[str], None]) -> Path:
+        """A path as it is; what an `hf:` reference means, downloaded if need be."""
+        if not given.startswith("hf:"):
+            return Path(given)
         printer = ProgressPrinter()
 
         def meter(name: str, done: int, total: int | None) -> None:
@@ -250,7 +253,8 @@ class _Preparation:
             printer(name, done, total)
 
         say("its file is being looked up")
-        return await downloader(self.config, self.client, self.provider_id).fetch(reference, meter)
+        fetcher = downloader(self.config, self.client, self.provider_id)
+        return await fetcher.fetch(HubReference.parse(given), meter)
 
 
 def engine_spec(model: ModelConfig, path: Path, info: gguf.GgufInfo) -> EngineSpec:
@@ -285,7 +289,8 @@ def memory_bytes(model: ModelConfig, info: gguf.GgufInfo) -> int:
     """What the model's engine counts for against `memory_limit`."""
     if model.memory is not None:
         return size_bytes(model.memory)
-    beside = Path(model.mmproj).stat().st_size if model.mmproj is not None else 0
+    projector = Path(model.mmproj) if model.mmproj is not None else None
+    beside = projector.stat().st_size if projector is not None and projector.is_file() else 0
     return beside + info.memory_bytes(
         context=context_of(model, info),
         slots=model.slots,

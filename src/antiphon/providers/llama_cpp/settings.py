@@ -54,11 +54,6 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def prompt_cache_bytes(self) -> int:
         return size_bytes(self.prompt_cache)
 
-    @property
-    def reference(self) -> HubReference | None:
-        """Where to download it from; None for a model with a path."""
-        return HubReference.parse(self.hf) if self.hf is not None else None
-
 
 class LlamaCppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole mapping; its models parsed, their names distinct."""
@@ -171,7 +166,7 @@ def _model(entry: dict[str, Any], where: str) -> ModelConfig:
         name=model.name or inferred,
         path=path,
         hf=hf,
-        mmproj=model.mmproj and str(_readable(model.mmproj, f"{where}.mmproj")),
+        mmproj=model.mmproj and _projector(model.mmproj, f"{where}.mmproj"),
         chat_template=model.chat_template and _template(model.chat_template, where),
     )
 
@@ -185,6 +180,19 @@ def _source(model: ModelConfig, where: str) -> tuple[str | None, str | None]:
         return None, given.removeprefix("hf:")
     first = gguf.parts_of(Path(given))[0]  # llama.cpp finds the others by its name
     return str(_readable(str(first), f"{where}.path")), None
+
+
+def _projector(text: str, where: str) -> str:
+    """An absolute path, or an `hf:` reference that names the file."""
+    if not text.startswith("hf:"):
+        return str(_readable(text, where))
+    try:
+        selector = HubReference.parse(text).selector or ""
+    except BadReference as error:
+        raise ProviderConfigError("models", f"`{where}`: {error}") from None
+    if not selector.endswith(".gguf"):
+        raise ProviderConfigError("models", f"`{where}`: name the file, as in hf:OWNER/REPO:mmproj-F16.gguf.")
+    return text
 
 
 def _hub_name(reference: str, where: str) -> str:
