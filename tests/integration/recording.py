@@ -1,13 +1,17 @@
 """Servers in this process that record from the controlled upstream, or answer from what was recorded."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from starlette.types import Message
+
 from antiphon.app import Services, build
 from antiphon.config import load
+from antiphon.core.wire import encode
 from antiphon.recording.reader import Recording
 from antiphon.testing.simulation import Answer, exchange
 from antiphon.web.edge import Edge
@@ -78,6 +82,25 @@ async def respond(app: Edge, body: Mapping[str, object]) -> Answer:
 
 async def chat(app: Edge, body: Mapping[str, object]) -> Answer:
     return await exchange(app, "POST", "/v1/chat/completions", body)
+
+
+async def leave_at(app: Edge, body: Mapping[str, object], seen: bytes) -> None:
+    """Ask for a stream, and leave as soon as these bytes were in it."""
+    gone = asyncio.Event()
+    given: list[Message] = [{"type": "http.request", "body": encode(body), "more_body": False}]
+
+    async def receive() -> Message:
+        if given:
+            return given.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if seen in message.get("body", b""):
+            gone.set()
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/responses", "query_string": b""}
+    await app({**scope, "headers": [(b"content-type", b"application/json")]}, receive, send)
 
 
 def final(answer: Answer) -> Json:

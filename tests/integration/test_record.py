@@ -27,6 +27,7 @@ from tests.integration.recording import (
     Json,
     chat,
     final,
+    leave_at,
     normal,
     recorded,
     recording_config,
@@ -431,7 +432,7 @@ async def test_a_stream_that_its_reader_left_is_marked_and_never_replayed(
 ) -> None:
     body = {"model": "endless", "input": "x", "stream": True}
     async with serving(tmp_path, recording_config(upstream.url, tmp_path)) as app:
-        await exchange(app, "POST", "/v1/responses", body, leave_after_s=0.2)
+        await leave_at(app, body, b"once upon a time")
         await respond(app, {"model": "echo", "input": "x"})
     left, whole = recorded(tmp_path).exchanges
     assert (left.ended, whole.ended) == ("cancelled", "done")

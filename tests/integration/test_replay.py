@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from antiphon.cli.commands import run as run_command
-from antiphon.testing.simulation import exchange
 from tests.integration.recording import (
     TOOL,
     Json,
     chat,
     final,
+    leave_at,
     recorded,
     recording_config,
     respond,
@@ -95,12 +95,13 @@ def test_a_run_that_was_left_is_compared_as_far_as_it_went(
     upstream: Upstream, tmp_path: Path, replay: Replay
 ) -> None:
     async def leave(app: Any, body: Json) -> None:
-        await exchange(app, "POST", "/v1/responses", body, leave_after_s=0.2)
+        await leave_at(app, body, b"once upon a time")
 
     (run,) = record(upstream, tmp_path, {"model": "endless", "input": "x", "stream": True}, api=leave)
     assert recorded(tmp_path).exchanges[0].ended == "cancelled"
     result = replay(run)
     assert (result["request"], result["answer"]) == (None, None)
+    assert result["events"] > 4
 
 
 # --- what differs: the server ------------------------------------------------------------------------------
