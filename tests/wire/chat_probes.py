@@ -32,20 +32,20 @@ class Probe:
     param: str = ""
 
 
-def _user(*parts: Json) -> Json:
+def user_message(*parts: Json) -> Json:
     return {"role": "user", "content": list(parts)}
 
 
-def _has(field: str, value: Any) -> Seen:
+def has(field: str, value: Any) -> Seen:
     return lambda body: body.get(field) == value
 
 
-def _is(field: str, value: str) -> Seen:
+def has_json(field: str, value: str) -> Seen:
     """Whether a field holds this JSON."""
-    return _has(field, json.loads(value))
+    return has(field, json.loads(value))
 
 
-def _lacks(*fields: str) -> Seen:
+def lacks(*fields: str) -> Seen:
     return lambda body: not set(fields) & set(body)
 
 
@@ -60,11 +60,11 @@ def _system(text: str) -> Seen:
     )
 
 
-def _either(*seen: Seen) -> Seen:
+def either(*seen: Seen) -> Seen:
     return lambda body: any(one(body) for one in seen)
 
 
-def _both(*seen: Seen) -> Seen:
+def both(*seen: Seen) -> Seen:
     return lambda body: all(one(body) for one in seen)
 
 
@@ -90,26 +90,26 @@ _WRITTEN = _system(json.dumps(SCHEMA, separators=(",", ":")))
 PROBES: Mapping[str, Probe] = {
     "instructions": Probe({"instructions": "Be brief."}, _system("Be brief.")),
     "input": Probe(
-        {"input": [_user({"type": "input_text", "text": "go"}), CALL, RESULT]},
-        _both(
+        {"input": [user_message({"type": "input_text", "text": "go"}), CALL, RESULT]},
+        both(
             _says("go"),
             lambda body: [one["role"] for one in body["messages"][-3:]] == ["user", "assistant", "tool"],
         ),
     ),
-    "input: input_image": Probe({"input": [_user(IMAGE)]}, _says('"image_url"')),
-    "input: input_file": Probe({"input": [_user(FILE)]}, _says('"file"'), param="input"),
+    "input: input_image": Probe({"input": [user_message(IMAGE)]}, _says('"image_url"')),
+    "input: input_file": Probe({"input": [user_message(FILE)]}, _says('"file"'), param="input"),
     "input: reasoning": Probe(
-        {"input": [_user({"type": "input_text", "text": "go"}), THOUGHT, CALL, RESULT]},
+        {"input": [user_message({"type": "input_text", "text": "go"}), THOUGHT, CALL, RESULT]},
         _says("hm-hm"),
         lambda body: not _says("hm-hm")(body),
     ),
     "input: prompt_cache_breakpoint": Probe(
-        {"input": [_user(MARKED)]},
+        {"input": [user_message(MARKED)]},
         _says("prompt_cache_breakpoint"),
         lambda body: not _says("prompt_cache_breakpoint")(body),
     ),
     "max_output_tokens": Probe(
-        {"max_output_tokens": 99}, _either(_has("max_tokens", 99), _has("max_completion_tokens", 99))
+        {"max_output_tokens": 99}, either(has("max_tokens", 99), has("max_completion_tokens", 99))
     ),
     "tools": Probe({"tools": [F]}, _tools("function")),
     "tools: custom": Probe(
@@ -118,14 +118,14 @@ PROBES: Mapping[str, Probe] = {
         lambda body: "input" in body["tools"][0]["function"]["parameters"]["properties"],
     ),
     "tool_choice: none": Probe(
-        {"tools": [F], "tool_choice": "none"}, _has("tool_choice", "none"), _lacks("tools", "tool_choice")
+        {"tools": [F], "tool_choice": "none"}, has("tool_choice", "none"), lacks("tools", "tool_choice")
     ),
     "tool_choice: required": Probe(
-        {"tools": [F], "tool_choice": "required"}, _has("tool_choice", "required"), param="tool_choice"
+        {"tools": [F], "tool_choice": "required"}, has("tool_choice", "required"), param="tool_choice"
     ),
     "tool_choice: function": Probe(
         {"tools": [F, G], "tool_choice": {"type": "function", "name": "g"}},
-        _has("tool_choice", {"type": "function", "function": {"name": "g"}}),
+        has("tool_choice", {"type": "function", "function": {"name": "g"}}),
         param="tool_choice",
     ),
     "tool_choice: custom": Probe(
@@ -143,66 +143,66 @@ PROBES: Mapping[str, Probe] = {
             },
         },
         lambda body: "allowed_tools" in json.dumps(body.get("tool_choice", "")),
-        _both(_lacks("tool_choice"), _tools("function", "function")),
+        both(lacks("tool_choice"), _tools("function", "function")),
     ),
     "parallel_tool_calls": Probe(
         {"tools": [F], "parallel_tool_calls": False},
-        _is("parallel_tool_calls", "false"),
-        _lacks("parallel_tool_calls"),
+        has_json("parallel_tool_calls", "false"),
+        lacks("parallel_tool_calls"),
     ),
     "text.format: json_schema": Probe({"text": FORMAT}, _format, _WRITTEN),
     "text.format: json_object": Probe({"text": OBJECT}, _object, _system("one JSON object")),
     "text.format beside tools": Probe(
         {"text": FORMAT, "tools": [F]},
-        _either(_format, _object),
-        _both(_WRITTEN, _lacks("response_format")),
+        either(_format, _object),
+        both(_WRITTEN, lacks("response_format")),
     ),
     "text.verbosity": Probe(
-        {"text": {"verbosity": "low"}}, _has("verbosity", "low"), _system("Keep your answers short.")
+        {"text": {"verbosity": "low"}}, has("verbosity", "low"), _system("Keep your answers short.")
     ),
     "prompt_cache_options": Probe(
-        {"prompt_cache_options": {"mode": "explicit"}}, _has("prompt_cache_options", {"mode": "explicit"})
+        {"prompt_cache_options": {"mode": "explicit"}}, has("prompt_cache_options", {"mode": "explicit"})
     ),
-    "prompt_cache_retention": Probe({"prompt_cache_retention": "24h"}, _has("prompt_cache_retention", "24h")),
+    "prompt_cache_retention": Probe({"prompt_cache_retention": "24h"}, has("prompt_cache_retention", "24h")),
     "reasoning.mode": Probe({"reasoning": {"mode": "pro"}}, lambda _: False),
     "reasoning.context": Probe(
         {
             "reasoning": {"context": "all_turns"},
-            "input": [_user({"type": "input_text", "text": "go"}), THOUGHT, CALL, RESULT],
+            "input": [user_message({"type": "input_text", "text": "go"}), THOUGHT, CALL, RESULT],
         },
         _says("hm-hm"),
     ),
     "reasoning.effort": Probe(
         {"reasoning": {"effort": "low"}},
-        _either(_has("reasoning_effort", "low"), _has("chat_template_kwargs", {"reasoning_effort": "low"})),
+        either(has("reasoning_effort", "low"), has("chat_template_kwargs", {"reasoning_effort": "low"})),
     ),
     "reasoning.summary": Probe(
         {"reasoning": {"summary": "auto"}}, lambda _: False, lambda body: "summary" not in json.dumps(body)
     ),
-    "top_logprobs": Probe({"top_logprobs": 3}, _both(_is("logprobs", "true"), _has("top_logprobs", 3))),
+    "top_logprobs": Probe({"top_logprobs": 3}, both(has_json("logprobs", "true"), has("top_logprobs", 3))),
     "include: message.output_text.logprobs": Probe(
-        {"include": ["message.output_text.logprobs"]}, _is("logprobs", "true"), _lacks("logprobs")
+        {"include": ["message.output_text.logprobs"]}, has_json("logprobs", "true"), lacks("logprobs")
     ),
     "safety_identifier": Probe(
         {"safety_identifier": "s-1"},
-        _has("safety_identifier", "s-1"),
-        _either(_has("user", "s-1"), lambda body: "s-1" not in json.dumps(body)),
+        has("safety_identifier", "s-1"),
+        either(has("user", "s-1"), lambda body: "s-1" not in json.dumps(body)),
     ),
-    "service_tier": Probe({"service_tier": "flex"}, _has("service_tier", "flex")),
+    "service_tier": Probe({"service_tier": "flex"}, has("service_tier", "flex")),
     "repetition_penalty": Probe(
-        {"repetition_penalty": 1.5}, _either(_has("repetition_penalty", 1.5), _has("repeat_penalty", 1.5))
+        {"repetition_penalty": 1.5}, either(has("repetition_penalty", 1.5), has("repeat_penalty", 1.5))
     ),
-    "seed": Probe({"seed": 7}, _either(_has("seed", 7), _has("random_seed", 7))),
-    "temperature": Probe({"temperature": 0.25}, _has("temperature", 0.25)),
-    "top_p": Probe({"top_p": 0.25}, _has("top_p", 0.25)),
-    "presence_penalty": Probe({"presence_penalty": 0.25}, _has("presence_penalty", 0.25)),
-    "frequency_penalty": Probe({"frequency_penalty": 0.25}, _has("frequency_penalty", 0.25)),
-    "user": Probe({"user": "u-1"}, _has("user", "u-1"), _lacks("user")),
-    "stop": Probe({"stop": ["END"]}, _has("stop", ["END"])),
-    "top_k": Probe({"top_k": 40}, _has("top_k", 40)),
-    "min_p": Probe({"min_p": 0.25}, _has("min_p", 0.25)),
-    "chat_template_kwargs": Probe({"chat_template_kwargs": {"a": 1}}, _has("chat_template_kwargs", {"a": 1})),
+    "seed": Probe({"seed": 7}, either(has("seed", 7), has("random_seed", 7))),
+    "temperature": Probe({"temperature": 0.25}, has("temperature", 0.25)),
+    "top_p": Probe({"top_p": 0.25}, has("top_p", 0.25)),
+    "presence_penalty": Probe({"presence_penalty": 0.25}, has("presence_penalty", 0.25)),
+    "frequency_penalty": Probe({"frequency_penalty": 0.25}, has("frequency_penalty", 0.25)),
+    "user": Probe({"user": "u-1"}, has("user", "u-1"), lacks("user")),
+    "stop": Probe({"stop": ["END"]}, has("stop", ["END"])),
+    "top_k": Probe({"top_k": 40}, has("top_k", 40)),
+    "min_p": Probe({"min_p": 0.25}, has("min_p", 0.25)),
+    "chat_template_kwargs": Probe({"chat_template_kwargs": {"a": 1}}, has("chat_template_kwargs", {"a": 1})),
     "prompt_cache_key": Probe(
-        {"prompt_cache_key": "k"}, _has("prompt_cache_key", "k"), _lacks("prompt_cache_key")
+        {"prompt_cache_key": "k"}, has("prompt_cache_key", "k"), lacks("prompt_cache_key")
     ),
 }

@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -15,36 +17,63 @@ from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.items import ItemReference
 from antiphon.core.request import ResponseRequest
 from antiphon.core.transcript import Transcript
-from antiphon.providers.chat_parameters import Rule, rules
 from antiphon.providers.chat_render import ChatRenderer
 from antiphon.providers.presets import PRESETS
-from tests.wire.chat_probes import PROBES, Json, Probe
+from antiphon.providers.responses_render import ResponsesRenderer
+from tests.wire import chat_probes, responses_probes
+from tests.wire.chat_probes import Json, Probe
 from tests.wire.parameters_page import PAGE, page
 from tests.wire.server_parameters import SERVED, Served
-from tests.wire.wires import WIRES
+from tests.wire.wires import WIRES, AnyRule, WireTable
 
 ROOT = Path(__file__).parents[2]
 HEAD = re.compile(r"\W")
 
 
-def body_of(probe: Json, provider_type: str) -> Json:
-    """What an upstream of this type is sent for a request with the parameter."""
+def call_of(probe: Json) -> CallModel:
+    """One model call for a request with the parameter, its items as they stand."""
     request = ResponseRequest.parse(json.dumps({"model": "m", "input": "hi", **probe}).encode())
     given = request.input if isinstance(request.input, list) else []
     items = [item for item in given if not isinstance(item, ItemReference)]
-    call = CallModel(
-        request,
-        Transcript(request.instructions, (), tuple(items)),
-        request.tool_choice or "auto",
-        request.max_output_tokens,
+    transcript = Transcript(request.instructions, (), tuple(items))
+    return CallModel(request, transcript, request.tool_choice or "auto", request.max_output_tokens)
+
+
+def on_chat(probe: Json, provider_type: str) -> Json:
+    """What an upstream of this type is sent."""
+    body: Json = json.loads(
+        ChatRenderer("up", PRESETS[provider_type].capabilities).render("m", call_of(probe))
     )
-    renderer = ChatRenderer("up", PRESETS[provider_type].capabilities)
-    body: Json = json.loads(renderer.render("m", call))
     return body
 
 
-def cases() -> list[tuple[Rule, str]]:
-    return [(rule, provider_type) for rule in rules() for provider_type in PRESETS]
+def on_responses(probe: Json, provider_type: str) -> Json:
+    """The same for its route `/responses`."""
+    body: Json = json.loads(
+        ResponsesRenderer("up", PRESETS[provider_type].responses).render("m", call_of(probe))
+    )
+    return body
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How one wire is looked at."""
+
+    wire: WireTable
+    probes: Mapping[str, Probe]
+    body: Callable[[Json, str], Json]
+    fullest: str
+    """The type with the most on this wire."""
+
+
+PROOFS = (
+    Proof(WIRES[0], chat_probes.PROBES, on_chat, "remote::vllm"),
+    Proof(WIRES[1], responses_probes.PROBES, on_responses, "remote::openai"),
+)
+CASES = [
+    (proof, rule, column) for proof in PROOFS for rule in proof.wire.rules for column in proof.wire.columns
+]
+SILENT = [(proof, probe) for proof in PROOFS for probe in proof.probes.values()]
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -89,26 +118,35 @@ def test_each_wire_has_a_row_for_every_parameter_that_another_has() -> None:
     )
 
 
-def test_every_row_of_the_chat_wire_has_a_probe() -> None:
-    assert {rule.param for rule in rules()} == set(PROBES)
+@pytest.mark.parametrize("proof", PROOFS, ids=lambda one: one.wire.title)
+def test_every_row_of_a_wire_has_a_probe(proof: Proof) -> None:
+    assert {rule.param for rule in proof.wire.rules} == set(proof.probes)
 
 
-@pytest.mark.parametrize(("rule", "provider_type"), cases(), ids=lambda one: getattr(one, "param", one))
-def test_a_row_of_the_chat_wire_is_what_the_upstream_sees(rule: Rule, provider_type: str) -> None:
-    probe = PROBES[rule.param]
-    match rule.kind(PRESETS[provider_type].capabilities):
+def test_every_wire_is_proved() -> None:
+    assert [proof.wire for proof in PROOFS] == list(WIRES)
+
+
+@pytest.mark.parametrize(
+    ("proof", "rule", "provider_type"),
+    CASES,
+    ids=[f"{proof.wire.title}-{rule.param}-{column}" for proof, rule, column in CASES],
+)
+def test_a_row_of_a_wire_is_what_the_upstream_sees(proof: Proof, rule: AnyRule, provider_type: str) -> None:
+    probe = proof.probes[rule.param]
+    match rule.kind(proof.wire.columns[provider_type]):
         case "passed":
-            assert probe.passed(body_of(probe.request, provider_type))
+            assert probe.passed(proof.body(probe.request, provider_type))
         case "emulated":
             assert probe.emulated is not None
-            assert probe.emulated(body_of(probe.request, provider_type))
-        case "refused":
+            assert probe.emulated(proof.body(probe.request, provider_type))
+        case _:
             with pytest.raises(UnsupportedParameter) as caught:
-                body_of(probe.request, provider_type)
+                proof.body(probe.request, provider_type)
             assert (caught.value.param or "").startswith(probe.param or rule.param)
 
 
-@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
-def test_a_probe_sees_nothing_where_the_parameter_was_not_sent(probe: Probe) -> None:
-    plain = body_of({"input": [{"role": "user", "content": "hi"}]}, "remote::vllm")
+@pytest.mark.parametrize(("proof", "probe"), SILENT, ids=[str(one.request)[:60] for _, one in SILENT])
+def test_a_probe_sees_nothing_where_the_parameter_was_not_sent(proof: Proof, probe: Probe) -> None:
+    plain = proof.body({"input": [{"role": "user", "content": "hi"}]}, proof.fullest)
     assert not probe.passed(plain)
