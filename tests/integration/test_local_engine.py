@@ -326,7 +326,7 @@ def test_a_busy_engine_is_waited_for_and_then_the_wait_ends_with_503(
     start: Callable[..., Program], gguf: Path, recorder: Recorder
 ) -> None:
     models = {"one": {"path": str(gguf)}, "two": {"path": str(gguf)}}
-    program = start(models, memory_limit=ONE_MODEL, wait_s=1.5)
+    program = start(models, memory_limit=ONE_MODEL, wait_s=3)
     with sync_client(program.url, recorder) as client:
         client.responses.create(model="one", input="hello", max_output_tokens=16)
         (busy,) = engines_of(program.pid)
@@ -345,7 +345,7 @@ def test_a_busy_engine_is_waited_for_and_then_the_wait_ends_with_503(
         os.kill(busy, signal.SIGCONT)
         asking.join(LIMIT_S)
         assert answer.status == 503
-        assert 'model "two" is not ready after 1.5 s: it waits for one to finish' in answer.error["message"]
+        assert 'model "two" is not ready after 3 s: it waits for one to finish' in answer.error["message"]
         assert answer.headers["retry-after"] == "10"
         assert answers[0].output_text
         assert engines_of(program.pid) == [busy]

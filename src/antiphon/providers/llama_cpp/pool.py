@@ -127,7 +127,7 @@ class EnginePool:
             model.served += 1
         except ProviderError as error:
             lost = isinstance(error, ProviderUnavailable | ProviderProtocolError)
-            if lost and not self._closed and await engine.has_ended(within_s=1.0):
+            if lost and not self._closed and await engine.has_ended(within_s=3.0):
                 raise self._crashed(model, engine) from error
             raise
         finally:
