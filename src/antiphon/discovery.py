@@ -72,8 +72,6 @@ async def discover(
             url = f"http://127.0.0.1:{server.port}/v1"
             providers.append(_provider(server.provider_id, server.provider_type, base_url=url))
             lines.append(f"{server.title} at {url}: {_count(models)}")
-    if settings.anthropic_api_key:
-        lines.append("ANTHROPIC_API_KEY is set, but Anthropic's Messages API is not spoken yet")
     if not providers:
         return Found((DEMO,), tuple(lines), demo=True)
     return Found(tuple(providers), tuple(lines))
@@ -86,6 +84,9 @@ def _named(settings: DiscoverySettings) -> tuple[list[ProviderSettings], list[st
         url, key = settings.openai_base_url, settings.openai_api_key
         providers.append(_provider("openai", "remote::openai", base_url=url, api_key=key))
         lines.append(f"OpenAI{f' at {url}' if url else ''}, by OPENAI_API_KEY")
+    if settings.anthropic_api_key:
+        providers.append(_provider("anthropic", "remote::anthropic", api_key=settings.anthropic_api_key))
+        lines.append("Anthropic, by ANTHROPIC_API_KEY")
     if settings.vllm_url:
         url, key = _with_v1(settings.vllm_url), settings.vllm_api_key
         providers.append(_provider("vllm", "remote::vllm", base_url=url, api_key=key))

@@ -1,7 +1,7 @@
 """Which class serves which provider type. Ours are named here; others come by the entry point `antiphon.providers`.
 
 An entry point's name is the provider type (`remote::my-server`) and its object a class with `from_config`, as
-`antiphon.providers.openai_chat.OpenAIChat` has it.
+`antiphon.providers.remote.Remote` has it.
 """
 
 from collections.abc import Mapping
@@ -13,28 +13,29 @@ from antiphon.ports import Ids, ModelProvider
 from antiphon.provider_advice import INSTEAD
 
 GROUP = "antiphon.providers"
-_CHAT = "antiphon.providers.openai_chat:OpenAIChat"
+_REMOTE = "antiphon.providers.remote:Remote"
 BUILT_IN: Mapping[str, str] = {
     "inline::llama-cpp": "antiphon.providers.llama_cpp.provider:LlamaCpp",
     "inline::scripted": "antiphon.providers.scripted:Scripted",
-    "remote::azure": _CHAT,
-    "remote::llama-cpp-server": _CHAT,
-    "remote::ollama": _CHAT,
-    "remote::openai": _CHAT,
-    "remote::openai-compatible": _CHAT,
-    "remote::tgi": _CHAT,
-    "remote::lmstudio": _CHAT,
-    "remote::groq": _CHAT,
-    "remote::together": _CHAT,
-    "remote::fireworks": _CHAT,
-    "remote::mistral": _CHAT,
-    "remote::deepseek": _CHAT,
-    "remote::openrouter": _CHAT,
-    "remote::gemini": _CHAT,
-    "remote::sambanova": _CHAT,
-    "remote::cerebras": _CHAT,
-    "remote::nvidia": _CHAT,
-    "remote::vllm": _CHAT,
+    "remote::anthropic": "antiphon.providers.anthropic:Anthropic",
+    "remote::azure": _REMOTE,
+    "remote::llama-cpp-server": _REMOTE,
+    "remote::ollama": _REMOTE,
+    "remote::openai": _REMOTE,
+    "remote::openai-compatible": _REMOTE,
+    "remote::tgi": _REMOTE,
+    "remote::lmstudio": _REMOTE,
+    "remote::groq": _REMOTE,
+    "remote::together": _REMOTE,
+    "remote::fireworks": _REMOTE,
+    "remote::mistral": _REMOTE,
+    "remote::deepseek": _REMOTE,
+    "remote::openrouter": _REMOTE,
+    "remote::gemini": _REMOTE,
+    "remote::sambanova": _REMOTE,
+    "remote::cerebras": _REMOTE,
+    "remote::nvidia": _REMOTE,
+    "remote::vllm": _REMOTE,
 }
 
 

@@ -100,7 +100,8 @@ async def test_probing_can_be_switched_off() -> None:
         assert (await discover(DiscoverySettings(probe=False), 0, [local])).demo
 
 
-async def test_an_anthropic_key_is_noted_and_the_demo_is_served() -> None:
-    found = await discover(DiscoverySettings(anthropic_api_key="sk-ant"), 0, [])
-    assert found.demo
-    assert "not spoken yet" in found.lines[0]
+async def test_an_anthropic_key_is_a_provider() -> None:
+    found = await discover(DiscoverySettings(anthropic_api_key="sk-ant-key"), 0, [])
+    assert not found.demo
+    assert [one.provider_type for one in found.providers] == ["remote::anthropic"]
+    assert found.lines == ("Anthropic, by ANTHROPIC_API_KEY",)
