@@ -51,6 +51,13 @@ class Site:
         """Asked once: what only looks can be repeated by who looks. Raises ProviderError."""
         return await self.upstream.send("GET", self.endpoints.url(path), max_retries=0)
 
+    async def question(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """The status of one try and what its body begins with, for finding out what a server has.
+
+        Raises ProviderError where no answer came.
+        """
+        return await self.upstream.question("POST", self.endpoints.url(path), body)
+
 
 def _headers(preset: Preset, config: UpstreamConfig) -> dict[str, str]:
     headers: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Server-sent events, read incrementally (WHATWG HTML §9.2.6), as chat completion upstreams write them."""
+"""Server-sent events, read incrementally (WHATWG HTML §9.2.6), as model servers write them."""
 
 DONE = b"[DONE]"
 
@@ -31,12 +31,19 @@ class SSEParser:
         return self._lines(b"\n\n")
 
     def _whole_events(self, chunk: bytes) -> list[bytes] | None:
-        """The common case: nothing but `data: …` events of one line each. None when it is not that."""
+        """The common case: nothing but `data: …` lines, each with or without an `event: …` line before it, and blank
+        ones. None when it is not that.
+        """
         payloads: list[bytes] = []
         for event in chunk[:-2].split(b"\n\n"):
-            if event[:6] != b"data: " or b"\n" in event:
+            if event[:6] == b"data: ":
+                payload = event[6:]
+            elif event[:7] == b"event: " and (at := event.find(b"\ndata: ")) > 0:
+                payload = event[at + 7 :]
+            else:
                 return None
-            payload = event[6:]
+            if b"\n" in payload:
+                return None
             if payload == DONE:
                 self.done = True
                 break

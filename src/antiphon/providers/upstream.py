@@ -142,6 +142,11 @@ class Upstream:
             attempt += 1
             await self.client.sleep(wait)
 
+    async def question(self, method: str, url: URL, body: bytes) -> tuple[int, bytes]:
+        """The status of one try, whatever it is, and the first 64 KB of its body. Raises ProviderError."""
+        response = await self._once(method, url, body)
+        return response.status, await self._beginning(response)
+
     async def _once(self, method: str, url: URL, body: bytes | None) -> aiohttp.ClientResponse:
         try:
             return await self.client.request(method, url, body, self._headers, self._timeout, self.verify)
@@ -150,6 +155,12 @@ class Upstream:
 
     async def _refused(self, response: aiohttp.ClientResponse, asked: float | None) -> ProviderError:
         """The error that a non-2xx answer stands for; the connection is free again afterwards."""
+        body = await self._beginning(response)
+        return refusal(self.provider, response.status, body, self.redaction, retry_after=asked)
+
+    @staticmethod
+    async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+        """The beginning of a body, after which the connection is free; empty where it broke off."""
         try:
             body = await response.content.read(MAX_ERROR_BODY)
         except (aiohttp.ClientError, TimeoutError, OSError):
@@ -158,7 +169,7 @@ class Upstream:
             response.release()
         else:
             response.close()
-        return refusal(self.provider, response.status, body, self.redaction, retry_after=asked)
+        return body
 
     def _backoff(self, attempt: int) -> float:
         """Full jitter: anywhere between nothing and a ceiling that doubles."""
