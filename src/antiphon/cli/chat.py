@@ -165,8 +165,13 @@ class Chat:
             self.screen.note(
                 f"there is no /{name}; /help lists the commands, // begins a message with a slash"
             )
-        else:
+            return
+        try:
             command(rest)
+        except KeyboardInterrupt:  # while the server was asked for its models
+            if not self.screen.interactive:
+                raise
+            self.screen.note("[stopped]")
 
     def _model(self, name: str) -> None:
         try:

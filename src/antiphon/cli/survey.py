@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
+import msgspec.inspect
 
 from antiphon.app import make_catalog, make_providers
 from antiphon.cli.found import with_found
@@ -26,6 +27,7 @@ from antiphon.providers.upstream import UpstreamClient
 from antiphon.system import SystemClock, SystemIds
 
 IN_PROCESS = "in this process"
+ITS_OWN = "its usual address"
 PROBE_TIMEOUT_S = 10.0
 CHECKED = "checked_here"
 """Formats that the provider does not enforce: answers in them are held and checked by this server."""
@@ -224,9 +226,9 @@ def models_lines(found: Survey) -> Iterator[str]:
 async def _provider_report(
     settings: ProviderSettings, provider: ModelProvider, failure: Failure | None, models: int
 ) -> ProviderReport:
-    address, capabilities = address_of(settings), capabilities_of(provider)
+    address, capabilities = address_of(settings, provider), capabilities_of(provider)
     listed = capabilities.get("models_listed") is not False
-    if not listed and failure is None and address != IN_PROCESS:
+    if not listed and failure is None and address.startswith("http"):
         failure = await asyncio.to_thread(_unreachable, settings.provider_id, address)
     return ProviderReport(
         settings.provider_id,
@@ -250,15 +252,16 @@ def _unreachable(provider_id: str, address: str) -> Failure | None:
     return None
 
 
-def address_of(settings: ProviderSettings) -> str:
+def address_of(settings: ProviderSettings, provider: ModelProvider) -> str:
     """Where the provider is, without the parts of a URL that may hold secrets."""
     preset = PRESETS.get(settings.provider_type)
     named = [
         settings.config.get(key) for key in ("base_url", *ALIASES) if ALIASES.get(key, key) == "base_url"
     ]
-    url = next((str(value) for value in named if value), preset.default_url if preset else None)
+    usual = preset.default_url if preset else None
+    url = next((str(value) for value in (*named, getattr(provider, "address", None), usual) if value), None)
     if url is None:
-        return IN_PROCESS
+        return IN_PROCESS if settings.provider_type.startswith("inline::") else ITS_OWN
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
@@ -276,10 +279,24 @@ def wire_of(settings: ProviderSettings, provider: ModelProvider) -> str:
 
 def capabilities_of(provider: ModelProvider) -> dict[str, Any]:
     """What the provider's object says that it can do. Every provider says what it does not enforce."""
-    told = getattr(provider, "capabilities", None)
-    known = msgspec.structs.asdict(told) if isinstance(told, msgspec.Struct) else {}
     asked = ResponseRequest(model="any")
+    told = getattr(provider, "capabilities", None)
+    known = dict(_shown(told)) if isinstance(told, msgspec.Struct) else {}
     return {**known, CHECKED: sorted(provider.unenforced(asked))}
+
+
+def _shown(told: msgspec.Struct) -> Iterator[tuple[str, Any]]:
+    """Yes, no, one of a few words, or a path of the server. Any other text might be a secret: a provider may tell its
+    whole configuration.
+    """
+    kind = msgspec.inspect.type_info(type(told))
+    for field in kind.fields if isinstance(kind, msgspec.inspect.StructType) else ():
+        value = getattr(told, field.name)
+        members = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
+        words = any(isinstance(member, msgspec.inspect.LiteralType) for member in members)
+        path = isinstance(value, str) and value.startswith("/")
+        if value is None or isinstance(value, bool) or words or path:
+            yield field.name, value
 
 
 def providers_lines(found: Survey) -> Iterator[str]:
