@@ -11,7 +11,11 @@ from tests.integration.clients import Raw
 from tests.integration.upstream import Upstream
 from tests.wire.fake_upstream import Exchange, FakeUpstream, fake_upstream
 
-TOOL: dict[str, Any] = {"type": "function", "name": "get_time", "parameters": {"type": "object", "properties": {}}}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "name": "get_time",
+    "parameters": {"type": "object", "properties": {}},
+}
 OTHER: dict[str, Any] = {**TOOL, "name": "get_weather"}
 
 
