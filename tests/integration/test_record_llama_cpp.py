@@ -28,6 +28,12 @@ SCHEMA: Json = {
     "required": ["city"],
     "additionalProperties": False,
 }
+PATHS = {
+    "chat": {"/v1/chat/completions"},
+    "responses": {"/v1/responses"},
+    "auto": {"/v1/chat/completions", "/v1/responses"},
+}
+WIRES = tuple(PATHS)
 ASKED: dict[str, Json] = {
     "text": {"input": "hi", "max_output_tokens": 24},
     "schema": {
@@ -56,23 +62,30 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield program
 
 
-def config(llama: Program, folder: Path) -> str:
+def config(llama: Program, folder: Path, wire: str = "chat") -> str:
     return f"""\
 recording: {{path: "{folder}/recordings"}}
 providers:
   inference:
   - provider_id: up
     provider_type: remote::llama-cpp-server
-    config: {{base_url: "{llama.url}/v1", wire: chat}}
+    config: {{base_url: "{llama.url}/v1", wire: {wire}}}
 storage: {{url: "sqlite:///{folder}/recorded.db"}}
 """
 
 
+def asked_by(wire: str) -> list[str]:
+    """The engine's `/v1/responses` gives no log-probabilities; `auto` asks its chat route for them."""
+    return [name for name in ASKED if wire != "responses" or name != "logprobs"]
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-@pytest.mark.parametrize("name", ASKED)
-async def test_a_real_answer_is_replayed(name: str, stream: bool, llama: Program, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("wire", "name"), [(wire, name) for wire in WIRES for name in asked_by(wire)])
+async def test_a_real_answer_is_replayed(
+    wire: str, name: str, stream: bool, llama: Program, tmp_path: Path
+) -> None:
     body = {"model": "tiny", "temperature": 0, **ASKED[name], "stream": stream}
-    async with serving(tmp_path, config(llama, tmp_path)) as app:
+    async with serving(tmp_path, config(llama, tmp_path, wire)) as app:
         first = await respond(app, body)
     assert first.status == 200, first.body
     async with serving(tmp_path, scripted_config(tmp_path)) as app:
@@ -92,17 +105,22 @@ async def test_a_real_completion_is_replayed(stream: bool, llama: Program, tmp_p
     assert again.body == first.body
 
 
+@pytest.mark.parametrize("wire", WIRES)
 def test_a_real_run_is_made_again_from_its_recording(
-    llama: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    wire: str, llama: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def ask() -> None:
-        async with serving(tmp_path, config(llama, tmp_path)) as app:
-            for asked in ASKED.values():
-                await respond(app, {"model": "tiny", **asked, "stream": True})
+        async with serving(tmp_path, config(llama, tmp_path, wire)) as app:
+            for name in asked_by(wire):
+                await respond(app, {"model": "tiny", **ASKED[name], "stream": True})
 
     asyncio.run(ask())
     answers = [one.answer for one in recorded(tmp_path).exchanges if one.answer is not None]
     assert max(len(answer.pieces) for answer in answers) > 5, "tokens came one by one"
     flags = ["--config", str(tmp_path / "antiphon.yaml")]
     assert run_command(["replay", str(tmp_path / "recordings"), *flags]) == 0
-    assert capsys.readouterr().out.count("1 model call: the same") == len(ASKED)
+    printed = capsys.readouterr().out
+    assert printed.count("1 model call: the same") == len(asked_by(wire))
+    assert "note" not in printed, "the request of each was compared too"
+    paths = {one.sent.path for one in recorded(tmp_path).exchanges if one.sent is not None}
+    assert paths <= PATHS[wire]
