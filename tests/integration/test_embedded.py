@@ -1,7 +1,9 @@
 """`antiphon.embedded`: configurations, both kinds of client on both kinds of loop, streams, ends."""
 
 import asyncio
+import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -183,6 +185,32 @@ def test_a_client_that_waits_no_longer_cancels_the_upstream_call(
     client = running.client(timeout=0.2, max_retries=0)
     with pytest.raises(openai.APITimeoutError):
         client.responses.create(model="endless-whole", input="go")
+    upstream.wait_for("the upstream connection closed", lambda seen: seen.closed_by_client > closed)
+
+
+def test_ctrl_c_ends_a_call_and_the_upstreams(upstream: Upstream, tmp_path: Path) -> None:
+    """Interrupted while it waits for the answer; what the upstream sees is a connection that closed."""
+    code = """
+import json, sys
+import antiphon
+
+with antiphon.embedded(json.loads(sys.argv[1])) as server:
+    try:
+        server.client().responses.create(model="endless-whole", input="go")
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+    closed, asked = upstream.seen.closed_by_client, len(upstream.seen.requests)
+    config = json.dumps(over(upstream, tmp_path))
+    command = [sys.executable, "-W", "error", "-c", code, config]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        try:
+            upstream.wait_for("a request", lambda seen: len(seen.requests) > asked)
+            program.send_signal(signal.SIGINT)
+            printed, _ = program.communicate(timeout=30)
+        finally:
+            program.kill()
+    assert (printed, program.returncode) == ("interrupted\n", 0)
     upstream.wait_for("the upstream connection closed", lambda seen: seen.closed_by_client > closed)
 
 
