@@ -6,7 +6,8 @@ process.py      one child process: start, readiness, last words, stop
 engine.py       what runs in the child; the only module that imports xllamacpp
 slots.py        prompt_cache_key -> a slot of the engine
 settings.py     the `config:` mapping
-gguf.py         how much memory a model file will take
+gguf.py         how much memory a model file will take; memory.py: how much there is
+images.py       no image is fetched for a model
 hub.py, hub_files.py, download.py, progress.py
                 `hf:` references: pick a file, fetch it with resume, verify it, show progress
 """
