@@ -37,6 +37,7 @@ SERVICES: Final[Mapping[str, Service]] = {
     **dict(
         (
             _hosted("openai", "https://api.openai.com/v1"),
+            _hosted("anthropic", "https://api.anthropic.com/v1"),
             _hosted("groq", "https://api.groq.com/openai/v1"),
             _hosted("together", "https://api.together.xyz/v1"),
             _hosted("fireworks", "https://api.fireworks.ai/inference/v1"),
@@ -47,7 +48,6 @@ SERVICES: Final[Mapping[str, Service]] = {
             _hosted("sambanova", "https://api.sambanova.ai/v1"),
             _hosted("cerebras", "https://api.cerebras.ai/v1"),
             _hosted("nvidia", "https://integrate.api.nvidia.com/v1"),
-            _compatible("anthropic", "https://api.anthropic.com/v1", key=True),
             _compatible("llama-openai-compat", "https://api.llama.com/compat/v1", key=True),
             _compatible("databricks", "", key=True),
             _compatible("passthrough", "", key=False),

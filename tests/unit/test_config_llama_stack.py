@@ -209,7 +209,7 @@ def test_a_providers_config_is_translated(tmp_path: Path, config: str, expected:
         ("remote::nvidia", "url: https://integrate.api.nvidia.com", "https://integrate.api.nvidia.com/v1"),
         ("remote::groq-openai-compat", "openai_compat_api_base: https://api.groq.com/openai/v1", None),
         ("remote::passthrough", "url: http://gateway:9/api/v1", "http://gateway:9/api/v1"),
-        ("remote::anthropic", "", "https://api.anthropic.com/v1"),
+        ("remote::llama-openai-compat", "", "https://api.llama.com/compat/v1"),
         ("remote::bedrock", "region_name: eu-west-1", "https://bedrock-mantle.eu-west-1.api.aws/v1"),
     ],
 )

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from antiphon.providers import chat_parameters, responses_parameters
+from antiphon.providers import chat_parameters, messages_parameters, responses_parameters
 from antiphon.providers.capabilities import ResponsesCapabilities
+from antiphon.providers.messages_config import MessagesConfig
 from antiphon.providers.presets import PRESETS
 
 
@@ -58,4 +59,15 @@ def _responses() -> WireTable:
     )
 
 
-WIRES: tuple[WireTable, ...] = (_chat(), _responses())
+def _messages() -> WireTable:
+    usual = MessagesConfig(api_key="key")
+    plain = MessagesConfig(api_key="key", thinking="budget", json_schema=False)
+    return WireTable(
+        "messages",
+        "Upstreams that speak Anthropic's `/v1/messages`.",
+        messages_parameters.RULES,
+        {"remote::anthropic": usual, "`thinking: budget`, `json_schema: false`": plain},
+    )
+
+
+WIRES: tuple[WireTable, ...] = (_chat(), _responses(), _messages())
