@@ -145,6 +145,7 @@ class RecordedModels:
         known = self._exchanges.get(model, [])
         key = key_of(question)
         fitting = [one for one in known if one.key == key]
+        fitting = [one for one in fitting if one.api == api] or fitting
         fresh = [one for one in fitting if id(one) not in self._given]
         if not fresh and not fitting and self.match == "order":
             like = [one for one in known if (one.api in _VECTORS) == (api in _VECTORS)]
@@ -153,9 +154,9 @@ class RecordedModels:
             raise self._unmatched(model, question, api)
         # The last of them is given again and again: what was asked before may be asked once more.
         best = (
-            min(fresh, key=lambda one: (one.api != api, one.stream != stream))
+            min(fresh, key=lambda one: one.stream != stream)
             if fresh
-            else max(reversed(fitting), key=lambda one: (one.api == api, one.stream == stream))
+            else max(reversed(fitting), key=lambda one: one.stream == stream)
         )
         self._given.add(id(best))
         return best
