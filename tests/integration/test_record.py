@@ -508,6 +508,17 @@ async def test_the_same_question_gets_its_answers_in_order_and_then_the_last(
     assert said == ["You said: again", "You said it twice", "You said it twice"]
 
 
+async def test_answers_of_one_api_are_not_used_up_by_the_other(upstream: Upstream, tmp_path: Path) -> None:
+    body, talk = {"model": "echo", "input": "hi"}, {"model": "echo", "messages": [_user("hi")]}
+    async with serving(tmp_path, recording_config(upstream.url, tmp_path)) as app:
+        first, said = await respond(app, body), await chat(app, talk)
+    async with serving(tmp_path, scripted_config(tmp_path)) as app:
+        repeated = [await chat(app, talk) for _ in range(2)]
+        again = [await respond(app, body) for _ in range(2)]
+    assert [one.body for one in repeated] == [said.body] * 2
+    assert [normal(one.body) for one in again] == [normal(first.body)] * 2
+
+
 async def test_by_order_a_new_question_gets_the_next_answer(upstream: Upstream, tmp_path: Path) -> None:
     await record(upstream, tmp_path, *({"model": "echo", "input": text} for text in ("one", "two")))
     async with serving(tmp_path, scripted_config(tmp_path, ", match: order")) as app:
