@@ -15,7 +15,7 @@ from antiphon.config_llama_tables import (
     Service,
 )
 from antiphon.config_mapping import Mapping, line_of, origin, switched_off, written
-from antiphon.config_settings import ConfigError
+from antiphon.config_settings import ConfigError, Outcome
 from antiphon.config_yaml import Node
 from antiphon.provider_advice import INSTEAD
 
@@ -243,34 +243,41 @@ class Inference:
             name = entry["model_id"].text()
             self.mapping.add(entry.line, f"models.{name}", "taken", f"model {name}, a route")
             return entry
-        owner, named = self._owner(entry), entry["model_id"]
         if "provider_id" not in entry.mapping() and len(self.kept) > 1:
             several = ", ".join(sorted(self.kept))
-            self.mapping.refuse(entry, f"models.{named.text()}", f"give its `provider_id`, one of {several}")
+            key = f"models.{entry['model_id'].text()}"
+            self.mapping.refuse(entry, key, f"give its `provider_id`, one of {several}")
             return None
-        if _off(owner) or _off(named):
-            name = named.when_set or ("" if named.problem else named.text()) or "model"
-            why = f"switched off{origin(owner) or origin(named)}"
-            self.mapping.add(entry.line, f"models.{name}", "off", why)
+        owner, named = self._owner(entry), entry["model_id"]
+        name = named.when_set if named.value is None else named.text()
+        passed_over = self._passed_over(entry, owner, named, lines)
+        if passed_over is not None:
+            self.mapping.add(entry.line, f"models.{name or 'model'}", *passed_over)
             return None
-        model, provider = named.text(), owner.text()
-        key = f"models.{model}"
-        if provider in self.gone and provider not in self.kept:
-            why = f"its provider {provider} is not there: {self.gone[provider]}"
-            self.mapping.add(entry.line, key, "off", why)
-            return None
-        if model in lines:
-            why = f"the name is taken by line {lines[model]}; it is served as {provider}/{_upstream(entry)}"
-            self.mapping.add(entry.line, key, "ignored", why)
-            return None
-        lines[model] = entry.line
-        for name in entry.mapping():
-            if name not in (*_MODEL_KEYS, *_MODEL_IGNORED):
+        lines[name] = entry.line
+        for key in entry.mapping():
+            if key not in (*_MODEL_KEYS, *_MODEL_IGNORED):
                 why = "this key of a model is not known here; remove it"
-                self.mapping.refuse(entry, f"{key}.{name}", why, line_of(entry, name))
-        self.mapping.add(entry.line, key, "taken", f"model {model} = {provider}/{_upstream(entry)}")
-        kept = {name: node for name, node in entry.mapping().items() if name in _MODEL_KEYS}
+                self.mapping.refuse(entry, f"models.{name}.{key}", why, line_of(entry, key))
+        self.mapping.add(
+            entry.line, f"models.{name}", "taken", f"model {name} = {owner.text()}/{_upstream(entry)}"
+        )
+        kept = {key: node for key, node in entry.mapping().items() if key in _MODEL_KEYS}
         return replace(entry, value={**kept, "provider_id": owner})
+
+    def _passed_over(
+        self, entry: Node, owner: Node, named: Node, lines: dict[str, int]
+    ) -> tuple[Outcome, str] | None:
+        """Why a model is none here, though nothing is wrong with it."""
+        if _off(owner) or _off(named):
+            return "off", f"switched off{origin(owner) or origin(named)}"
+        model, provider = named.text(), owner.text()
+        if provider in self.gone and provider not in self.kept:
+            return "off", f"its provider {provider} is not there: {self.gone[provider]}"
+        if model in lines:
+            where = f"{provider}/{_upstream(entry)}"
+            return "ignored", f"the name is taken by line {lines[model]}; it is served as {where}"
+        return None
 
     def _owner(self, entry: Node) -> Node:
         """The provider's id; where an entry names none, the only provider there is."""

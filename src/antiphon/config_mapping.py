@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from antiphon.config_settings import ConfigError, MappedLine, Outcome, RefusedParts, names_a_secret
+from antiphon.config_settings import MappedLine, Outcome, RefusedParts, names_a_secret
 from antiphon.config_yaml import Node
 
 
@@ -82,10 +82,3 @@ def switched_off(node: Node) -> bool:
 
 def line_of(mapping: Node, key: str) -> int:
     return mapping.key_lines.get(key, mapping.line)
-
-
-def checked(node: Node, what: str) -> Node:
-    """The node, which has to be a mapping. Raises ConfigError."""
-    if not isinstance(node.value, dict):
-        raise ConfigError(node.file, node.line, f"{what}: expected a mapping")
-    return node

@@ -42,7 +42,7 @@ class WireTable:
 def _chat() -> WireTable:
     return WireTable(
         "chat completions",
-        "Upstreams that speak `/v1/chat/completions`.",
+        "Upstreams that speak `/v1/chat/completions`. `inline::llama-cpp` is as `remote::llama-cpp-server` is.",
         chat_parameters.rules(),
         {name: preset.capabilities for name, preset in PRESETS.items()},
     )
