@@ -119,6 +119,16 @@ def bad_arguments(body: Json) -> None:
             item["arguments"] = "Oslo, I think"
 
 
+def bare_parts(body: Json) -> None:
+    for item in body["output"]:
+        for part in item.get("content", []):
+            del part["annotations"]
+
+
+def no_total(body: Json) -> None:
+    del body["usage"]["total_tokens"]
+
+
 def no_input(body: Json) -> None:
     for item in body["output"]:
         if item["type"] == "custom_tool_call":
@@ -237,6 +247,8 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("responses.basic", "an id of its own", on_post(RESPONSES, same_ids)),
     ("responses.basic", "the status is in_progress", on_post(RESPONSES, put(status="in_progress"))),
     ("responses.basic", "`output` is str, not an array", on_post(RESPONSES, put(output="Hello"))),
+    ("responses.shape", "required field `annotations`", on_post(RESPONSES, bare_parts)),
+    ("responses.shape", "required field `total_tokens`", on_post(RESPONSES, no_total)),
     ("responses.parts", "no text", on_post(RESPONSES, silent)),
     ("responses.easy_message", "answered 500: no", refusing(RESPONSES, '"role"')),
     ("responses.stream", "begins with response.in_progress", missing("response.created")),

@@ -9,9 +9,8 @@ from typing import Any, cast
 import msgspec
 
 from antiphon.conformance.server import Server, calls_of, child, expect, text_of
-from antiphon.conformance.shapes import event_violation, violation
+from antiphon.conformance.shapes import event_violation, response_violation
 from antiphon.conformance.stream import Json
-from antiphon.core.response_object import Response
 
 WEATHER: Json = {
     "type": "function",
@@ -84,7 +83,7 @@ def stream_shape(server: Server) -> None:
 
 
 def _is_response(response: Json) -> None:
-    wrong = violation(response, Response)
+    wrong = response_violation(response)
     expect(wrong is None, f"the response: {wrong}")
 
 
