@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from antiphon import ports
 from antiphon.core.commands import CallModel
@@ -81,16 +81,8 @@ class OpenAIResponses:
             if not call.stream or reply.is_json:
                 yield decoder.whole(await reply.read())
                 return
-            parser = SSEParser()
-            while not (parser.done or decoder.ended) and (chunk := await reply.next_chunk()):
-                signals = decoder.feed(parser.feed(chunk))
-                if parser.done or decoder.ended:
-                    signals += decoder.finish(done=True)
-                if signals:
-                    yield signals
-            if not (parser.done or decoder.ended):
-                signals = decoder.feed(parser.finish())
-                yield signals + decoder.finish(done=parser.done)
+            async for signals in _streamed(reply, decoder):
+                yield signals
             await reply.drain()
 
     async def _send(self, model: str, call: CallModel) -> UpstreamReply:
@@ -138,6 +130,22 @@ class OpenAIResponses:
 
     def _new_call_id(self) -> str:
         return self._ids.new("call_")
+
+
+async def _streamed(reply: UpstreamReply, decoder: ResponsesDecoder) -> AsyncIterator[Sequence[ModelSignal]]:
+    parser = SSEParser()
+    while not decoder.ended:
+        chunk = b"" if parser.done else await reply.next_chunk()
+        signals = decoder.feed(parser.feed(chunk) if chunk else parser.finish())
+        over = decoder.ended or parser.done or not chunk
+        if over and decoder.failure is None:
+            signals += decoder.finish(done=parser.done)
+        if signals:
+            yield signals
+        if decoder.failure is not None:
+            raise decoder.failure
+        if over:
+            return
 
 
 def _rename_param(error: ProviderError) -> None:

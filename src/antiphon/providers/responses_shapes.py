@@ -27,8 +27,8 @@ class Delta(msgspec.Struct, gc=False):
     type: str = ""
     item_id: str | None = None
     output_index: int | None = None
-    content_index: int | None = None
-    summary_index: int | None = None
+    content_index: int | None = 0
+    summary_index: int | None = 0
     delta: Any = None
     logprobs: Any = None
 

@@ -106,44 +106,49 @@ class ResponsesDecoder:
         self._finish: FinishReason | None = None
         self._usage: RawUsage | None = None
         self._service_tier: str | None = None
+        self.failure: ProviderError | None = None
+        """What ends the answer, to be raised once the signals that came before it are out."""
 
     @property
     def ended(self) -> bool:
-        """Whether the response has ended: nothing more will be read."""
+        """Whether the response has come to its end: nothing more will be read."""
         return self._finish is not None
 
     # --- input ----------------------------------------------------------------------------------------------
     def feed(self, payloads: Sequence[bytes]) -> list[ModelSignal]:
-        """The signals of some events. Raises ProviderError for what is no event and for an error."""
+        """The signals of some events, up to the first that cannot be read or is an error: that is `failure` then."""
         out: list[ModelSignal] = []
         for payload in payloads:
             try:
-                delta = _DELTA.decode(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise self._unreadable("an event", error) from None
-            kind = delta.type
-            if kind == _TEXT:
-                message = self._writing
-                text = delta.delta
-                if (
-                    message is not None
-                    and delta.item_id == message.id
-                    and delta.content_index == message.index
-                    and not delta.logprobs
-                    and text
-                    and isinstance(text, str)
-                ):
-                    # The hot path: one more piece of the part that is being written.
-                    message.pieces.append(text)
-                    out.append(TextDelta(message.slot, text))
-                    continue
-            if kind in _DELTAS:
-                self._delta(_DELTAS[kind], delta, out)
-            else:
-                self._other(kind, payload, out)
-            if self._finish is not None:
+                self._event(payload, out)
+            except ProviderError as error:
+                self.failure = error
+            if self._finish is not None or self.failure is not None:
                 break
         return out
+
+    def _event(self, payload: bytes, out: list[ModelSignal]) -> None:
+        try:
+            delta = _DELTA.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._unreadable("an event", error) from None
+        kind, message, text = delta.type, self._writing, delta.delta
+        if (
+            kind == _TEXT
+            and message is not None
+            and delta.item_id == message.id
+            and delta.content_index == message.index
+            and not delta.logprobs
+            and text
+            and isinstance(text, str)
+        ):
+            # The hot path: one more piece of the part that is being written.
+            message.pieces.append(text)
+            out.append(TextDelta(message.slot, text))
+        elif kind in _DELTAS:
+            self._delta(_DELTAS[kind], delta, out)
+        else:
+            self._other(kind, payload, out)
 
     def whole(self, body: bytes) -> list[ModelSignal]:
         """The signals of an answer in one piece: only `ItemDone`s, then the `StepDone`."""
