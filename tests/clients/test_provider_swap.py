@@ -100,9 +100,28 @@ def test_over_openai(tmp_path: Path, upstream: Upstream) -> None:
     assert seen["report"]["parsed"] == {"city": "Paris", "degrees": 21}
 
 
-def test_over_llama_cpp(tmp_path: Path, llama: Program) -> None:
+def test_over_a_server_that_speaks_responses(tmp_path: Path) -> None:
+    """Antiphon before Antiphon: the one behind is an OpenAI with `/v1/responses`."""
+    behind, before = tmp_path / "behind", tmp_path / "before"
+    behind.mkdir()
+    before.mkdir()
+    script = json.dumps(SCRIPT)
+    text = CONFIG % {"type": "inline::scripted", "config": script, "model": "parrot", "folder": behind}
+    with start_antiphon(behind, text) as server:
+        server.wait_ready()
+        config = {"base_url": f"{server.url}/v1", "api_key": "sk-x", "wire": "responses"}
+        seen = run_over(before, "remote::openai", config, "parrot")
+    assert_told_once(seen["loop"])
+    assert (seen["loop"]["called"], seen["loop"]["status"]) == (["get_weather"], "completed")
+    assert seen["loop"]["text"] == "It says: rain in Paris"
+    assert set(seen["report"]["parsed"]) == {"city", "degrees"}
+
+
+@pytest.mark.parametrize("wire", ["chat", "responses"])
+def test_over_llama_cpp(tmp_path: Path, llama: Program, wire: str) -> None:
     """Its weights are random, so nothing is known of what it says; its grammar holds the structured answer."""
-    seen = run_over(tmp_path, "remote::llama-cpp-server", {"base_url": f"{llama.url}/v1"}, "tiny")
+    config = {"base_url": f"{llama.url}/v1", "wire": wire}
+    seen = run_over(tmp_path, "remote::llama-cpp-server", config, "tiny")
     assert_told_once(seen["loop"])
     assert seen["loop"]["status"] in {"completed", "incomplete"}
     assert set(seen["report"]["parsed"]) == {"city", "degrees"}
