@@ -21,7 +21,7 @@ class Canned:
 
 
 def response(text: str, number: int = 1, **more: Any) -> Json:
-    message = {
+    message: dict[str, Any] = {
         "type": "message",
         "id": f"msg_{number}",
         "status": "completed",

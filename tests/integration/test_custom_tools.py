@@ -84,12 +84,14 @@ def test_an_input_outside_the_grammar_is_asked_for_once_more_and_never_shown(
     client: openai.OpenAI, upstream: Upstream, streamed: bool
 ) -> None:
     before = len(upstream.seen.requests)
+    final: Any
     if streamed:
         events = list(client.responses.create(model="patcher", input="one", tools=[SUM], stream=True))
         assert "one" not in "".join(
             event.delta for event in events if event.type == "response.custom_tool_call_input.delta"
         )
-        final = events[-1].response  # type: ignore[union-attr]  # the last one has it
+        last: Any = events[-1]
+        final = last.response
     else:
         final = client.responses.create(model="patcher", input="one", tools=[SUM])
     assert [call.input for call in calls_of(final)] == ["1+2"]

@@ -48,7 +48,11 @@ def test_a_stream_has_it_when_the_item_is_done_and_not_before(client: openai.Ope
 
 def test_the_thought_comes_back_from_the_blob_alone(client: openai.OpenAI, upstream: Upstream) -> None:
     first = client.responses.create(model="mindful/muser", input="hi", store=False)
-    bare = {"type": "reasoning", "summary": [], "encrypted_content": thought_of(first).encrypted_content}
+    bare: dict[str, Any] = {
+        "type": "reasoning",
+        "summary": [],
+        "encrypted_content": thought_of(first).encrypted_content,
+    }
     said = {"role": "assistant", "content": first.output_text}
     again: Any = [{"role": "user", "content": "hi"}, bare, said, {"role": "user", "content": "and?"}]
     client.responses.create(model="mindful/muser", store=False, input=again)
@@ -98,7 +102,7 @@ def test_it_is_bound_to_its_tenant_and_survives_a_restart(
         blob = thought_of(ann.responses.create(model="thinker", input="hi", store=False)).encrypted_content
     first.kill()
     second = start_server(KEYS)
-    body = {
+    body: dict[str, Any] = {
         "model": "thinker",
         "input": [
             {"role": "user", "content": "hi"},

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.core.json_values import is_array, is_object
 from bench.program import Program, start_antiphon
 
 ROOT = Path(__file__).parents[2]
@@ -28,12 +29,12 @@ def block(text: str, language: str) -> str:
 
 def difference(wanted: Any, found: Any, path: str = "$") -> str | None:
     """Where what is wanted is not in what was found; lists are compared from their beginning."""
-    if isinstance(wanted, dict):
-        if not isinstance(found, dict):
+    if is_object(wanted):
+        if not is_object(found):
             return f"{path}: {found!r} is no object"
         pairs = [(f"{path}.{key}", one, found.get(key, "missing")) for key, one in wanted.items()]
-    elif isinstance(wanted, list):
-        if not isinstance(found, list) or len(found) < len(wanted):
+    elif is_array(wanted):
+        if not is_array(found) or len(found) < len(wanted):
             return f"{path}: {found!r} has fewer than {len(wanted)} entries"
         pairs = [(f"{path}[{at}]", *both) for at, both in enumerate(zip(wanted, found, strict=False))]
     else:

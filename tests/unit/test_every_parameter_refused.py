@@ -39,7 +39,9 @@ class Case:
         place: Any = body
         for step, following in zip(self.path[:-1], self.path[1:], strict=True):
             fresh: Any = [{}] if isinstance(following, int) else _beginning(self.path, step)
-            place = place.setdefault(step, fresh) if isinstance(place, dict) else place[step]
+            if isinstance(step, str):
+                place.setdefault(step, fresh)
+            place = place[step]
         place[self.path[-1]] = self.value
         return json.dumps(body).encode()
 

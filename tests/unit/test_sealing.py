@@ -102,7 +102,7 @@ def test_the_file_is_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
 
 def test_a_file_that_another_process_made_first_is_used(tmp_path: Path) -> None:
     (tmp_path / keys.FILE).write_text(b64encode(OLD).decode() + "\n")
-    keys._create(tmp_path / keys.FILE, ["something else"])
+    keys.create_file(tmp_path / keys.FILE, ["something else"])
     assert keys.kept(tmp_path) == [OLD]
 
 

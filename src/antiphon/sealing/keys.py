@@ -30,7 +30,7 @@ def kept(home: Path | None) -> list[bytes]:
     path = home / FILE
     try:
         if not path.exists():
-            _create(path, [_new()])
+            create_file(path, [_new()])
         lines = [line for line in path.read_text(encoding="ascii").split() if line]
         return [_key(line, f"line {number}") for number, line in enumerate(lines, start=1)]
     except (OSError, ValueError) as error:
@@ -44,7 +44,7 @@ def rotate(home: Path, *, keep: int = 5) -> int:
     lines = [_new(), *old][: keep + 1]
     fresh = home / f"{FILE}.new"
     fresh.unlink(missing_ok=True)
-    _create(fresh, lines)
+    create_file(fresh, lines)
     fresh.replace(home / FILE)
     return len(lines)
 
@@ -53,7 +53,7 @@ def _new() -> str:
     return b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
-def _create(path: Path, lines: Sequence[str]) -> None:
+def create_file(path: Path, lines: Sequence[str]) -> None:
     """Whole or not at all, for the owner's eyes only; of two processes at once the first one's stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
