@@ -54,6 +54,15 @@ def test_an_unknown_cursor_is_refused_by_name(query: str, param: str) -> None:
     assert caught.value.param == param
 
 
+@pytest.mark.parametrize(
+    "limit", ["00000150", "000001" + "9" * 5000, "0" * 5000 + "1", "101", "+5", "5 ", "\u0665"]
+)
+def test_a_limit_that_is_none_is_refused(limit: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        cut(f"limit={limit}")
+    assert caught.value.param == "limit"
+
+
 @given(st.integers(1, 10), st.integers(1, 10), st.sampled_from(["asc", "desc"]))
 def test_walking_forth_and_back_gives_the_whole_list(count: int, limit: int, order: str) -> None:
     whole = cut(f"order={order}", count)["data"]

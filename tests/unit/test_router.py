@@ -187,6 +187,11 @@ async def test_the_same_prompt_cache_key_draws_the_same_candidate() -> None:
     assert all(len(one) == 1 for one in passed.values())
 
 
+async def test_a_null_prompt_cache_key_is_none() -> None:
+    world = World(weighted(a=1, b=1))
+    assert {await world.pass_on({"prompt_cache_key": None}) for _ in range(64)} == {A, B}
+
+
 async def test_the_least_busy_by_weight_is_first() -> None:
     route = msgspec.convert(
         {"candidates": [{"model": A, "weight": 2}, {"model": B}], "strategy": "least_busy"}, Route

@@ -102,6 +102,7 @@ def parse_completion(body: bytes) -> CompletionRequest:
 
 def _decode(decoder: msgspec.json.Decoder[RequestT], body: bytes) -> RequestT:
     try:
+        body.decode()  # what is not known here is passed on undecoded, so nothing else looks at its bytes
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(" - at `$")

@@ -192,8 +192,8 @@ class RoutedCall:
     def _order_for_body(self, body: bytes, fields: Mapping[str, Any]) -> list[Option]:
         routed = self._routed
         traits = traits_of_body(body, count=routed.counts_tokens) if routed.route.has_rules else None
-        key = fields.get("prompt_cache_key")
-        return routed.order(traits, self._preferred, None if key is None else bytes(key).decode())
+        key = bytes(fields.get("prompt_cache_key", b"null"))
+        return routed.order(traits, self._preferred, None if key == b"null" else key.decode())
 
 
 @dataclass(slots=True)

@@ -101,7 +101,7 @@ def _names(key: str) -> list[str]:
     if not whole or "" in names[1:-1]:
         raise InvalidRequest(
             f'the form key "{key[:100]}" cannot be read; write it as `a`, `a[b]`, `a[0][b]` or `a[]`.',
-            param=key[:100],
+            param=key[:100] or None,
         )
     if len(names) > MAX_DEPTH:
         raise InvalidRequest(f"a form key is nested deeper than {MAX_DEPTH} levels.", param=first[:100])
