@@ -304,3 +304,24 @@ def test_of_two_models_of_one_name_the_first_has_it(tmp_path: Path) -> None:
     assert [model.upstream_name for model in settings.models] == ["gpt-4o"]
     (row,) = [row for row in settings.mapping if row.key == "models.gpt" and row.outcome == "ignored"]
     assert row.text == "the name is taken by line 20; it is served as openai/gpt-5"
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "kept"),
+    [
+        ("remote::gemini", "{}", False),
+        ("remote::gemini", "{api_key: k}", True),
+        ("remote::groq", "{url: 'https://api.groq.com'}", False),
+        ("remote::groq", "{base_url: 'http://gateway:1/v1'}", True),
+        ("remote::nvidia", "{base_url: 'http://my-nim:8000/v1'}", True),
+        ("remote::azure", "{base_url: 'https://r.openai.azure.com/openai/v1'}", False),
+        ("remote::vllm", "{}", True),
+    ],
+)
+def test_a_key_is_needed_at_a_services_own_address(
+    tmp_path: Path, kind: str, config: str, kept: bool
+) -> None:
+    text = f"apis: []\nproviders: {{inference: [{{provider_id: p, provider_type: '{kind}', config: {config}}}]}}\n"
+    settings = read(tmp_path, text)
+    assert bool(settings.providers.inference) is kept
+    assert bool(settings.notes) is not kept

@@ -61,7 +61,9 @@ def test_its_models_are_served_but_for_those_of_providers_that_are_not_there(fil
 def test_each_section_and_each_provider_has_a_row(file: StackFile) -> None:
     """Nothing in the file is passed over: whatever it states is found again under its line."""
     text = file.path.read_text()
-    rows = {row.line: row for row in read(file).mapping}
+    numbers = [row.line for row in read(file).mapping]
+    assert numbers == sorted(numbers)
+    rows = set(numbers)
     lines = text.splitlines()
     document = yaml.safe_load(text)
     containers = {
