@@ -1,4 +1,4 @@
-"""The program in front of a model server that has `/v1/responses` itself: reasoning survives, and is not stored there."""
+"""The program in front of a server that has `/v1/responses`: reasoning survives, and nothing is stored there."""
 
 import http.client
 import json
@@ -92,7 +92,8 @@ def sent(fake: FakeResponses) -> Json:
 def ending(client: openai.OpenAI, *, stream: bool, **request: Any) -> Json:
     """The final response object of a request, streamed or not."""
     if not stream:
-        whole: Json = client.responses.create(**request).to_dict()
+        responses: Any = client.responses  # the request is no type of the client's
+        whole: Json = responses.create(**request).to_dict()
         return whole
     last: Any = list(client.responses.create(**request, stream=True))[-1]
     final: Json = last.response.to_dict()

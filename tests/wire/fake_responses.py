@@ -211,16 +211,7 @@ def _pieces(text: str) -> list[str]:
 def item_events(at: int, item: Json) -> Iterator[Json]:
     """The events of one item, without their numbers."""
     place: Json = {"item_id": item["id"], "output_index": at}
-    empty: Json = {**item, "status": "in_progress"}
-    if item["type"] in ("message", "reasoning"):
-        empty |= (
-            {"content": []} if item["type"] == "message" else {"summary": [], "encrypted_content": "part"}
-        )
-    elif item["type"] == "function_call":
-        empty["arguments"] = ""
-    else:
-        empty = {**item, "input": ""}
-    yield {"type": "response.output_item.added", "output_index": at, "item": empty}
+    yield {"type": "response.output_item.added", "output_index": at, "item": _begun(item)}
     match item["type"]:
         case "message":
             for index, part in enumerate(item["content"]):
@@ -238,6 +229,17 @@ def item_events(at: int, item: Json) -> Iterator[Json]:
                 yield {"type": "response.custom_tool_call_input.delta", **place, "delta": piece}
             yield {"type": "response.custom_tool_call_input.done", **place, "input": item["input"]}
     yield {"type": "response.output_item.done", "output_index": at, "item": item}
+
+
+def _begun(item: Json) -> Json:
+    """The item as `output_item.added` has it."""
+    nothing: dict[str, Json] = {
+        "message": {"content": [], "status": "in_progress"},
+        "reasoning": {"summary": [], "encrypted_content": "a part of it"},
+        "function_call": {"arguments": "", "status": "in_progress"},
+        "custom_tool_call": {"input": ""},
+    }
+    return item | nothing[item["type"]]
 
 
 def _halves(text: str) -> tuple[str, str]:

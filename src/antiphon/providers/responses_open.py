@@ -41,11 +41,12 @@ Phase = Literal["commentary", "final_answer"]
 
 @dataclass(slots=True)
 class OpenItem(ABC):
-    """`slot` is -1 until it is shown. `announced`: its `output_item.added` came."""
+    """`slot` is -1 until it is shown. `announced`: its `output_item.added` came; `told`: the whole of a text did."""
 
     id: str | None = None
     slot: int = -1
     announced: bool = False
+    told: bool = False
     done: bool = False
 
     @property

@@ -223,6 +223,7 @@ class ResponsesDecoder:
             return
         index = (event.summary_index if what == "summary" else event.content_index) or 0
         item.catch_up(what, index, text, out)
+        item.told = True
         if isinstance(item, OpenCall) and event.name:
             item.learn(RawItem(name=event.name), None)
             self._show(item, out)
@@ -237,6 +238,7 @@ class ResponsesDecoder:
         if item is None:
             if done and self._is_over(raw.id):
                 return
+            self._close_unannounced(out)
             item = self._begin(kind(), raw.id, event.output_index)
         item.announced = True
         self._learn(item, raw)
@@ -317,9 +319,16 @@ class ResponsesDecoder:
         """The item that text is for, a new one if need be; None for one that is over."""
         item = self._find(kind, item_id, index)
         if item is None and not self._is_over(item_id):
+            self._close_unannounced(out)
             item = self._begin(kind(), item_id, index)
             self._show(item, out)
         return item
+
+    def _close_unannounced(self, out: list[ModelSignal]) -> None:
+        """Where another item begins, those are over that had their whole text and will have no `done`."""
+        for item in self._items:
+            if item.told and not item.announced and item.slot >= 0:
+                item.close(out)
 
     def _is_over(self, item_id: str | None) -> bool:
         item = self._by_id.get(item_id) if item_id else None
