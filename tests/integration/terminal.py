@@ -54,6 +54,21 @@ class Terminal:
         start, self._at = self._at, found + len(text)
         return self.shown[start : self._at]
 
+    def interrupt(self, text: str) -> None:
+        """Press Ctrl-C at a prompt until `text` is shown.
+
+        CPython's readline looks at signals only while it waits for a key: a Ctrl-C that comes while it handles the key
+        before is noticed with the next one. A person presses again.
+        """
+        for _ in range(int(LIMIT_S)):
+            self.type(CTRL_C)
+            while self.shown.find(text, self._at) < 0 and self._read(1.0):
+                pass
+            if self.shown.find(text, self._at) >= 0:
+                self.wait_for(text)
+                return
+        raise AssertionError(f"never saw {text!r} in {self.shown[self._at :]!r}")
+
     def wait_end(self) -> int:
         """The exit code, when the program has ended."""
         code = self.process.wait(LIMIT_S)
@@ -61,8 +76,8 @@ class Terminal:
             pass
         return code
 
-    def _read(self) -> bool:
-        if not select.select([self._master], [], [], LIMIT_S)[0]:
+    def _read(self, limit_s: float = LIMIT_S) -> bool:
+        if not select.select([self._master], [], [], limit_s)[0]:
             return False
         data = os.read(self._master, 65536)
         self.shown += data.decode("utf-8", "replace").replace("\r\n", "\n")

@@ -27,18 +27,15 @@ WEATHER: dict[str, Any] = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
-def config(upstream: Upstream, tmp_path: Path) -> Path:
-    """A configuration whose port is free: the chat starts a server of its own."""
-    file = tmp_path / "antiphon.yaml"
-    file.write_text(configuration(upstream, tmp_path, f"server: {{port: {free_port()}}}"))
-    return file
+def config(upstream: Upstream, tmp_path: Path) -> Iterator[Path]:
+    """A configuration on whose port nobody listens, nor can: the chat starts a server of its own."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        file = tmp_path / "antiphon.yaml"
+        number = held.getsockname()[1]
+        file.write_text(configuration(upstream, tmp_path, f"server: {{port: {number}}}"))
+        yield file
 
 
 @pytest.fixture
@@ -112,9 +109,7 @@ def test_ctrl_c_stops_the_upstream_and_what_was_said_is_remembered(
 def test_ctrl_c_at_the_prompt_does_not_leave(open_chat: OpenChat) -> None:
     chat = open_chat("--model", "up/echo")
     chat.type("half a lin")
-    chat.wait_for("half a lin")
-    chat.type(CTRL_C)
-    chat.wait_for("Ctrl-D or /quit leaves")
+    chat.interrupt("Ctrl-D or /quit leaves")
     chat.wait_for("> ")
     chat.enter("whole")
     chat.wait_for("You said: whole\n")
