@@ -215,8 +215,7 @@ class Player:
         while pending and not self.played.finishes:
             command = pending.pop(0)
             if isinstance(command, CallModel):
-                pieces_, finish = self.script.steps[min(step, len(self.script.steps) - 1)]
-                for signal in signals_of(pieces_, finish, self.script.streamed, step):
+                for signal in self.heard(step):
                     pending += self._hear(signal)
                 step += 1
             else:
@@ -226,6 +225,11 @@ class Player:
                 )
         self._end()
         return self.played
+
+    def heard(self, step: int) -> list[ModelSignal]:
+        """What the model call of this number answers."""
+        pieces_, finish = self.script.steps[min(step, len(self.script.steps) - 1)]
+        return signals_of(pieces_, finish, self.script.streamed, step)
 
     def _hear(self, signal: ModelSignal) -> list[CallModel | CallTool]:
         self._count += 1

@@ -7,6 +7,7 @@ reasoning back only as it gave it out, under the id that it had.
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -205,7 +206,7 @@ def ended(body: Json, number: int, output: list[Json]) -> Json:
 
 
 def _pieces(text: str) -> list[str]:
-    return text.replace(" ", " \0").split("\0")
+    return re.findall("[^ ]* |[^ ]+", text)
 
 
 def item_events(at: int, item: Json) -> Iterator[Json]:
@@ -219,6 +220,8 @@ def item_events(at: int, item: Json) -> Iterator[Json]:
         case "reasoning":
             for index, part in enumerate(item["summary"]):
                 yield from _summary_events({**place, "summary_index": index}, part)
+            for index, part in enumerate(item.get("content", [])):
+                yield from _thought_events({**place, "content_index": index}, part)
         case "function_call":
             for piece in _halves(item["arguments"]):
                 yield {"type": "response.function_call_arguments.delta", **place, "delta": piece}
@@ -255,7 +258,7 @@ def _part_events(place: Json, part: Json) -> Iterator[Json]:
         yield {"type": "response.refusal.done", **place, "refusal": part["refusal"]}
         yield {"type": "response.content_part.done", **place, "part": part}
         return
-    empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+    empty: Json = part | {"text": "", "annotations": [], "logprobs": []}
     yield {"type": "response.content_part.added", **place, "part": empty}
     logprobs = part["logprobs"]
     for piece in _pieces(part["text"]):
@@ -274,6 +277,15 @@ def _summary_events(place: Json, part: Json) -> Iterator[Json]:
         yield {"type": "response.reasoning_summary_text.delta", **place, "delta": piece}
     yield {"type": "response.reasoning_summary_text.done", **place, "text": part["text"]}
     yield {"type": "response.reasoning_summary_part.done", **place, "part": part}
+
+
+def _thought_events(place: Json, part: Json) -> Iterator[Json]:
+    empty = {"type": "reasoning_text", "text": ""}
+    yield {"type": "response.content_part.added", **place, "part": empty}
+    for piece in _pieces(part["text"]):
+        yield {"type": "response.reasoning_text.delta", **place, "delta": piece}
+    yield {"type": "response.reasoning_text.done", **place, "text": part["text"]}
+    yield {"type": "response.content_part.done", **place, "part": part}
 
 
 def events_of(body: Json, number: int) -> Iterator[Json]:

@@ -1,6 +1,5 @@
 """Reading a recording as the provider would, and what the raw chunks say, worked out another way."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -121,13 +120,13 @@ class Ours:
 
 def assert_lawful(heard: Sequence[ModelSignal]) -> None:
     """The contract of `core/signals.py`: started, deltas, done, in each slot; slots by first appearance; one end."""
-    text: dict[int, str] = {}
+    text: dict[int, tuple[str, str]] = {}
     done: set[int] = set()
     for one in heard[:-1]:
         match one:
             case signals.ItemStarted(slot=slot):
                 assert slot == len(text), "slots are numbered by first appearance"
-                text[slot] = ""
+                text[slot] = ("", "")
             case ItemDone(slot=slot, item=item):
                 assert slot not in done, "a slot is done once"
                 assert slot in text, "a slot is started first"
@@ -144,23 +143,23 @@ def assert_lawful(heard: Sequence[ModelSignal]) -> None:
             ):
                 assert one.slot in text, "a delta follows its start"
                 assert one.slot not in done, "no delta after the end of its item"
-                text[one.slot] += one.text
+                said, refused = text[one.slot]
+                refusal = isinstance(one, signals.RefusalDelta)
+                text[one.slot] = (said, refused + one.text) if refusal else (said + one.text, refused)
     assert isinstance(heard[-1], StepDone)
     assert done == set(text), "every started slot is done"
 
 
-def _whole_text(item: signals.ModelItem) -> str:
+def _whole_text(item: signals.ModelItem) -> tuple[str, str]:
+    """Everything an item says, and what it refuses."""
     match item:
         case FunctionCall(arguments=text) | CustomToolCall(input=text):
-            return text
+            return text, ""
         case Reasoning(summary=summary) if summary:
-            return "".join(part.text for part in summary)
+            return "".join(part.text for part in summary), ""
         case Reasoning(content=content):
-            assert content is not UNSET
-            return "".join(part.text for part in content)
+            return ("".join(part.text for part in content) if content is not UNSET else ""), ""
         case Message(content=content):
-            return "".join(
-                part.text if isinstance(part, OutputText) else json.dumps(part.refusal)[1:-1]
-                for part in content
-                if isinstance(part, OutputText | Refusal)
-            )
+            said = [part.text for part in content if isinstance(part, OutputText)]
+            refused = [part.refusal for part in content if isinstance(part, Refusal)]
+            return "".join(said), "".join(refused)

@@ -261,6 +261,10 @@ class EventWriter:
             kind = "input"
         if open_item.part is not None and open_item.part.kind == kind:
             return open_item.part
+        for part in open_item.parts if isinstance(open_item.item, Message) else ():
+            if part.kind == kind:  # a message has one text and one refusal: what comes later goes on there
+                open_item.part = part
+                return part
         return self._new_part(open_item, kind)
 
     def _new_part(self, open_item: _Open, kind: str) -> _Part:

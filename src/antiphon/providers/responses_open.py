@@ -127,11 +127,15 @@ class OpenMessage(OpenItem):
 
     def whole(self, raw: RawItem, out: Signals) -> None:
         texts = [part for part in raw.parts if part.text is not None and part.type != "refusal"]
+        refusal = rest_of("".join(part.refusal or "" for part in raw.parts), self.refusal)
+        first = next((part for part in raw.parts if part.text or part.refusal), None)
+        if first is not None and first.refusal:
+            self._refuse(refusal, out)
+            refusal = ""
         rest = rest_of("".join(part.text or "" for part in texts), "".join(self.pieces))
         known = logprobs_of(Logprobs([one for part in texts for one in part.logprobs or ()]))
         self._say(rest, out, known if not self.logprobs else ())
-        refusal = "".join(part.refusal or "" for part in raw.parts)
-        self._refuse(rest_of(refusal, self.refusal), out)
+        self._refuse(refusal, out)
         self._notes(texts)
 
     def _notes(self, parts: list[RawPart]) -> None:

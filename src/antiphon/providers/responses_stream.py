@@ -241,7 +241,7 @@ class ResponsesDecoder:
             self._close_unannounced(out)
             item = self._begin(kind(), raw.id, event.output_index)
         item.announced = True
-        self._learn(item, raw)
+        self._learn(item, raw, whole=done)
         self._show(item, out)
         if done and item.slot >= 0:
             item.whole(raw, out)
@@ -276,7 +276,7 @@ class ResponsesDecoder:
             item = seen[kind].pop(0) if seen[kind] else self._begin(kind(), raw.id, None)
             if item.done:
                 continue
-            self._learn(item, raw)
+            self._learn(item, raw, whole=True)
             self._show(item, out)
             if item.slot >= 0:
                 item.whole(raw, out)
@@ -345,8 +345,10 @@ class ResponsesDecoder:
             self._at[index] = item
         return item
 
-    def _learn(self, item: OpenItem, raw: RawItem) -> None:
-        item.learn(raw, self._reading.provider if self._reading.keeps_blobs else None)
+    def _learn(self, item: OpenItem, raw: RawItem, *, whole: bool) -> None:
+        """`whole`: the item is done. Before that its encrypted content may be a part of it."""
+        keeps = whole and self._reading.keeps_blobs
+        item.learn(raw, self._reading.provider if keeps else None)
         for name in (raw.id, raw.call_id):
             if name:
                 self._by_id[name] = item
