@@ -178,11 +178,7 @@ def test_a_call_that_the_user_does_not_answer_is_closed(
     chat.enter("what is the weather in Paris")
     chat.wait_for("output of get_weather> ")
     chat.type("about 2")
-    chat.wait_for(
-        "about 2"
-    )  # the line is being edited: only now Ctrl-C reaches it and not the prompt's display
-    chat.type(CTRL_C)
-    chat.wait_for("[stopped]")
+    chat.interrupt("[stopped]")
     chat.enter("/model up/echo")
     chat.wait_for("model up/echo")
     chat.enter("never mind")
