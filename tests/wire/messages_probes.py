@@ -66,7 +66,8 @@ def _tools(*names: str) -> Seen:
 
 def _format(body: Json) -> bool:
     sent: Json = body.get("output_config", {})
-    return bool(sent.get("format") == {"type": "json_schema", "schema": SCHEMA})
+    closed = {**SCHEMA, "additionalProperties": False}
+    return bool(sent.get("format") == {"type": "json_schema", "schema": closed})
 
 
 def _thinks(body: Json) -> bool:

@@ -18,6 +18,7 @@ from antiphon.core.items import ItemReference
 from antiphon.core.request import ResponseRequest
 from antiphon.core.transcript import Transcript
 from antiphon.providers.chat_render import ChatRenderer
+from antiphon.providers.messages_config import MessagesConfig
 from antiphon.providers.messages_render import MessagesRenderer
 from antiphon.providers.presets import PRESETS
 from antiphon.providers.responses_render import ResponsesRenderer
@@ -58,7 +59,8 @@ def on_responses(probe: Json, provider_type: str) -> Json:
 
 def on_messages(probe: Json, column: str) -> Json:
     """The same for the Messages API."""
-    renderer = MessagesRenderer("up", WIRES[2].columns[column])
+    config = MessagesConfig(api_key="key", capabilities=WIRES[2].columns[column])
+    renderer = MessagesRenderer("up", config)
     body: Json = json.loads(renderer.render("m", call_of(probe)))
     return body
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from antiphon.providers import chat_parameters, messages_parameters, responses_parameters
 from antiphon.providers.capabilities import ResponsesCapabilities
-from antiphon.providers.messages_config import MessagesConfig
+from antiphon.providers.messages_config import MessagesCapabilities
 from antiphon.providers.presets import PRESETS
 
 
@@ -60,8 +60,8 @@ def _responses() -> WireTable:
 
 
 def _messages() -> WireTable:
-    usual = MessagesConfig(api_key="key")
-    plain = MessagesConfig(api_key="key", thinking="budget", json_schema=False)
+    usual = MessagesCapabilities()
+    plain = MessagesCapabilities(thinking="budget", json_schema=False)
     return WireTable(
         "messages",
         "Upstreams that speak Anthropic's `/v1/messages`.",

@@ -1,8 +1,8 @@
 """The wire `anthropic`: upstreams that speak Anthropic's Messages API."""
 
 import copy
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +15,8 @@ from antiphon.core.signals import ModelSignal
 from antiphon.core.tools import CustomTool
 from antiphon.ports import Constraint, Ids, ModelInfo
 from antiphon.providers.messages_config import PRESET, MessagesConfig, parse_messages_config
+from antiphon.providers.messages_models import PAGE, ModelFacts, Page, facts_of, made_at
+from antiphon.providers.messages_parameters import bound_schema
 from antiphon.providers.messages_render import MessagesRenderer
 from antiphon.providers.messages_stream import MessagesDecoder
 from antiphon.providers.site import Site
@@ -23,31 +25,33 @@ from antiphon.providers.upstream import UpstreamClient
 
 MESSAGES = "/messages"
 CHAT = "/chat/completions"
+MODELS = "/models"
+MAX_PAGES = 10
+RETIRED = "retired"
 _PARAMS = {
     "messages": "input",
     "max_tokens": "max_output_tokens",
     "system": "instructions",
     "stop_sequences": "stop",
-    "output_config": "text.format",
+    "output_config.format": "text.format",
+    "output_config": "reasoning.effort",
     "thinking": "reasoning.effort",
+    "metadata": "user",
+    "speed": "service_tier",
+    **{
+        name: name
+        for name in ("model", "temperature", "top_p", "top_k", "tools", "tool_choice", "service_tier")
+    },
 }
 """Names of the Messages API in an upstream's refusal, and what our caller wrote instead."""
-
-
-class _ListedModel(msgspec.Struct):
-    id: str
-    created_at: str = ""
-
-
-class _ModelList(msgspec.Struct):
-    data: list[_ListedModel]
-
-
-_MODELS = msgspec.json.Decoder(_ModelList)
+_FIELD = re.compile(r"(?P<quote>[`'\"]?)(?P<path>[a-z_]+(?:\.[\w-]+)*)(?(quote)(?P=quote)|(?=:))")
 
 
 class Anthropic:
-    """One configured provider. Shared by all runs; holds no state of any of them."""
+    """One configured provider. Shared by all runs; holds no state of any of them.
+
+    What its list of models says about each is remembered, since models differ in how they reason.
+    """
 
     wire = "messages"
 
@@ -55,13 +59,14 @@ class Anthropic:
         self, provider_id: str, config: MessagesConfig, client: UpstreamClient, *, lenient: bool = False
     ) -> None:
         self.provider_id = provider_id
-        self.capabilities = config
+        self.capabilities = config.capabilities
+        self.address = config.base_url
+        self._allowed = config.allowed_models
         self._lenient = lenient
         self._site = Site.of(provider_id, PRESET, config.upstream(), client)
         self._chat = Site.of(provider_id, PRESET, config.upstream(chat=True), client)
-        self._renderer = MessagesRenderer(provider_id, config, lenient=lenient)
-        loose = frozenset[Constraint](("json_object", "grammar"))
-        self._unenforced = loose if config.json_schema else loose | frozenset[Constraint](("json_schema",))
+        self._facts: dict[str, ModelFacts] = {}
+        self._renderer = MessagesRenderer(provider_id, config, lenient=lenient, facts=self._facts)
 
     @classmethod
     def from_config(
@@ -87,7 +92,8 @@ class Anthropic:
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`."""
-        return self._unenforced
+        bound = bound_schema(request, self.capabilities) is not None
+        return frozenset(("json_object", "grammar") if bound else ("json_object", "json_schema", "grammar"))
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         """See `ports.ModelProvider.dropped`."""
@@ -126,42 +132,42 @@ class Anthropic:
         return await self._chat.post(path, body, model)
 
     async def list_models(self) -> Sequence[ModelInfo]:
-        """The models that the upstream lists, a thousand at most. Raises ProviderError."""
-        url = self._site.endpoints.url("/models").with_query(limit="1000")
+        """The models that the upstream lists and that still answer. Raises ProviderError."""
+        found: list[ModelInfo] = []
+        after: str | None = None
+        for _ in range(MAX_PAGES):
+            page = await self._page(after)
+            for one in page.data:
+                self._facts[one.id] = facts_of(one)
+                allowed = self._allowed is None or one.id in self._allowed
+                if allowed and one.lifecycle != RETIRED:
+                    found.append(ModelInfo(one.id, made_at(one), "anthropic"))
+            after = page.last_id
+            if not page.has_more or after is None:
+                break
+        return found
+
+    async def _page(self, after: str | None) -> Page:
+        query = {"limit": "1000", **({"after_id": after} if after else {})}
+        url = self._site.endpoints.url(MODELS).with_query(query)
         async with await self._site.upstream.send("GET", url, max_retries=0) as reply:
             body = await reply.read()
         try:
-            listed = _MODELS.decode(body).data
-        except (msgspec.DecodeError, RecursionError):
+            return PAGE.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise ProviderProtocolError(
-                self.provider_id, f'provider "{self.provider_id}" answered /models with something else.'
+                self.provider_id, f'provider "{self.provider_id}" answered {MODELS} with something else.'
             ) from None
-        allowed = self.capabilities.allowed_models
-        return [
-            ModelInfo(one.id, _seconds(one.created_at), "anthropic")
-            for one in listed
-            if allowed is None or one.id in allowed
-        ]
 
     async def aclose(self) -> None:
         """Nothing to close: connections belong to the `UpstreamClient`."""
 
 
-def _seconds(written: str) -> int:
-    """Unix seconds of an RFC 3339 time; 0 for what is none."""
-    try:
-        return int(datetime.fromisoformat(written).timestamp())
-    except ValueError:
-        return 0
-
-
 def _rename_param(error: ProviderError) -> None:
     """Refusals of this API name their field at the beginning of the message: `messages.0.content: …`."""
-    name, colon, _ = error.message.partition(" rejected the request: ")[2].partition(":")
-    head = name.split(".", 1)[0].strip()
-    if (
-        error.param is None
-        and colon
-        and head in {*_PARAMS, "model", "temperature", "tools", "top_p", "top_k"}
-    ):
-        error.param = _PARAMS.get(head, head)
+    said = error.message.partition(" rejected the request: ")[2]
+    named = _FIELD.match(said)
+    if error.param is not None or named is None:
+        return
+    path = named["path"].split(".")
+    error.param = _PARAMS.get(".".join(path[:2])) or _PARAMS.get(path[0])

@@ -1,7 +1,8 @@
 """Items → the `messages` of the Messages API. Pure.
 
 Its rules: roles alternate, so neighbours of one role are one message; results of calls come first in the user message
-behind them; no block is empty; a tool's input is an object; ids of calls are of letters, digits, `_` and `-`.
+behind them; no text is empty; a tool's input is an object; ids of calls are of letters, digits, `_` and `-`; a thought
+stands before what it led to, as it was given, and never last.
 """
 
 import hashlib
@@ -30,28 +31,55 @@ from antiphon.core.items import (
 from antiphon.core.json_values import is_object
 from antiphon.core.thoughts import upstream_blob
 from antiphon.core.transcript import TranscriptItem
-from antiphon.core.wire import JsonObject, decode_json
+from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.providers.custom_calls import KEY
 
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_PDF = "application/pdf"
+_PDF_MAGIC = "JVBERi"
+"""`%PDF-` in base64."""
 
 
-class Content(NamedTuple):
-    """`system` are the texts at the beginning; `marked` the blocks with a breakpoint of the caller's, in order."""
+class Segment(NamedTuple):
+    """A message, or a part of one: its blocks as JSON, comma-separated.
 
-    system: list[str]
-    messages: list[JsonObject]
-    marked: list[JsonObject]
+    `marks` are the places of the caller's cache breakpoints, each just before the closing brace of its block, in
+    ascending order. `results`: it begins with results of calls. `thinks`: it begins with a thought.
+    """
+
+    role: str
+    json: bytes
+    marks: tuple[int, ...] = ()
+    results: bool = False
+    thinks: bool = False
 
 
-def content_of(provider_id: str, items: Iterable[TranscriptItem]) -> Content:
+class RenderedTurn(NamedTuple):
+    """`system` are the instructions that the turn begins with: of the first turn they go where the API has them."""
+
+    system: tuple[str, ...]
+    segments: tuple[Segment, ...]
+
+    @property
+    def json(self) -> bytes:
+        """All of it, for its size."""
+        return b"".join([*(text.encode() for text in self.system), *(one.json for one in self.segments)])
+
+
+def render_turn(provider_id: str, items: Iterable[TranscriptItem]) -> RenderedTurn:
     """Raises UnsupportedParameter for content that this wire cannot carry."""
     writer = _Writer(provider_id)
     for item in items:
         writer.add(item)
-    return Content(writer.system, writer.messages, writer.marked)
+    return writer.finish()
+
+
+def told(texts: Iterable[str]) -> Segment:
+    """Instructions in the middle of a conversation, which the user's side must carry."""
+    blocks = [{"type": "text", "text": f"<system>\n{text}\n</system>"} for text in texts]
+    return Segment("user", b",".join(encode(block) for block in blocks))
 
 
 def call_id_of(call_id: str) -> str:
@@ -61,12 +89,23 @@ def call_id_of(call_id: str) -> str:
     return "call_" + hashlib.sha256(call_id.encode()).hexdigest()[:32]
 
 
+class _Block(NamedTuple):
+    json: bytes
+    marked: bool = False
+
+
 @dataclass(slots=True)
 class _Writer:
+    """Gathers the blocks of one role. `thoughts` wait for what they led to; without it they are left out."""
+
     provider_id: str
     system: list[str] = field(default_factory=list[str])
-    messages: list[JsonObject] = field(default_factory=list[JsonObject])
-    marked: list[JsonObject] = field(default_factory=list[JsonObject])
+    segments: list[Segment] = field(default_factory=list[Segment])
+    role: str = ""
+    results: list[_Block] = field(default_factory=list[_Block])
+    blocks: list[_Block] = field(default_factory=list[_Block])
+    thoughts: list[_Block] = field(default_factory=list[_Block])
+    thinks: bool = False
 
     def add(self, item: TranscriptItem) -> None:
         match item:
@@ -74,7 +113,7 @@ class _Writer:
                 self._instruct(_texts(item))
             case Message(role="assistant"):
                 for text in _texts(item):
-                    self._put("assistant", {"type": "text", "text": text})
+                    self._answer({"type": "text", "text": text})
             case Message():
                 self._ask(item)
             case Reasoning():
@@ -84,59 +123,92 @@ class _Writer:
             case CustomToolCall():
                 self._call(item.call_id, item.name, {KEY: item.input})
             case FunctionCallOutput() | CustomToolCallOutput():
-                self._answer(item)
+                self._result(item)
 
+    def finish(self) -> RenderedTurn:
+        self._flush()
+        return RenderedTurn(tuple(self.system), tuple(self.segments))
+
+    # --- the user's side ------------------------------------------------------------------------------------
     def _instruct(self, texts: Sequence[str]) -> None:
-        if not self.messages:
+        if not self.role:
             self.system += texts
-            return
-        for text in texts:
-            self._put("user", {"type": "text", "text": f"<system>\n{text}\n</system>"})
+        elif texts:
+            self._turn_to("user")
+            self.blocks.append(_Block(told(texts).json))
 
     def _ask(self, item: Message) -> None:
-        if isinstance(item.content, str):
-            if item.content:
-                self._put("user", {"type": "text", "text": item.content})
-            return
-        for part in item.content:
-            block = _block(part, "input")
+        parts = [InputText(text=item.content)] if isinstance(item.content, str) else item.content
+        for part in parts:
+            block = _block(part)
             if block is not None:
-                self._put("user", block)
-                self._mark(part, block)
+                self._turn_to("user")
+                self.blocks.append(_Block(encode(block), _is_marked(part)))
 
-    def _mark(self, part: MessagePart, block: JsonObject) -> None:
-        mark = None if isinstance(part, OutputText | Refusal) else part.prompt_cache_breakpoint
-        if isinstance(mark, CacheBreakpoint):
-            self.marked.append(block)
+    def _result(self, item: CallOutput) -> None:
+        result: JsonObject = {"type": "tool_result", "tool_use_id": call_id_of(item.call_id)}
+        marked = False
+        if isinstance(item.output, str):
+            content: object = item.output if item.output.strip() else None
+        else:
+            blocks = [_block(part) for part in item.output]
+            content = [block for block in blocks if block is not None]
+            marked = any(map(_is_marked, item.output))
+        if content:
+            result["content"] = content
+        self._turn_to("user")
+        self.results.append(_Block(encode(result), marked))
 
+    # --- the model's side -----------------------------------------------------------------------------------
     def _think(self, item: Reasoning) -> None:
         blob = upstream_blob(self.provider_id, item)
         if blob is not None:
-            self._put("assistant", decode_json(blob))
+            self._turn_to("assistant")
+            self.thoughts.append(_Block(blob.encode()))
+
+    def _answer(self, block: JsonObject) -> None:
+        self._turn_to("assistant")
+        self.thinks = self.thinks or (bool(self.thoughts) and not self.blocks)
+        self.blocks += self.thoughts
+        self.thoughts.clear()
+        self.blocks.append(_Block(encode(block)))
 
     def _call(self, call_id: str, name: str, given: JsonObject) -> None:
-        self._put("assistant", {"type": "tool_use", "id": call_id_of(call_id), "name": name, "input": given})
+        self._answer({"type": "tool_use", "id": call_id_of(call_id), "name": name, "input": given})
 
-    def _answer(self, item: CallOutput) -> None:
-        result: JsonObject = {"type": "tool_result", "tool_use_id": call_id_of(item.call_id)}
-        if isinstance(item.output, str):
-            result["content"] = item.output
-        else:
-            blocks = [_block(part, "output") for part in item.output]
-            result["content"] = [block for block in blocks if block is not None]
-        self._put("user", result)
+    # --- writing --------------------------------------------------------------------------------------------
+    def _turn_to(self, role: str) -> None:
+        if self.role != role:
+            self._flush()
+            self.role = role
 
-    def _put(self, role: str, block: JsonObject) -> None:
-        last = self.messages[-1] if self.messages else None
-        if last is None or last["role"] != role:
-            self.messages.append({"role": role, "content": [block]})
-        else:
-            last["content"].append(block)
+    def _flush(self) -> None:
+        blocks = [*self.results, *self.blocks]
+        if blocks:
+            marks: list[int] = []
+            at = 0
+            for block in blocks:
+                at += len(block.json) + 1
+                if block.marked:
+                    marks.append(at - 2)
+            json = b",".join([block.json for block in blocks])
+            self.segments.append(Segment(self.role, json, tuple(marks), bool(self.results), self.thinks))
+        self.results.clear()
+        self.blocks.clear()
+        self.thoughts.clear()
+        self.thinks = False
+
+
+def _is_marked(part: MessagePart) -> bool:
+    if isinstance(part, OutputText | Refusal):
+        return False
+    blank = isinstance(part, InputText) and not part.text.strip()
+    return isinstance(part.prompt_cache_breakpoint, CacheBreakpoint) and not blank
 
 
 def _texts(item: Message) -> list[str]:
     if isinstance(item.content, str):
-        return [item.content] if item.content else []
+        return [item.content] if item.content.strip() else []
     found: list[str] = []
     for part in item.content:
         match part:
@@ -156,32 +228,33 @@ def _object(arguments: str) -> JsonObject:
     return value if is_object(value) else {"arguments": arguments}
 
 
-def _block(part: MessagePart, param: str) -> JsonObject | None:
+def _block(part: MessagePart) -> JsonObject | None:
     """None for a text that says nothing, which this wire refuses."""
     match part:
         case InputText(text=text) | OutputText(text=text) | Refusal(refusal=text):
             return {"type": "text", "text": text} if text.strip() else None
         case InputImage(image_url=str(url)):
-            return {"type": "image", "source": _source(url, _IMAGES, "image")}
+            return {"type": "image", "source": _image(url)}
         case InputFile(file_data=str(data), filename=name):
             return _document(data, name)
         case InputImage():
             raise UnsupportedParameter(
-                "`input_image` without `image_url` cannot be sent to this model.", param=param
+                "`input_image` without `image_url` cannot be sent to this model.", param="input"
             )
         case InputFile():
             raise UnsupportedParameter(
-                "`input_file` without `file_data` cannot be sent to this model.", param=param
+                "`input_file` without `file_data` cannot be sent to this model.", param="input"
             )
 
 
-def _source(url: str, kinds: frozenset[str], what: str) -> JsonObject:
+def _image(url: str) -> JsonObject:
     if url.startswith(("http://", "https://")):
         return {"type": "url", "url": url}
     head = _DATA_URL.match(url)
-    if head is None or head[1].lower() not in kinds:
+    if head is None or head[1].lower() not in _IMAGES:
         raise UnsupportedParameter(
-            f"this model takes {what}s as http(s) URLs, or as data URLs in base64 of type {', '.join(sorted(kinds))}.",
+            "this model takes images as http(s) URLs, or as data URLs in base64 of type"
+            f" {', '.join(sorted(_IMAGES))}.",
             param="input",
         )
     return {"type": "base64", "media_type": head[1].lower(), "data": url[head.end() :]}
@@ -189,17 +262,17 @@ def _source(url: str, kinds: frozenset[str], what: str) -> JsonObject:
 
 def _document(data: str, name: object) -> JsonObject:
     head = _DATA_URL.match(data)
-    kind = head[1].lower() if head is not None else "application/pdf"
     body = data[head.end() :] if head is not None else data
+    usual = _PDF if body.startswith(_PDF_MAGIC) else "text/plain"
+    kind = head[1].lower() if head is not None else usual
     block: JsonObject = {"type": "document"}
-    if kind == "application/pdf":
-        block["source"] = {"type": "base64", "media_type": kind, "data": body}
-    elif kind == "text/plain":
-        block["source"] = {"type": "text", "media_type": kind, "data": _decoded(body)}
+    if kind == _PDF:
+        block["source"] = {"type": "base64", "media_type": _PDF, "data": body}
+    elif kind.startswith("text/") or kind == "application/json":
+        block["source"] = {"type": "text", "media_type": "text/plain", "data": _decoded(body)}
     else:
         raise UnsupportedParameter(
-            f'files of type "{kind}" cannot be sent to this model; it takes PDF and plain text.',
-            param="input",
+            f'files of type "{kind}" cannot be sent to this model; it takes PDF and text.', param="input"
         )
     if isinstance(name, str) and name:
         block["title"] = name
@@ -211,8 +284,11 @@ def _decoded(body: str) -> str:
     import binascii
 
     try:
-        return base64.b64decode(body, validate=True).decode()
+        text = base64.b64decode(body, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise UnsupportedParameter(
             "`file_data` of a text file must be UTF-8 text in base64.", param="input"
         ) from None
+    if not text.strip():
+        raise UnsupportedParameter("`file_data`: the text file is empty.", param="input")
+    return text

@@ -20,6 +20,7 @@ from antiphon.core.items import (
     OutputText,
     Reasoning,
     ReasoningText,
+    Refusal,
 )
 from antiphon.core.signals import (
     ArgumentsDelta,
@@ -28,6 +29,7 @@ from antiphon.core.signals import (
     ItemStarted,
     ModelSignal,
     ReasoningDelta,
+    RefusalDelta,
     StepDone,
     TextDelta,
 )
@@ -47,6 +49,13 @@ _FINISH: dict[str, FinishReason] = {
     "refusal": "content_filter",
 }
 _TIERS = {"standard": "default", "priority": "priority", "batch": "flex"}
+_NO_INPUT = (b"{}", b"null", b'""')
+
+
+class _StopDetails(msgspec.Struct):
+    """Why an answer was refused."""
+
+    explanation: str | None = None
 
 
 class _Block(msgspec.Struct):
@@ -67,6 +76,11 @@ class _Delta(msgspec.Struct):
     signature: str | None = None
     partial_json: str | None = None
     stop_reason: str | None = None
+    stop_details: _StopDetails | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    thinking_tokens: int | None = None
 
 
 class _Usage(msgspec.Struct):
@@ -74,13 +88,16 @@ class _Usage(msgspec.Struct):
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
     service_tier: str | None = None
+    speed: str | None = None
 
 
 class _Answer(msgspec.Struct):
     type: str = ""
     content: list[_Block] | None = None
     stop_reason: str | None = None
+    stop_details: _StopDetails | None = None
     usage: _Usage | None = None
     error: Any = None
 
@@ -124,6 +141,7 @@ class MessagesDecoder:
         self._message: tuple[int, list[str]] | None = None
         self._called = False
         self._finish: str | None = None
+        self._refusal = ""
         self._usage = _Usage()
         self.done = False
         """`message_stop` was seen."""
@@ -155,7 +173,7 @@ class MessagesDecoder:
         for index, block in enumerate(answer.content):
             self._start(index, block, out)
             self._stop(out)
-        self._finish = answer.stop_reason
+        self._ends(answer.stop_reason, answer.stop_details)
         self._count(answer.usage)
         out += self.finish()
         return [signal for signal in out if isinstance(signal, ItemDone | StepDone)]
@@ -171,10 +189,16 @@ class MessagesDecoder:
             reason = "tool_calls" if self._called else "stop"
         if self._slots == 0 and reason == "stop":
             self._text(out)
+        if self._refusal and reason == "content_filter":
+            out.append(RefusalDelta(self._text(out), self._refusal))
         self._close_message(out)
-        tier = self._usage.service_tier
-        out.append(StepDone(reason, self._counted(), _TIERS.get(tier, tier) if tier else None))
+        out.append(StepDone(reason, self._counted(), self._tier()))
         return out
+
+    def _ends(self, reason: str | None, details: _StopDetails | None) -> None:
+        self._finish = reason or self._finish
+        if details is not None and details.explanation:
+            self._refusal = details.explanation
 
     # --- one event ------------------------------------------------------------------------------------------
     def _take(self, event: _Event, out: list[ModelSignal]) -> None:
@@ -190,8 +214,8 @@ class MessagesDecoder:
                 self._count(event.message.usage)
             case "message_delta":
                 self._count(event.usage)
-                if event.delta is not None and event.delta.stop_reason:
-                    self._finish = event.delta.stop_reason
+                if event.delta is not None:
+                    self._ends(event.delta.stop_reason, event.delta.stop_details)
             case "message_stop":
                 self.done = True
             case "error":
@@ -231,7 +255,7 @@ class MessagesDecoder:
         self._called = True
         out.append(ItemStarted(opened.slot, opened.item))
         given = bytes(block.input)
-        if given.replace(b" ", b"") != b"{}":
+        if given.replace(b" ", b"") not in _NO_INPUT:
             self._argue(given.decode(), out)
 
     def _delta(self, index: int, delta: _Delta, out: list[ModelSignal]) -> None:
@@ -309,6 +333,8 @@ class MessagesDecoder:
             return
         slot, texts = message
         content: list[MessagePart] = [OutputText(text="".join(texts), annotations=[])]
+        if self._refusal and self._finish == "refusal":
+            content = [*(content if texts else ()), Refusal(refusal=self._refusal)]
         out.append(ItemDone(slot, Message(role="assistant", content=content)))
 
     # --- counting -------------------------------------------------------------------------------------------
@@ -321,16 +347,21 @@ class MessagesDecoder:
                     setattr(self._usage, name, value)
 
     def _counted(self) -> Usage:
-        usage = self._usage
+        usage, details = self._usage, self._usage.output_tokens_details
         cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
         given, made = (usage.input_tokens or 0) + cached + written, usage.output_tokens or 0
         return Usage(
             input_tokens=given,
             input_tokens_details=InputDetails(cached_tokens=cached, cache_write_tokens=written),
             output_tokens=made,
-            output_tokens_details=OutputDetails(reasoning_tokens=0),
+            output_tokens_details=OutputDetails(
+                reasoning_tokens=(details.thinking_tokens if details is not None else None) or 0
+            ),
             total_tokens=given + made,
         )
+
+    def _tier(self) -> str | None:
+        return "fast" if self._usage.speed == "fast" else _TIERS.get(self._usage.service_tier or "")
 
     def _next_slot(self) -> int:
         self._slots += 1

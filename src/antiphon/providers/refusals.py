@@ -25,8 +25,10 @@ from antiphon.core.errors import (
 )
 from antiphon.core.json_values import is_array, is_object
 
-RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
-"""Statuses after which the same request may do better. 409 is how OpenAI reports a lock it could not get."""
+RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+"""Statuses after which the same request may do better. 409 is how OpenAI reports a lock it could not get, 529 how
+Anthropic says that it is overloaded.
+"""
 
 MAX_MESSAGE = 500
 
@@ -99,7 +101,13 @@ _STATUS_BY_CODE = {
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
     "authentication_error": 401,
-    "overloaded_error": 503,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
 }
 
 
