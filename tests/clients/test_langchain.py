@@ -106,9 +106,6 @@ def test_parallel_calls_sent_back_are_one_turn_of_the_model(model_of: ModelOf, u
     assert len(sent[1]["tool_calls"]) == 2
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the stream may interleave the deltas of two items; OpenAI's never does"
-)
 @pytest.mark.parametrize("name", ["juggler", "up/parallel"])
 def test_calls_that_the_model_spells_at_once_stay_apart(model_of: ModelOf, name: str) -> None:
     """LangChain begins a new block whenever the output index changes, so one item has to end before the next."""

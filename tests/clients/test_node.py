@@ -53,7 +53,6 @@ def test_openai_node_sends_items_back(openai_node: dict[str, Any]) -> None:
     assert openai_node["sentBack"] == "It says: rain, noon."
 
 
-@pytest.mark.xfail(strict=True, reason="the key `parsed_arguments` of an input item is refused")
 def test_openai_node_sends_items_back_with_what_it_parsed(openai_node: dict[str, Any]) -> None:
     """Its helpers leave `parsed_arguments` on the calls that applications push back into the input."""
     assert openai_node["sentBackParsed"] == "It says: rain, noon."

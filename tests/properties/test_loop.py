@@ -107,6 +107,20 @@ def forbidden_calls_are_never_shown(played: Played) -> bool:
     return not shown & {"unheard_of", "search", "lookup"}
 
 
+def one_item_at_a_time(played: Played) -> bool:
+    """Between an item's first event and its last there is no other item's."""
+    current: int | None = None
+    for body in decoded(played):
+        index = body.get("output_index")
+        if index is not None and current not in (None, index):
+            return False
+        if body["type"] == "response.output_item.added":
+            current = index
+        elif body["type"] == "response.output_item.done":
+            current = None
+    return True
+
+
 PROPERTIES: list[Callable[[Played], bool]] = [
     ends_once,
     numbers_have_no_gap,
@@ -117,6 +131,7 @@ PROPERTIES: list[Callable[[Played], bool]] = [
     final_output_is_the_fold_of_the_events,
     deltas_add_up,
     forbidden_calls_are_never_shown,
+    one_item_at_a_time,
 ]
 
 
@@ -146,14 +161,19 @@ class SkipsANumber(EventWriter):
 
 
 class ReusesAnIndex(EventWriter):
-    def _item_event(self, event: str, index: int, item: Any) -> None:
-        super()._item_event(event, 0, item)
+    def _item_event(self, event: str, open_item: Any, index: int, item: Any) -> None:
+        super()._item_event(event, open_item, 0, item)
 
 
 class ForgetsToClose(EventWriter):
-    def _item_event(self, event: str, index: int, item: Any) -> None:
+    def _item_event(self, event: str, open_item: Any, index: int, item: Any) -> None:
         if event.endswith("added") or index != 1:
-            super()._item_event(event, index, item)
+            super()._item_event(event, open_item, index, item)
+
+
+class WritesSeveralAtOnce(EventWriter):
+    def _say(self, open_item: Any, event: str, body: bytes) -> None:
+        self._emit(event, body)
 
 
 class LosesADelta(EventWriter):
@@ -200,6 +220,7 @@ def _showing_server_calls(script: Script) -> Played:
         (_play_with(ReusesAnIndex), indexes_are_distinct_and_stable),
         (_play_with(ForgetsToClose), every_item_is_closed_once),
         (_play_with(LosesADelta), deltas_add_up),
+        (_play_with(WritesSeveralAtOnce), one_item_at_a_time),
         (_play_with(EndsTwice), ends_once),
         (_play_with(MisnamesAnEvent), event_names_match),
         (_play_with(ForgetsToClose), final_output_is_the_fold_of_the_events),

@@ -1,7 +1,8 @@
 """The slow way from bytes to a wire type: what the typed decoder refuses is repaired, or each fault is named.
 
 Repairs (each is something that real clients send and mean well): a message or an `item_reference` without
-`type`; null where a field may be left out; null text in a replayed `output_text`; an integer written as 16.0.
+`type`; a tool without one; null where a field may be left out; null text in a replayed `output_text`; what the
+helpers of clients parsed and left on replayed items; an integer written as 16.0.
 All else is an `InvalidRequest` whose message lists the faults and whose `param` names the first.
 """
 
@@ -86,15 +87,24 @@ def _name_easy_messages(value: Any) -> None:
 
 
 def _drop_item_nulls(value: dict[str, Any]) -> None:
-    """Clients replay whole items with a null for each field they do not use; no field needs its null."""
+    """Clients replay whole items with a null for each field they do not use, and with what they parsed themselves.
+
+    No field needs its null, and what was parsed is there as text too.
+    """
     items = value.get("input")
     for item in items if is_array(items) else ():
         if is_object(item):
             _drop_nulls(item)
+            if item.get("type") == "function_call":
+                item.pop(
+                    "parsed_arguments", None
+                )  # what helpers of the official clients leave on replayed items
             content = item.get("content")
             for part in content if is_array(content) else ():
                 if is_object(part):
                     _drop_nulls(part)
+                    if part.get("type") == "output_text":
+                        part.pop("parsed", None)
 
 
 def _drop_nulls(holder: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ class _Part:
 @dataclass(slots=True)
 class _Open:
     """An item that was added and not yet done. `closed` of its parts are done; `source` is the upstream's number
-    of the summary part that is being written.
+    of the summary part that is being written. `held` are its events while an earlier item is not done.
     """
 
     item: ModelItem
@@ -65,6 +65,7 @@ class _Open:
     part: _Part | None = None
     closed: int = 0
     source: int = -1
+    held: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
 
 
 _DELTA_TYPE = {
@@ -108,6 +109,7 @@ class EventWriter:
         "_begun",
         "_ended",
         "_events",
+        "_line",
         "_next",
         "_obfuscate",
         "_open",
@@ -126,6 +128,7 @@ class EventWriter:
         self._obfuscate = obfuscate
         self._summaries = summaries
         self._open: dict[int, _Open] = {}
+        self._line: list[_Open] = []
 
     # --- the response -------------------------------------------------------------------------------------
     def begin(self, response: bytes) -> None:
@@ -163,9 +166,10 @@ class EventWriter:
         index = len(self.output)
         self.output.append(None)
         place = b'"item_id":%b,"output_index":%d' % (encode(item.id), index)
-        self._open[slot] = _Open(skeleton, place)
+        self._open[slot] = opened = _Open(skeleton, place)
         if not self.muted:
-            self._item_event("response.output_item.added", index, skeleton)
+            self._line.append(opened)
+            self._item_event("response.output_item.added", opened, index, skeleton)
 
     def is_open(self, slot: int) -> bool:
         return slot in self._open
@@ -197,9 +201,13 @@ class EventWriter:
             part.logprobs.extend(logprobs)
         if self.muted:
             return
+        tail = b',"logprobs":' + encode(logprobs) if logprobs else part.tail
+        if open_item is not self._line[0]:
+            padding = _PADDING[len(open_item.held) & 15][len(text) & 15] if self._obfuscate else b""
+            open_item.held.append((part.event, b"".join((part.head, encode(text), tail, padding))))
+            return
         number = self._next
         self._next = number + 1
-        tail = b',"logprobs":' + encode(logprobs) if logprobs else part.tail
         padding = _PADDING[number & 15][len(text) & 15] if self._obfuscate else b""
         end = _NUMBERED[number] if number < 2048 else _numbered(number)
         data = b"".join((part.head, encode(text), tail, padding, end))
@@ -234,8 +242,27 @@ class EventWriter:
         index = int(open_item.place.rpartition(b":")[2])
         self.output[index] = final
         if not self.muted:
-            self._item_event("response.output_item.done", index, final)
+            self._item_event("response.output_item.done", open_item, index, final)
+            self._advance(open_item)
         return final
+
+    def _advance(self, done: _Open) -> None:
+        """One item at a time: the next ones' events leave when those before are done.
+
+        OpenAI's streams are so, and clients rely on it: LangChain takes a change of the output index for a new block.
+        """
+        if done is not self._line[0]:
+            return
+        waiting = {id(open_item) for open_item in self._open.values()}
+        del self._line[0]
+        while self._line:
+            front = self._line[0]
+            for event, body in front.held:
+                self._emit(event, body)
+            front.held.clear()
+            if id(front) in waiting:
+                return
+            del self._line[0]
 
     def partial(self) -> list[tuple[int, ModelItem]]:
         """What is open, by slot, with what it has, status `incomplete`: to be closed so when the run is cut off."""
@@ -288,13 +315,15 @@ class EventWriter:
         match final:
             case FunctionCall():
                 name, arguments = encode(final.name), encode(final.arguments)
-                self._emit(
+                self._say(
+                    open_item,
                     "response.function_call_arguments.done",
                     b'{"type":"response.function_call_arguments.done",%b,"name":%b,"arguments":%b'
                     % (place, name, arguments),
                 )
             case CustomToolCall():
-                self._emit(
+                self._say(
+                    open_item,
                     "response.custom_tool_call_input.done",
                     b'{"type":"response.custom_tool_call_input.done",%b,"input":%b'
                     % (place, encode(final.input)),
@@ -325,7 +354,8 @@ class EventWriter:
     def _annotations(self, open_item: _Open, part: _Part, shown: OutputText | Refusal) -> None:
         event = "response.output_text.annotation.added"
         for number, annotation in enumerate(shown.annotations if isinstance(shown, OutputText) else ()):
-            self._emit(
+            self._say(
+                open_item,
                 event,
                 b'{"type":"%b",%b,"content_index":%d,"annotation_index":%d,"annotation":%b'
                 % (event.encode(), open_item.place, part.index, number, encode(annotation)),
@@ -339,18 +369,27 @@ class EventWriter:
         key = b"summary_index" if kind == "summary_text" else b"content_index"
         extra = b',"logprobs":' + encode(list(logprobs)) if kind == "output_text" else b""
         head = b'{"type":"%b",%b,"%b":%d' % (event.encode(), open_item.place, key, part.index)
-        self._emit(event, b'%b,"%b":%b%b' % (head, field_name, encode(text), extra))
+        self._say(open_item, event, b'%b,"%b":%b%b' % (head, field_name, encode(text), extra))
 
     def _part_event(self, event: str, open_item: _Open, part: _Part, value: object) -> None:
         key = b"summary_index" if part.kind == "summary_text" else b"content_index"
-        self._emit(
+        self._say(
+            open_item,
             event,
             b'{"type":"%b",%b,"%b":%d,"part":%b'
             % (event.encode(), open_item.place, key, part.index, encode(value)),
         )
 
-    def _item_event(self, event: str, index: int, item: ModelItem) -> None:
-        self._emit(event, b'{"type":"%b","output_index":%d,"item":%b' % (event.encode(), index, encode(item)))
+    def _item_event(self, event: str, open_item: _Open, index: int, item: ModelItem) -> None:
+        body = b'{"type":"%b","output_index":%d,"item":%b' % (event.encode(), index, encode(item))
+        self._say(open_item, event, body)
+
+    def _say(self, open_item: _Open, event: str, body: bytes) -> None:
+        """An event of an item, now or when its turn has come."""
+        if open_item is self._line[0]:
+            self._emit(event, body)
+        else:
+            open_item.held.append((event, body))
 
     def _whole(self, event: str, response: bytes) -> None:
         if not self.muted:

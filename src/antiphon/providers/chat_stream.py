@@ -4,8 +4,8 @@ alike.
 Rules that the wire leaves open, decided here:
 
 - Order is reasoning, message, calls, as it comes. Reasoning is closed when text or a call begins, a message
-  when a call begins; what comes later opens a new item. Calls stay open to the end, since fragments of
-  parallel calls may interleave.
+  when a call begins; what comes later opens a new item. A call stays open to the end, since fragments of
+  parallel calls may interleave, or until another begins and its arguments are whole.
 - Text that is only white space and not yet part of a message is held: with text after it, it belongs to that;
   beside a call or reasoning it is nothing. Several chat templates emit line breaks there.
 - Log probabilities beside a null text are those of calls, thoughts or control tokens, and are left out.
@@ -44,7 +44,7 @@ from antiphon.core.signals import (
     StepDone,
     TextDelta,
 )
-from antiphon.core.wire import UNSET, encode
+from antiphon.core.wire import UNSET, decode_json, encode
 from antiphon.providers.chat_shapes import (
     BROKEN_REASONS,
     FINISH_REASONS,
@@ -94,6 +94,18 @@ class _OpenCall:
     arguments: list[str] = field(default_factory=list[str])
     custom: bool = False
     reader: InputReader | None = None
+    closed: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its arguments can be all there: the upstream says so only at the end of the whole answer."""
+        if self.custom and self.reader is None:
+            return False  # plain text may always go on
+        try:
+            decode_json("".join(self.arguments))
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        return True
 
 
 class ChatDecoder:
@@ -169,7 +181,8 @@ class ChatDecoder:
             self._open_message(out)
         self._close_message(out)
         for call in self._calls:
-            self._close_call(call, out)
+            if not call.closed:
+                self._close_call(call, out)
         usage = usage_of(self._usage) if self._usage is not None else None
         out.append(StepDone(self._finish_reason(), usage, self._service_tier))
         return out
@@ -334,7 +347,14 @@ class ChatDecoder:
         arguments = function.arguments
         if arguments is not None and not isinstance(arguments, str):
             arguments = encode(arguments).decode()
+        if call.closed:
+            if arguments and not arguments.isspace():
+                raise self._broken("went on with a tool call that was complete")
+            return
         if call.slot < 0 and call.name:
+            for earlier in self._calls:
+                if earlier.slot >= 0 and not earlier.closed and earlier.is_whole:
+                    self._close_call(earlier, out)
             self._show(call, out)
         if arguments:
             call.arguments.append(arguments)
@@ -384,6 +404,7 @@ class ChatDecoder:
 
     @staticmethod
     def _close_call(call: _OpenCall, out: list[ModelSignal]) -> None:
+        call.closed = True
         if call.reader is not None:
             text, rest = call.reader.finish()
         else:
