@@ -58,7 +58,8 @@ class Terminal:
         """Press Ctrl-C at a prompt until `text` is shown.
 
         CPython's readline looks at signals only while it waits for a key: a Ctrl-C that comes while it handles the key
-        before is noticed with the next one. A person presses again.
+        before is noticed with the next one. A person presses again. Whatever was typed must have been shown: Ctrl-C
+        empties the terminal's queue, and a key that vanishes so is waited for without a look at signals.
         """
         for _ in range(int(LIMIT_S)):
             self.type(CTRL_C)

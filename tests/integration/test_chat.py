@@ -109,6 +109,7 @@ def test_ctrl_c_stops_the_upstream_and_what_was_said_is_remembered(
 def test_ctrl_c_at_the_prompt_does_not_leave(open_chat: OpenChat) -> None:
     chat = open_chat("--model", "up/echo")
     chat.type("half a lin")
+    chat.wait_for("half a lin")
     chat.interrupt("Ctrl-D or /quit leaves")
     chat.wait_for("> ")
     chat.enter("whole")
@@ -178,6 +179,7 @@ def test_a_call_that_the_user_does_not_answer_is_closed(
     chat.enter("what is the weather in Paris")
     chat.wait_for("output of get_weather> ")
     chat.type("about 2")
+    chat.wait_for("about 2")
     chat.interrupt("[stopped]")
     chat.enter("/model up/echo")
     chat.wait_for("model up/echo")
