@@ -128,3 +128,20 @@ def test_a_refusal_is_a_refusal_part(client: openai.OpenAI, stream: bool) -> Non
     else:
         response = client.responses.create(model="refuser", input="do it")
     assert response.output[0].to_dict()["content"] == [{"type": "refusal", "refusal": "I will not."}]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "below",
+    [{"pattern": "("}, {"minimum": "low"}, {"unevaluatedItems": {"$ref": "http://127.0.0.1:1/schema"}}],
+)
+def test_a_schema_that_cannot_be_checked_here_is_refused_before_the_model_is_asked(
+    client: openai.OpenAI, upstream: Upstream, below: dict[str, object], stream: bool
+) -> None:
+    before = len(upstream.seen.requests)
+    schema: dict[str, object] = {"type": "object", "properties": {"a": below}}
+    text: ResponseFormatTextJSONSchemaConfigParam = {"type": "json_schema", "name": "n", "schema": schema}
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="plain/json", input="?", text={"format": text}, stream=stream)
+    assert caught.value.param == "text.format.schema"
+    assert len(upstream.seen.requests) == before

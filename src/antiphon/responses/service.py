@@ -12,7 +12,6 @@ from antiphon.core.items import ItemReference, Reasoning
 from antiphon.core.loop import Loop
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, summary_asked, with_output
-from antiphon.core.tools import CustomTool, GrammarFormat
 from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem
 from antiphon.core.wire import UNSET, encode
 from antiphon.core.writer import EventWriter
@@ -20,15 +19,14 @@ from antiphon.models.catalog import Catalog
 from antiphon.ports import (
     Clock,
     Ids,
-    ModelProvider,
     Owner,
     ResponseStore,
     Sealer,
     StoredResponse,
     ToolRuntime,
 )
+from antiphon.responses.bounds import check_bounds
 from antiphon.responses.rendering import Visible, render_item, render_items
-from antiphon.runs import grammars
 from antiphon.runs.runner import Run, RunPorts
 from antiphon.runs.thoughts import Thoughts
 
@@ -51,7 +49,7 @@ class ResponseService:
         Raises ModelNotFound, PreviousResponseNotFound, InvalidRequest.
         """
         resolved = await self.catalog.resolve(request.model)
-        _check_grammars(request, resolved.provider)
+        await check_bounds(request, resolved.provider)
         thoughts = Thoughts(self.sealer, owner.tenant)
         history = await self._history(owner, request.previous_response_id)
         if history:
@@ -177,18 +175,6 @@ def _find(item_id: str, *arrays: bytes) -> TranscriptItem | None:
             if item.id == item_id:
                 return item
     return None
-
-
-def _check_grammars(request: ResponseRequest, provider: ModelProvider) -> None:
-    """Refuse a grammar that cannot be read, where we are the ones to check it."""
-    for at, tool in enumerate(request.tools or ()):
-        if isinstance(tool, CustomTool) and isinstance(tool.format, GrammarFormat):
-            if "grammar" not in provider.unenforced(request):
-                return
-            problem = grammars.fault(tool.format)
-            if problem is not None:
-                param = f"tools[{at}].format.definition"
-                raise InvalidRequest(f"`{param}`: no valid {tool.format.syntax}: {problem}.", param=param)
 
 
 def _unknown(response_id: str) -> NotFound:

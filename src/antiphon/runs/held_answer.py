@@ -15,7 +15,7 @@ from antiphon.core.signals import ItemDone, ModelSignal
 from antiphon.core.tools import CustomTool, GrammarFormat
 from antiphon.core.wire import UNSET, JsonObject, decode_json
 from antiphon.ports import ModelProvider
-from antiphon.runs import grammars
+from antiphon.runs import grammars, schemas
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +115,4 @@ class HeldAnswer:
 def _first_violation(schema: JsonObject | None, value: object) -> str | None:
     if schema is None:
         return None if isinstance(value, dict) else "it is not a JSON object"
-    import jsonschema_rs
-
-    try:
-        jsonschema_rs.validator_for(schema).validate(value)
-    except jsonschema_rs.ValidationError as error:
-        path = "/".join(str(step) for step in error.instance_path)
-        return f"{error.message} (at {path or 'the top'})"[:500]
-    return None
+    return schemas.violation(schema, value)
