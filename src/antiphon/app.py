@@ -25,7 +25,7 @@ from antiphon.rerank.routes import RerankRoutes
 from antiphon.responses.routes import ResponseRoutes, StreamSettings
 from antiphon.responses.service import ResponseService
 from antiphon.sealing.aead import AeadSealer
-from antiphon.sealing.keys import configured, kept
+from antiphon.sealing.keys import check, configured, kept
 from antiphon.storage.sqlite import SqliteStore
 from antiphon.system import SystemClock, SystemIds
 from antiphon.tools.none import NoTools
@@ -107,13 +107,15 @@ def services_for(
 
 
 def make_sealer(settings: Settings, clock: Clock) -> Sealer:
-    """Raises ConfigError for configured keys that are none."""
+    """Raises ConfigError for configured keys that are none, SealingUnavailable for a file of such."""
     sealing = settings.server.sealing
     try:
         fixed = configured(sealing.keys)
     except ValueError as error:
         raise ConfigError(settings.source, None, f"server.sealing.keys: {error}") from None
     folder = state_folder(settings)
+    if not fixed:
+        check(folder)
     return AeadSealer(lambda: fixed or kept(folder), clock, max_age_days=sealing.max_age_days)
 
 

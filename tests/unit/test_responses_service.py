@@ -3,13 +3,20 @@
 import json
 from typing import Any
 
+import pytest
+
+from antiphon.app import serve, services_for
+from antiphon.config_settings import Settings
+from antiphon.core.errors import SealingUnavailable
 from antiphon.core.request import ResponseRequest
 from antiphon.models.catalog import Catalog
 from antiphon.ports import Owner
+from antiphon.providers.upstream import UpstreamClient
 from antiphon.responses.rendering import Visible
 from antiphon.responses.service import ResponseService
 from antiphon.storage.memory import MemoryStore
 from antiphon.testing import FakeClock, FakeIds, PlainSealer, ToolBox, scripted_model
+from antiphon.testing.simulation import exchange
 
 OWNER = Owner("t", "o")
 
@@ -52,3 +59,32 @@ async def test_an_item_reference_finds_an_item_of_another_response() -> None:
     second = await create(responses, input=[reference, {"role": "user", "content": "what did you say?"}])
     items = await responses.input_items(OWNER, str(second["id"]))
     assert "lighthouse" in str(items[0])
+
+
+class LostKeys(PlainSealer):
+    """Its file of keys was broken while the server ran."""
+
+    def seal(self, tenant: str, purpose: str, payload: bytes) -> str:
+        raise SealingUnavailable("the keys cannot be used")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "reply", [[{"reasoning": "Hm."}, {"text": "yes"}], [{"reasoning": "Hm."}, {"fail": {"kind": "drop"}}]]
+)
+async def test_where_nothing_can_be_sealed_the_response_fails_and_ends(
+    reply: list[dict[str, Any]], stream: bool
+) -> None:
+    clock, ids = FakeClock(), FakeIds()
+    catalog = Catalog({"demo": scripted_model({"reply": reply})}, clock=clock)
+    client = UpstreamClient(clock)
+    services = services_for(Settings(), catalog, MemoryStore(), client, clock, ids, sealer=LostKeys())
+    got = await exchange(
+        serve(services, ids), "POST", "/v1/responses", {"model": "demo", "input": "hi", "stream": stream}
+    )
+    assert got.status == 200
+    final = got.events[-1]["response"] if stream else got.json
+    if stream:
+        assert [event["type"] for event in got.events[-2:]] == ["error", "response.failed"]
+    assert (final["status"], final["error"]["code"]) == ("failed", "server_error")
+    assert "encrypted_content" not in json.dumps(final["output"])

@@ -119,13 +119,21 @@ def test_without_a_folder_the_key_lives_as_long_as_the_process() -> None:
     assert keys.kept(None) != keys.kept(None)
 
 
-@pytest.mark.parametrize("text", ["short\n", b64encode(b"x" * 31).decode(), "é"])
+@pytest.mark.parametrize("text", ["short\n", b64encode(b"x" * 31).decode(), "é", "", "\n"])
 def test_a_broken_file_names_itself_and_is_left_alone(tmp_path: Path, text: str) -> None:
     file = tmp_path / keys.FILE
     file.write_text(text)
     with pytest.raises(SealingUnavailable, match=r"sealing\.keys"):
         keys.kept(tmp_path)
+    with pytest.raises(SealingUnavailable, match=str(file)):
+        keys.check(tmp_path)
     assert file.read_text() == text
+
+
+def test_a_file_that_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> None:
+    keys.check(tmp_path)
+    keys.check(None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_configured_keys_are_named_by_place_never_by_value() -> None:

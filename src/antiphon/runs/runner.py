@@ -19,6 +19,7 @@ from antiphon.core.errors import (
     ProviderContextLength,
     ProviderRateLimited,
     ProviderRejected,
+    SealingUnavailable,
     StoreUnavailable,
 )
 from antiphon.core.ids import ItemIds
@@ -26,6 +27,7 @@ from antiphon.core.items import Reasoning
 from antiphon.core.loop import Loop
 from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
 from antiphon.core.signals import ModelItem, ModelSignal
+from antiphon.core.wire import UNSET
 from antiphon.core.writer import Event, EventWriter
 from antiphon.ports import Clock, ModelProvider, Owner, ResponseStore, StoredResponse, ToolRuntime
 from antiphon.runs.held_answer import Constraints, HeldAnswer
@@ -80,6 +82,7 @@ class Run:
     _call: CallModel | None = None
     _tool_calls: list[CallTool] = field(default_factory=list[CallTool])
     _finish: Finish | None = None
+    _broken: bool = False
     _inner: dict[str, Reasoning] = field(default_factory=dict[str, Reasoning])
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -101,9 +104,11 @@ class Run:
         except AntiphonError as error:
             if not self.begun:
                 raise
+            self._broken = True
             self._apply(self.loop.feed(signals.Failed(_error_code(error), error.message)))
         except asyncio.CancelledError:
             if self.begun:
+                self._broken = True
                 self._apply(self.loop.feed(signals.Cancelled()))
                 self.emit = None
                 await self._conclude()
@@ -161,10 +166,19 @@ class Run:
         if not isinstance(item, Reasoning):
             self.writer.close(slot, item)
             return
-        final = self.writer.close(slot, self.ports.thoughts.sealed(item))
+        final = self.writer.close(slot, self._sealed(item))
         if isinstance(final, Reasoning) and final.id:
             inner = msgspec.structs.replace(final, encrypted_content=item.encrypted_content)
             self._inner[final.id] = inner
+
+    def _sealed(self, item: Reasoning) -> Reasoning:
+        """For the client. Where nothing can be sealed the run fails; what is closed then stays without a blob."""
+        try:
+            return self.ports.thoughts.sealed(item)
+        except SealingUnavailable:
+            if not self._broken and self._finish is None:
+                raise
+            return msgspec.structs.replace(item, encrypted_content=UNSET)
 
     async def _run_tools(self, calls: Sequence[CallTool]) -> None:
         """All at once; the loop hears of each as it ends and puts the results in call order."""

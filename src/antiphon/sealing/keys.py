@@ -31,11 +31,16 @@ def kept(home: Path | None) -> list[bytes]:
     try:
         if not path.exists():
             create_file(path, [_new()])
-        lines = [line for line in path.read_text(encoding="ascii").split() if line]
-        return [_key(line, f"line {number}") for number, line in enumerate(lines, start=1)]
+        return _keys(path.read_text(encoding="ascii").split())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise SealingUnavailable(f"{FILE} beside the database cannot be used: {reason}.") from error
+        raise SealingUnavailable(f"{path} cannot be used: {reason}.") from error
+
+
+def check(home: Path | None) -> None:
+    """Raises SealingUnavailable for a file that is there and cannot be used. Makes none."""
+    if home is not None and (home / FILE).exists():
+        kept(home)
 
 
 def rotate(home: Path, *, keep: int = 5) -> int:
@@ -69,6 +74,12 @@ def create_file(path: Path, lines: Sequence[str]) -> None:
             return
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _keys(lines: Sequence[str]) -> list[bytes]:
+    if not lines:
+        raise ValueError("it is empty; restore it, or remove it to have a new key made")
+    return [_key(line, f"line {number}") for number, line in enumerate(lines, start=1)]
 
 
 def _key(text: str, place: str) -> bytes:
