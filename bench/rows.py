@@ -3,10 +3,16 @@
 import asyncio
 import json
 import statistics
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from antiphon.core.items import Reasoning, ReasoningText
+from antiphon.core.wire import encode
+from antiphon.runs.thoughts import Thoughts
+from antiphon.sealing.aead import AeadSealer
+from antiphon.system import SystemClock
 from bench import fake_upstream, load
 from bench.program import Program
 
@@ -217,6 +223,23 @@ async def long_chain(servers: Servers, n: int) -> Sample:
     return sample
 
 
+THOUGHT = "The user asks for the weather, so I should call the tool with the city they named. " * 16
+
+
+async def sealing(servers: Servers, n: int) -> Sample:
+    """CPU µs of what `encrypted_content` adds to one reasoning item of 1.3 KB: sealing it, and writing it twice."""
+    del servers
+    sealer = AeadSealer(lambda: [bytes(32)], SystemClock(), max_age_days=1)
+    thoughts = Thoughts(sealer, "default")
+    item = Reasoning(id="rs_1", content=[ReasoningText(text=THOUGHT)])
+    thoughts.sealed(item)
+    begun = time.process_time()
+    for _ in range(n):
+        encode(thoughts.sealed(item))
+        encode(item)
+    return Sample(value=(time.process_time() - begun) / n * 1e6)
+
+
 async def idle(servers: Servers, n: int) -> Sample:
     """Resident memory of a server that has answered its first probe and nothing else."""
     del n
@@ -262,6 +285,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("function-call", "response after a function call (2nd request)", "ms", 0.40, after_function_call),
     Row("paced", "one token of a paced response stream (32 streams)", "µs", 60.0, paced_tokens),
+    Row("sealing", "encrypted content of a reasoning item", "µs", 30.0, sealing),
     Row("chain", f"turn {TURNS} of a chain over turn 2", "times", None, long_chain, rounds=False),
     Row(
         "open-streams",
