@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from antiphon import ports
 from antiphon.core.commands import CallModel
-from antiphon.core.errors import ProviderError
+from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.ports import Constraint, ModelInfo
@@ -73,7 +73,7 @@ class AutoWire:
             try:
                 return await _begun(self._responses.stream(model, call))
             except ProviderError as error:
-                if not (error.upstream_status and _NOT_BY_RESPONSES.search(error.message)):
+                if not _is_for_chat(error):
                     raise
             if len(self._chat_models) < KEPT_MODELS:
                 self._chat_models.add(model)
@@ -97,6 +97,13 @@ class AutoWire:
 
     async def aclose(self) -> None:
         await self._probe.aclose()
+
+
+def _is_for_chat(error: ProviderError) -> bool:
+    """Whether the refusal is of the wire, not of the request."""
+    if isinstance(error, ProviderProtocolError):
+        return error.upstream_status in (404, 405)
+    return error.upstream_status is not None and bool(_NOT_BY_RESPONSES.search(error.message))
 
 
 async def _begun(batches: Batches) -> tuple[Batches, Sequence[ModelSignal]]:
