@@ -55,15 +55,15 @@ class Terminal:
         return self.shown[start : self._at]
 
     def interrupt(self, text: str) -> None:
-        """Press Ctrl-C at a prompt until `text` is shown.
+        """Press Ctrl-C until `text` is shown.
 
-        CPython's readline looks at signals only while it waits for a key: a Ctrl-C that comes while it handles the key
-        before is noticed with the next one. A person presses again. Whatever was typed must have been shown: Ctrl-C
-        empties the terminal's queue, and a key that vanishes so is waited for without a look at signals.
+        CPython looks at a signal when the call that waits returns: one that comes in the instant before the wait begins
+        is noticed with the next key or byte. A person presses again. Whatever was typed must have been shown: Ctrl-C
+        empties the terminal's queue, and readline waits for a key that vanished so without a look at signals.
         """
-        for _ in range(int(LIMIT_S)):
+        for _ in range(10):
             self.type(CTRL_C)
-            while self.shown.find(text, self._at) < 0 and self._read(1.0):
+            while self.shown.find(text, self._at) < 0 and self._read(3.0):
                 pass
             if self.shown.find(text, self._at) >= 0:
                 self.wait_for(text)

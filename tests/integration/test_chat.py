@@ -16,7 +16,7 @@ from antiphon.config import ProviderSettings, load
 from bench.program import Program, antiphon_command, environment
 from tests.integration.canned import CannedServer, refuses, says
 from tests.integration.conftest import configuration
-from tests.integration.terminal import CTRL_C, CTRL_D, Terminal
+from tests.integration.terminal import CTRL_D, Terminal
 from tests.integration.upstream import Seen, Upstream
 
 OpenChat = Callable[..., Terminal]
@@ -86,8 +86,7 @@ def test_ctrl_c_stops_the_upstream_and_what_was_said_is_remembered(
     chat = open_chat("--model", "up/endless")
     chat.enter("tell me a story")
     chat.wait_for("once upon a time")
-    chat.type(CTRL_C)
-    chat.wait_for("[stopped]")
+    chat.interrupt("[stopped]")
 
     def left(seen: Seen) -> bool:
         return seen.closed_by_client > closed
@@ -219,8 +218,7 @@ def test_ctrl_c_stops_waiting_for_a_busy_server(tmp_path: Path) -> None:
             chat.wait_for(f"canned at {server.url}/v1")
             chat.enter("hello")
             chat.wait_for("slow down; trying again in 200 s (1 of 5), Ctrl-C stops waiting")
-            chat.type(CTRL_C)
-            chat.wait_for("[stopped]")
+            chat.interrupt("[stopped]")
             chat.enter("/retry")
             chat.wait_for("there you are\n")
             chat.enter("/quit")

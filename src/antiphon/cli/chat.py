@@ -54,7 +54,16 @@ class Chat:
             if line is None or line.strip() in {"/quit", "/exit"}:
                 return 1 if self.failed else 0
             if line.strip():
-                self.take(line)
+                self._take_or_stop(line)
+
+    def _take_or_stop(self, line: str) -> None:
+        """Ctrl-C never ends a chat at a terminal, also where it comes between two steps."""
+        try:
+            self.take(line)
+        except KeyboardInterrupt:
+            if not self.screen.interactive:
+                raise
+            self.screen.note("[stopped]")
 
     def take(self, line: str) -> None:
         """A message, or a command."""
@@ -166,12 +175,7 @@ class Chat:
                 f"there is no /{name}; /help lists the commands, // begins a message with a slash"
             )
             return
-        try:
-            command(rest)
-        except KeyboardInterrupt:  # while the server was asked for its models
-            if not self.screen.interactive:
-                raise
-            self.screen.note("[stopped]")
+        command(rest)
 
     def _model(self, name: str) -> None:
         try:
