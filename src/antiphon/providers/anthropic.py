@@ -115,10 +115,12 @@ class Anthropic:
                 yield decoder.whole(await reply.read())
                 return
             parser = SSEParser()
-            while not decoder.done and (chunk := await reply.next_chunk()):
+            while not (decoder.done or decoder.failure) and (chunk := await reply.next_chunk()):
                 if signals := decoder.feed(parser.feed(chunk)):
                     yield signals
-            yield decoder.feed(parser.finish()) + decoder.finish()
+            if not (decoder.done or decoder.failure) and (signals := decoder.feed(parser.finish())):
+                yield signals
+            yield decoder.finish()
             await reply.drain()
 
     async def open(self, path: str, body: bytes, *, model: str) -> ports.UpstreamReply:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.core.errors import ProviderProtocolError
+from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.items import (
     CustomToolCall,
     FunctionCall,
@@ -145,19 +145,28 @@ class MessagesDecoder:
         self._usage = _Usage()
         self.done = False
         """`message_stop` was seen."""
+        self.failure: ProviderError | None = None
+        """What ended the answer after the signals that `feed` gave last."""
 
     # --- input ----------------------------------------------------------------------------------------------
     def feed(self, payloads: Sequence[bytes]) -> list[ModelSignal]:
-        """The signals of some events. Raises ProviderError for what is no event and for an error event."""
+        """The signals of some events. What is no event, or an error, is in `failure` afterwards: what came before it
+        was said.
+        """
         out: list[ModelSignal] = []
-        for payload in payloads:
-            try:
-                event = _EVENT.decode(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                said = self._redaction.clean(str(error))
-                raise self._broken(f"sent an event that cannot be read ({said})") from None
-            self._take(event, out)
+        try:
+            for payload in payloads:
+                self._take(self._event(payload), out)
+        except ProviderError as error:
+            self.failure = error
         return out
+
+    def _event(self, payload: bytes) -> _Event:
+        try:
+            return _EVENT.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            said = self._redaction.clean(str(error))
+            raise self._broken(f"sent an event that cannot be read ({said})") from None
 
     def whole(self, body: bytes) -> list[ModelSignal]:
         """The signals of an answer in one piece: only `ItemDone`s, then the `StepDone`."""
@@ -179,7 +188,9 @@ class MessagesDecoder:
         return [signal for signal in out if isinstance(signal, ItemDone | StepDone)]
 
     def finish(self) -> list[ModelSignal]:
-        """The last signals. Raises ProviderProtocolError for a stream that was cut off."""
+        """The last signals. Raises `failure`, and ProviderProtocolError for a stream that was cut off."""
+        if self.failure is not None:
+            raise self.failure
         if self._finish is None:
             raise self._broken("ended its stream without a stop reason")
         out: list[ModelSignal] = []
