@@ -251,18 +251,19 @@ class EventWriter:
 
         OpenAI's streams are so, and clients rely on it: LangChain takes a change of the output index for a new block.
         """
-        if done is not self._line[0]:
+        line = self._line
+        first = line[0]
+        if first is not done:
             return
         waiting = {id(open_item) for open_item in self._open.values()}
-        del self._line[0]
-        while self._line:
-            front = self._line[0]
+        del line[0]
+        for front in tuple(line):
             for event, body in front.held:
                 self._emit(event, body)
             front.held.clear()
             if id(front) in waiting:
                 return
-            del self._line[0]
+            del line[0]
 
     def partial(self) -> list[tuple[int, ModelItem]]:
         """What is open, by slot, with what it has, status `incomplete`: to be closed so when the run is cut off."""

@@ -114,7 +114,7 @@ class OpenAIChat:
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`. A format that is only in the instructions binds nobody."""
         if request.tools and not self.capabilities.format_beside_tools:
-            return self._unenforced | {"json_schema", "json_object"}
+            return self._unenforced | frozenset[Constraint](("json_schema", "json_object"))
         return self._unenforced
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
