@@ -17,6 +17,7 @@ import uvloop
 
 from bench.program import Program, start_antiphon, start_upstream
 from bench.rows import ROWS, Row, Sample, Servers, median
+from bench.wires import COMPARED, compare
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 IDLE_BUDGET_MB = 80.0
@@ -41,14 +42,14 @@ class Line:
         return "ok" if self.sample.value <= self.budget else "miss"
 
 
-def configuration(upstream: Program, folder: Path) -> str:
+def configuration(upstream: Program, folder: Path, wire: str = "chat") -> str:
     return f"""\
 version: 2
 providers:
   inference:
   - provider_id: up
     provider_type: remote::openai-compatible
-    config: {{base_url: "{upstream.url}/v1", api_key: none, wire: chat}}
+    config: {{base_url: "{upstream.url}/v1", api_key: none, wire: {wire}}}
 storage: {{url: "sqlite:///{folder}/antiphon.db"}}
 """
 
@@ -134,13 +135,35 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, help="how many rounds the medians are over (default 5)")
     parser.add_argument("--requests", type=int, help="requests per row and round (default 1500)")
+    parser.add_argument(
+        "--wire",
+        choices=["chat", "responses"],
+        default="chat",
+        help="responses: the rows of responses through that wire, their budgets 1.2 times what chat takes now",
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a row misses its budget")
     return parser.parse_args()
 
 
+def measure_wires(upstream: Program, folder: Path, rows: Sequence[Row], rounds: int, n: int) -> list[Line]:
+    """The rows that compare, through the responses wire."""
+    for wire in ("chat", "responses"):
+        (folder / wire).mkdir()
+    configs = {wire: configuration(upstream, folder / wire, wire) for wire in ("chat", "responses")}
+    with (
+        start_antiphon(folder / "chat", configs["chat"]) as chat,
+        start_antiphon(folder / "responses", configs["responses"]) as responses,
+    ):
+        chat.wait_ready()
+        responses.wait_ready()
+        compared = [row for row in rows if row.key in COMPARED]
+        work = compare(Servers(chat, upstream), Servers(responses, upstream), compared, rounds, n)
+        return [Line(row.key, row.title, row.unit, row.budget, sample) for row, sample in uvloop.run(work)]
+
+
 def main() -> int:
     options = arguments()
-    quick = options.quick
+    quick, both = options.quick, options.wire == "responses"
     chosen = options.rows or [row.key for row in ROWS if not (quick and row.key == "open-streams")] + [
         "start"
     ]
@@ -150,11 +173,13 @@ def main() -> int:
     lines: list[Line] = []
     with tempfile.TemporaryDirectory() as name, start_upstream() as upstream:
         folder = Path(name)
-        if rows:
+        if both:
+            lines += measure_wires(upstream, folder, rows, rounds, n)
+        elif rows:
             with start_antiphon(folder, configuration(upstream, folder)) as ours:
                 ours.wait_ready()
                 lines += uvloop.run(measure_rows(Servers(ours, upstream), rows, rounds, n))
-        if "start" in chosen:
+        if "start" in chosen and not both:
             (folder / "starts").mkdir()
             memory, start = measure_starts(upstream, folder / "starts", 2 if quick else STARTS)
             lines.append(Line("idle", "idle memory after the first 200", "MB", IDLE_BUDGET_MB, memory))

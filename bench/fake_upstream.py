@@ -1,7 +1,8 @@
-"""A chat completions server that costs almost nothing: a raw asyncio protocol and pre-encoded bytes.
+"""A model server that costs almost nothing: a raw asyncio protocol and pre-encoded bytes.
 
 `python -m bench.fake_upstream` serves on a free loopback port and prints `listening on http://127.0.0.1:PORT`.
-The model name chooses the behaviour (`MODELS`); every behaviour answers plain and streamed requests.
+The model name chooses the behaviour (`MODELS`); every behaviour answers plain and streamed requests, on
+`/v1/chat/completions` and on `/v1/responses`.
 """
 
 import asyncio
@@ -9,6 +10,8 @@ from typing import cast
 
 import msgspec
 import uvloop
+
+from bench.fake_responses import ResponsesAnswers
 
 CHUNKS = 100
 WORD = "token "
@@ -112,6 +115,11 @@ class Answers:
         self.burst = self.first + self.token * chunks + self.stop
 
 
+def _responses_of(name: str) -> ResponsesAnswers:
+    return ResponsesAnswers(name, WORD, PACED.get(name.encode(), (CHUNKS, 0.0))[0], CALL_ARGUMENTS)
+
+
+_RESPONSES = {name.encode(): _responses_of(name) for name in MODELS}
 _ANSWERS = {name.encode(): Answers(name, PACED.get(name.encode(), (CHUNKS, 0.0))[0]) for name in MODELS}
 _MODEL_LIST = _json_reply(
     msgspec.json.encode(
@@ -173,6 +181,9 @@ class FakeUpstream(asyncio.Protocol):
             self._transport.write(_MODEL_LIST)
             return
         model = _model(body)
+        if head.startswith(b"post /v1/responses") and model in _RESPONSES:
+            self._respond(_RESPONSES[model], model, body)
+            return
         answers = _ANSWERS.get(model)
         if answers is None or not head.startswith(b"post /v1/chat/completions"):
             self._transport.write(_NOT_FOUND)
@@ -186,11 +197,24 @@ class FakeUpstream(asyncio.Protocol):
             self._transport.write(_STREAM_HEAD + answers.call_stream + tail)
         elif model in PACED:
             self._transport.write(_STREAM_HEAD + answers.first)
-            self._pace(answers, PACED[model][1], tail)
+            self._pace([answers.token] * answers.chunks, PACED[model][1], answers.stop + tail)
         else:
             self._transport.write(_STREAM_HEAD + answers.burst + tail)
 
-    def _pace(self, answers: Answers, interval: float, tail: bytes) -> None:
+    def _respond(self, answers: ResponsesAnswers, model: bytes, body: bytes) -> None:
+        assert self._transport is not None
+        called = model == b"fake-tools" and b'"tools":' in body and b'"function_call_output"' not in body
+        if not _flag(body, b"stream"):
+            self._transport.write(_json_reply(answers.call_whole if called else answers.whole))
+        elif called:
+            self._transport.write(_STREAM_HEAD + answers.call_stream + _LAST_CHUNK)
+        elif model in PACED:
+            self._transport.write(_STREAM_HEAD + answers.first)
+            self._pace(answers.tokens, PACED[model][1], answers.end + _LAST_CHUNK)
+        else:
+            self._transport.write(_STREAM_HEAD + answers.burst + answers.end + _LAST_CHUNK)
+
+    def _pace(self, tokens: list[bytes], interval: float, tail: bytes) -> None:
         """Send one token now and then one each `interval` seconds, on an absolute schedule."""
         loop = asyncio.get_running_loop()
         start = loop.time()
@@ -198,10 +222,10 @@ class FakeUpstream(asyncio.Protocol):
         def tick(sent: int) -> None:
             if self._transport is None:
                 return
-            if sent == answers.chunks:
-                self._transport.write(answers.stop + tail)
+            if sent == len(tokens):
+                self._transport.write(tail)
                 return
-            self._transport.write(answers.token)
+            self._transport.write(tokens[sent])
             self._timer = loop.call_at(start + (sent + 1) * interval, tick, sent + 1)
 
         tick(0)
