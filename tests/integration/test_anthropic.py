@@ -94,10 +94,19 @@ def raw(front: Program, recorder: Recorder) -> Iterator[Raw]:
         yield made
 
 
+def ask(client: openai.OpenAI, **request: Any) -> Any:
+    """The response; items and settings are as the wire has them, not of the client's types."""
+    create: Any = client.responses.create
+    return create(**request)
+
+
+def events_of(client: openai.OpenAI, **request: Any) -> list[Any]:
+    return list(ask(client, **request, stream=True))
+
+
 def ending(client: openai.OpenAI, *, stream: bool, **request: Any) -> Any:
     """The final response of a request, streamed or not."""
-    create: Any = client.responses.create
-    return list(create(**request, stream=True))[-1].response if stream else create(**request)
+    return events_of(client, **request)[-1].response if stream else ask(client, **request)
 
 
 def blocks(body: Json) -> list[tuple[str, list[str]]]:
@@ -137,18 +146,20 @@ def test_a_text_is_asked_and_answered(client: openai.OpenAI, fake: FakeAnthropic
 
 
 def test_prompts_are_cached_and_usage_says_so(client: openai.OpenAI, fake: FakeAnthropic) -> None:
-    first = client.responses.create(
-        model="claude/echo", input="cache this", instructions="Long instructions."
-    )
+    first = ask(client, model="claude/echo", input="cache this", instructions="Long instructions.")
     assert first.usage is not None
     assert (first.usage.input_tokens, first.usage.output_tokens, first.usage.total_tokens) == (21, 7, 28)
     assert first.usage.input_tokens_details.cached_tokens == 0
     assert first.usage.input_tokens_details.to_dict()["cache_write_tokens"] == 20
-    other = client.responses.create(model="claude/echo", input="else", instructions="Long instructions.")
+    other = ask(client, model="claude/echo", input="else", instructions="Long instructions.")
     assert other.usage is not None
     assert other.usage.input_tokens_details.cached_tokens == 10, "the instructions are shared"
-    again = client.responses.create(
-        model="claude/echo", input="more", instructions="Long instructions.", previous_response_id=first.id
+    again = ask(
+        client,
+        model="claude/echo",
+        input="more",
+        instructions="Long instructions.",
+        previous_response_id=first.id,
     )
     assert again.usage is not None
     assert again.usage.input_tokens_details.cached_tokens == 20
@@ -162,7 +173,7 @@ def test_marks_of_the_caller_go_over_the_latest_four(client: openai.OpenAI, fake
     ]
     asked: Any = [{"role": "user", "content": [*parts, {"type": "input_text", "text": "and?"}]}]
     options: Any = {"mode": "explicit", "ttl": "30m"}
-    client.responses.create(model="claude/echo", input=asked, extra_body={"prompt_cache_options": options})
+    ask(client, model="claude/echo", input=asked, extra_body={"prompt_cache_options": options})
     content = fake.last_request()["messages"][0]["content"]
     assert [block.get("cache_control") for block in content] == [
         None,
@@ -173,7 +184,7 @@ def test_marks_of_the_caller_go_over_the_latest_four(client: openai.OpenAI, fake
 
 
 def test_caching_can_be_off(client: openai.OpenAI, fake: FakeAnthropic) -> None:
-    client.responses.create(model="other/caller", input="hi", instructions="x")
+    ask(client, model="other/caller", input="hi", instructions="x")
     assert "cache_control" not in json.dumps(fake.last_request())
     assert fake.last_request()["max_tokens"] == 500
 
@@ -184,7 +195,7 @@ def test_caching_can_be_off(client: openai.OpenAI, fake: FakeAnthropic) -> None:
 def test_thinking_streams_then_a_tool_then_the_answer(client: openai.OpenAI, fake: FakeAnthropic) -> None:
     reasoning = {"effort": "high", "summary": "auto"}
     asking: Any = {"model": "claude/caller", "tools": [WEATHER], "reasoning": reasoning}
-    events = list(client.responses.create(**asking, input="weather?", stream=True))
+    events = events_of(client, **asking, input="weather?")
     pieces = [event.delta for event in events if event.type == "response.reasoning_summary_text.delta"]
     assert "".join(pieces) == THOUGHT
     assert len(pieces) > 2
@@ -197,8 +208,8 @@ def test_thinking_streams_then_a_tool_then_the_answer(client: openai.OpenAI, fak
     assert body["thinking"] == {"type": "adaptive", "display": "summarized"}
     assert body["output_config"] == {"effort": "high"}
     assert body["tools"][0]["strict"] is True
-    final = client.responses.create(
-        **asking, previous_response_id=first.id, input=[output_of(first.output[1], "21 degrees")]
+    final = ask(
+        client, **asking, previous_response_id=first.id, input=[output_of(first.output[1], "21 degrees")]
     )
     assert final.output_text == "You said: 21 degrees"
     assert blocks(fake.last_request()) == [
@@ -211,87 +222,92 @@ def test_thinking_streams_then_a_tool_then_the_answer(client: openai.OpenAI, fak
 @pytest.mark.parametrize("model", ["thinker", "omits", "redacted"])
 def test_thoughts_come_back_without_a_store(client: openai.OpenAI, fake: FakeAnthropic, model: str) -> None:
     asking: Any = {"model": f"claude/{model}", "reasoning": {"effort": "low"}, "store": False}
-    first = client.responses.create(**asking, input="one")
+    first = ask(client, **asking, input="one")
     [thought] = [item for item in first.output if item.type == "reasoning"]
     assert thought.encrypted_content
     assert bool(thought.content) is (model == "thinker")
     user = {"role": "user", "content": "one"}
-    bare = {"type": "reasoning", "summary": [], "encrypted_content": thought.encrypted_content}
+    bare: Json = {"type": "reasoning", "summary": [], "encrypted_content": thought.encrypted_content}
     said = {"role": "assistant", "content": first.output_text}
-    client.responses.create(**asking, input=[user, bare, said, {"role": "user", "content": "two"}])
+    ask(client, **asking, input=[user, bare, said, {"role": "user", "content": "two"}])
     sent = fake.last_request()["messages"][1]["content"]
     kind = "redacted_thinking" if model == "redacted" else "thinking"
     assert [block["type"] for block in sent] == [kind, "text"]
 
 
 def test_a_tampered_thought_is_refused_here(client: openai.OpenAI, fake: FakeAnthropic) -> None:
-    first = client.responses.create(model="claude/thinker", input="one", reasoning={"effort": "low"})
+    first = ask(client, model="claude/thinker", input="one", reasoning={"effort": "low"})
     blob: Any = first.output[0].to_dict()["encrypted_content"]
-    wrong = {"type": "reasoning", "summary": [], "encrypted_content": blob[:30] + "AAAA" + blob[34:]}
+    wrong: Json = {"type": "reasoning", "summary": [], "encrypted_content": blob[:30] + "AAAA" + blob[34:]}
     before = len(fake.seen.requests)
     with pytest.raises(openai.BadRequestError) as caught:
-        client.responses.create(model="claude/thinker", input=[wrong, {"role": "user", "content": "two"}])  # type: ignore[list-item]  # as the wire has it
+        ask(client, model="claude/thinker", input=[wrong, {"role": "user", "content": "two"}])
     assert caught.value.param == "input[0].encrypted_content"
     assert len(fake.seen.requests) == before
 
 
 def test_thoughts_of_another_provider_are_left_out(client: openai.OpenAI, fake: FakeAnthropic) -> None:
     asking: Any = {"tools": [WEATHER], "reasoning": {"effort": "low"}}
-    first = client.responses.create(model="claude/caller", input="weather?", **asking)
+    first = ask(client, model="claude/caller", input="weather?", **asking)
     told = [output_of(first.output[-1], "21")]
-    client.responses.create(model="other/caller", input=told, previous_response_id=first.id, **asking)
+    ask(client, model="other/caller", input=told, previous_response_id=first.id, **asking)
     assert blocks(fake.last_request())[1] == ("assistant", ["tool_use"])
 
 
 def test_thoughts_of_earlier_turns_are_left_out_on_demand(client: openai.OpenAI, fake: FakeAnthropic) -> None:
     asking: Any = {"model": "claude/thinker", "reasoning": {"effort": "low"}}
-    first = client.responses.create(**asking, input="one")
+    first = ask(client, **asking, input="one")
     asking["previous_response_id"] = first.id
-    client.responses.create(**asking, input="two")
+    ask(client, **asking, input="two")
     assert blocks(fake.last_request())[1] == ("assistant", ["thinking", "text"])
     asking["reasoning"] = {"effort": "low", "context": "current_turn"}
-    client.responses.create(**asking, input="two")
+    ask(client, **asking, input="two")
     assert blocks(fake.last_request())[1] == ("assistant", ["text"])
 
 
 def test_an_older_model_is_given_a_budget(client: openai.OpenAI, fake: FakeAnthropic) -> None:
     asking: Any = {"model": "claude/old", "reasoning": {"effort": "max"}, "tools": [WEATHER]}
-    first = client.responses.create(**asking, input="weather?")
+    first = ask(client, **asking, input="weather?")
     body = fake.last_request()
     assert body["max_tokens"] == MODELS["old"].max_tokens
     assert body["thinking"] == {"type": "enabled", "budget_tokens": 6144}
     assert "output_config" not in body
     told = [output_of(first.output[-1], "21")]
-    client.responses.create(**asking, input=told, previous_response_id=first.id)
+    ask(client, **asking, input=told, previous_response_id=first.id)
     assert blocks(fake.last_request())[1] == ("assistant", ["thinking", "tool_use"])
-    client.responses.create(**{**asking, "reasoning": {"effort": "none"}}, input="hi")
+    ask(client, **{**asking, "reasoning": {"effort": "none"}}, input="hi")
     assert fake.last_request()["thinking"] == {"type": "disabled"}
 
 
 def test_an_older_model_does_not_begin_to_think_in_the_middle(
     client: openai.OpenAI, fake: FakeAnthropic
 ) -> None:
-    first = client.responses.create(model="claude/old", tools=[WEATHER], input="weather?")
+    first = ask(client, model="claude/old", tools=[WEATHER], input="weather?")
     told = [output_of(first.output[-1], "21")]
     asking: Any = {"model": "claude/old", "tools": [WEATHER], "reasoning": {"effort": "low"}}
-    client.responses.create(**asking, input=told, previous_response_id=first.id)
+    ask(client, **asking, input=told, previous_response_id=first.id)
     assert "thinking" not in fake.last_request()
 
 
 def test_an_effort_that_a_model_lacks_is_the_next_lower_one(
     client: openai.OpenAI, fake: FakeAnthropic
 ) -> None:
-    client.responses.create(model="claude/middle", input="hi", reasoning={"effort": "xhigh"})
+    ask(client, model="claude/middle", input="hi", reasoning={"effort": "xhigh"})
     assert fake.last_request()["output_config"] == {"effort": "high"}
-    client.responses.create(model="claude/middle", input="hi", reasoning={"effort": "minimal"})
+    ask(client, model="claude/middle", input="hi", reasoning={"effort": "minimal"})
     assert fake.last_request()["output_config"] == {"effort": "low"}
 
 
 def test_a_forced_call_is_made_without_thinking_and_with_the_effort(
     client: openai.OpenAI, fake: FakeAnthropic
 ) -> None:
-    client.responses.create(
-        model="claude/caller", input="?", tools=[WEATHER], tool_choice="required", reasoning={"effort": "low"}
+    ask(
+        client,
+        model="claude/caller",
+        input="?",
+        tools=[WEATHER],
+        tool_choice="required",
+        reasoning={"effort": "low"},
     )
     body = fake.last_request()
     assert body["tool_choice"] == {"type": "any"}
@@ -307,7 +323,7 @@ def test_calls_in_parallel_and_one_at_a_time(
     assert [item.type for item in first.output] == ["message", "function_call", "function_call"]
     told = [output_of(call, f"result {at}") for at, call in enumerate(first.output[1:])]
     remark = {"role": "user", "content": "and quickly"}
-    final = client.responses.create(**asking, previous_response_id=first.id, input=[remark, *reversed(told)])
+    final = ask(client, **asking, previous_response_id=first.id, input=[remark, *reversed(told)])
     assert "result" in final.output_text
     assert blocks(fake.last_request())[1:] == [
         ("assistant", ["text", "tool_use", "tool_use"]),
@@ -328,20 +344,18 @@ def test_an_input_outside_its_grammar_is_asked_for_once_more(
     assert blocks(body)[1:] == [("assistant", ["tool_use"]), ("user", ["tool_result"])]
     assert "does not match the grammar" in body["messages"][2]["content"][0]["content"]
     told = [output_of(final.output[0], "3")]
-    client.responses.create(model="claude/echo", previous_response_id=final.id, input=told, tools=[SUM])
+    ask(client, model="claude/echo", previous_response_id=final.id, input=told, tools=[SUM])
     assert fake.last_request()["messages"][1]["content"][0]["input"] == {"input": "1+2"}
 
 
 def test_a_result_may_hold_a_picture(client: openai.OpenAI, fake: FakeAnthropic) -> None:
-    first = client.responses.create(model="claude/caller", tools=[WEATHER], input="weather?")
+    first = ask(client, model="claude/caller", tools=[WEATHER], input="weather?")
     picture = {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}"}
     told: Any = {
         **output_of(first.output[-1], ""),
         "output": [{"type": "input_text", "text": "map"}, picture],
     }
-    client.responses.create(
-        model="claude/caller", tools=[WEATHER], input=[told], previous_response_id=first.id
-    )
+    ask(client, model="claude/caller", tools=[WEATHER], input=[told], previous_response_id=first.id)
     [result] = fake.last_request()["messages"][-1]["content"]
     assert [block["type"] for block in result["content"]] == ["text", "image"]
 
@@ -350,9 +364,7 @@ def test_a_result_may_hold_a_picture(client: openai.OpenAI, fake: FakeAnthropic)
 
 
 def test_a_schema_binds_the_answer_there(client: openai.OpenAI, fake: FakeAnthropic) -> None:
-    events = list(
-        client.responses.create(model="claude/json", input="?", text={"format": PLACE}, stream=True)
-    )
+    events = events_of(client, model="claude/json", input="?", text={"format": PLACE})
     pieces = [event.delta for event in events if event.type == "response.output_text.delta"]
     assert json.loads("".join(pieces)) == {"city": "Paris", "degrees": 21}
     assert len(pieces) > 1
@@ -365,7 +377,7 @@ def test_a_format_that_it_cannot_bind_is_held_and_asked_for_again(
     client: openai.OpenAI, fake: FakeAnthropic, wanted: Any
 ) -> None:
     before = len(fake.seen.requests)
-    response = client.responses.create(model="claude/json-late", input="?", text={"format": wanted})
+    response = ask(client, model="claude/json-late", input="?", text={"format": wanted})
     assert json.loads(response.output_text)["city"] == "Paris"
     assert len(fake.seen.requests) == before + 2
     body = fake.last_request()
@@ -381,7 +393,7 @@ def test_pictures_and_files_reach_the_model(client: openai.OpenAI, fake: FakeAnt
         {"type": "input_file", "filename": "a.md", "file_data": "data:text/markdown;base64,IyBIaQ=="},
         {"type": "input_text", "text": "what is this?"},
     ]
-    client.responses.create(model="claude/echo", input=[{"role": "user", "content": parts}])
+    ask(client, model="claude/echo", input=[{"role": "user", "content": parts}])
     image, link, pdf, text, _ = fake.last_request()["messages"][0]["content"]
     assert image["source"] == {"type": "base64", "media_type": "image/png", "data": PIXEL}
     assert link["source"] == {"type": "url", "url": "https://example.com/a.jpg"}
@@ -414,7 +426,7 @@ def test_each_way_to_end(
 
 
 def test_a_refusal_says_why(client: openai.OpenAI) -> None:
-    response = client.responses.create(model="claude/refuser", input="hi")
+    response = ask(client, model="claude/refuser", input="hi")
     [message] = response.output
     assert message.type == "message"
     assert [part.to_dict()["type"] for part in message.content] == ["output_text", "refusal"]
@@ -448,14 +460,14 @@ def test_what_the_api_refuses_carries_our_name_of_the_field(
     client: openai.OpenAI, fake: FakeAnthropic
 ) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        client.responses.create(model="claude/echo", input="hi", max_output_tokens=100_000)
+        ask(client, model="claude/echo", input="hi", max_output_tokens=100_000)
     assert caught.value.param == "max_output_tokens"
     fake.seen.refused.clear()
 
 
 @pytest.mark.parametrize("model", ["errs", "breaks"])
 def test_an_error_in_the_middle_fails_the_response(client: openai.OpenAI, model: str) -> None:
-    events = list(client.responses.create(model=f"claude/{model}", input="hi", stream=True))
+    events = events_of(client, model=f"claude/{model}", input="hi")
     said = "".join(event.delta for event in events if event.type == "response.output_text.delta")
     assert said == "You said: hi"
     last: Any = events[-1]
