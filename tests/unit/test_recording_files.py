@@ -1,5 +1,6 @@
 """The files of a recording: what is in them, who may read them, and what a crash or a stranger leaves behind."""
 
+import json
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -324,3 +325,56 @@ def test_each_event_of_a_stream_is_cleaned_by_itself() -> None:
     withheld = redacted_answer(answer, Redactor(), withhold=True)
     assert withheld.withheld
     assert withheld.body == b""
+
+
+CARD = r"\d{4}-\d{4}"
+
+
+def chunk(**delta: object) -> dict[str, object]:
+    return {"id": "chatcmpl-1234", "choices": [{"index": 0, "delta": delta}]}
+
+
+def test_a_secret_spread_over_the_events_of_a_stream_is_cut_out() -> None:
+    tokens: list[Any] = ["It is ", "12", "34-", "5678", "."]
+    events: list[Any] = [chunk(role="assistant", content="")]
+    events += [chunk(content=token, logprobs={"content": [{"token": token}]}) for token in tokens]
+    events += [
+        chunk(tool_calls=[{"index": 1, "function": {"arguments": part}}]) for part in ("11", "11-11", "11")
+    ]
+    body = b"".join(b"data: %b\n\n" % encode(event) for event in events) + b"data: [DONE]\n\n"
+    pieces = [Piece.of(at, body[at * 40 : at * 40 + 40]) for at in range(len(body) // 40 + 1)]
+    answer = Answer(status=200, headers={"content-type": "text/event-stream"}, pieces=pieces)
+    cleaned = redacted_answer(answer, Redactor([CARD]), withhold=False).body
+    lines = [line[6:] for line in cleaned.split(b"\n") if line.startswith(b"data: ")]
+    assert lines.pop() == b"[DONE]"
+    deltas = [json.loads(line)["choices"][0]["delta"] for line in lines]
+    assert "".join(delta.get("content", "") for delta in deltas) == "It is ***."
+    calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
+    assert "".join(call["function"]["arguments"] for call in calls) == "***"
+    assert {json.loads(line)["id"] for line in lines} == {"chatcmpl-1234"}
+    assert not any(token.encode() in cleaned for token in ("5678", "34-"))
+
+
+def test_a_stream_without_a_secret_is_kept_byte_by_byte() -> None:
+    body = b"".join(b"data:  %b\n\n" % encode(chunk(content=text)) for text in ("12", "-", "34"))
+    answer = Answer(status=200, headers={"content-type": "text/event-stream"}, pieces=[Piece.of(1, body)])
+    assert redacted_answer(answer, Redactor([CARD]), withhold=False) is answer
+
+
+def test_the_deltas_of_an_item_that_broke_off_are_cleaned_too() -> None:
+    said: list[ModelSignal] = [
+        TextDelta(0, "12"),
+        TextDelta(0, "34-"),
+        TextDelta(0, "5678"),
+        TextDelta(1, "hi"),
+    ]
+    cleaned, touched = redacted_signals([Heard(ms=0, signals=said)], Redactor([CARD]))
+    assert touched
+    assert [one.signals for one in cleaned] == [[TextDelta(1, "hi")]]
+
+
+def test_log_probabilities_go_where_something_was_cut_out() -> None:
+    part = {"text": "1234-5678", "logprobs": [{"token": "1234-"}, {"token": "5678"}]}
+    assert json.loads(Redactor([CARD]).json(encode(part))) == {"text": "***", "logprobs": []}
+    asked = {"logprobs": True, "input": "1234-5678"}
+    assert json.loads(Redactor([CARD]).json(encode(asked))) == {"logprobs": True, "input": "***"}

@@ -49,4 +49,21 @@ class Redactor:
         except (ValueError, RecursionError):
             return self.text(text).encode()
         cleaned = self.value(value)
-        return data if cleaned == value else encode(cleaned)
+        return data if cleaned == value else encode(without_logprobs(cleaned))
+
+
+def without_logprobs(value: Any) -> Any:
+    """For where something was cut out: log-probabilities spell the text out once more, token by token."""
+    if is_object(value):
+        return {
+            key: _emptied(inner) if key == "logprobs" else without_logprobs(inner)
+            for key, inner in value.items()
+        }
+    return [without_logprobs(inner) for inner in value] if is_array(value) else value
+
+
+def _emptied(logprobs: Any) -> Any:
+    """Items have a list of them, chunks an object; the parameter of that name is a number or a truth."""
+    if is_array(logprobs):
+        return []
+    return None if is_object(logprobs) else logprobs
