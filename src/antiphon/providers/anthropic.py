@@ -105,7 +105,7 @@ class Anthropic:
         try:
             reply = await self._site.post(MESSAGES, body, model)
         except ProviderError as error:
-            _rename_param(error)
+            rename_param(error)
             raise
         custom = frozenset(tool.name for tool in call.request.tools or () if isinstance(tool, CustomTool))
         decoder = MessagesDecoder(self.provider_id, self._site.upstream.redaction, custom)
@@ -165,7 +165,7 @@ class Anthropic:
         """Nothing to close: connections belong to the `UpstreamClient`."""
 
 
-def _rename_param(error: ProviderError) -> None:
+def rename_param(error: ProviderError) -> None:
     """Refusals of this API name their field at the beginning of the message: `messages.0.content: …`."""
     said = error.message.partition(" rejected the request: ")[2]
     named = _FIELD.match(said)
