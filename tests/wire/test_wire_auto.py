@@ -15,6 +15,7 @@ from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ItemDone, ModelSignal
 from antiphon.core.transcript import Transcript
 from antiphon.models.health import Guarded, UpstreamHealth
+from antiphon.providers.capabilities import Capabilities, ResponsesCapabilities
 from antiphon.providers.openai_chat import OpenAIChat
 from antiphon.providers.openai_responses import OpenAIResponses
 from antiphon.providers.presets import PRESETS, ProviderConfigError, UpstreamConfig
@@ -230,6 +231,15 @@ async def test_a_server_that_only_seemed_to_have_it_gets_chat(client: UpstreamCl
             assert await said(provider) == "by chat"
         asked = [one.target for one in upstream.exchanges if one.body != b"{}"]
         assert asked == ["/v1/responses", "/v1/chat/completions", "/v1/chat/completions"]
+
+
+async def test_who_looks_finds_the_wire_and_its_capabilities(client: UpstreamClient) -> None:
+    async with fake_upstream(answering(replying(400))) as upstream:
+        provider = auto(upstream, client)
+        assert isinstance(provider.capabilities, Capabilities)
+        await provider.find_wire()
+        assert provider.wire == "responses"
+        assert isinstance(provider.capabilities, ResponsesCapabilities)
 
 
 async def test_the_same_is_known_without_waiting(client: UpstreamClient) -> None:

@@ -226,6 +226,8 @@ def models_lines(found: Survey) -> Iterator[str]:
 async def _provider_report(
     settings: ProviderSettings, provider: ModelProvider, failure: Failure | None, models: int
 ) -> ProviderReport:
+    if failure is None and (find_wire := getattr(provider, "find_wire", None)) is not None:
+        await find_wire()
     address, capabilities = address_of(settings, provider), capabilities_of(provider)
     listed = capabilities.get("models_listed") is not False
     if not listed and failure is None and address.startswith("http"):

@@ -109,6 +109,7 @@ class ResponsesCapabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     """Whether it pads its events (`include_obfuscation`) unless told not to."""
     says_cut: bool = True
     """Whether an answer that ran into `max_output_tokens` says so; else that is told from its usage."""
+    models_listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

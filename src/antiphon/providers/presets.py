@@ -90,6 +90,7 @@ PRESETS: Mapping[str, Preset] = {
                 prompt_cache_key=True,
                 file_parts=True,
                 stream_options=True,
+                models_listed=False,
             ),
         ),
         Preset(

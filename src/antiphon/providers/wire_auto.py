@@ -40,6 +40,10 @@ class AutoWire:
         """What the server was found to speak; `auto` while it was not asked."""
         return self._probe.known or "auto"
 
+    async def find_wire(self) -> None:
+        """Ask the server now, for who wants to look at it."""
+        await self._probe.wire()
+
     @property
     def capabilities(self) -> Capabilities | ResponsesCapabilities:
         """Those of the wire that is used."""
