@@ -18,6 +18,7 @@ from antiphon.core.items import (
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    InputText,
     ItemStatus,
     Message,
 )
@@ -243,7 +244,9 @@ class Loop:
             self.transcript = self.transcript.plus(*invalid.calls, *answers)
         else:
             advice = f"Your answer does not match the required JSON schema: {problem}. Answer again with JSON only."
-            self.transcript = self.transcript.plus(item, Message(role="user", content=advice))
+            self.transcript = self.transcript.plus(
+                item, Message(role="user", content=[InputText(text=advice)])
+            )
         yield from self._next_step()
 
     # --- the end ------------------------------------------------------------------------------------------
