@@ -8,6 +8,7 @@ import pytest
 from tests.conformance.recorder import Recorder
 from tests.integration.clients import open_stream, read_until, sync_client
 from tests.integration.conftest import StartServer
+from tests.integration.upstream import Upstream
 
 
 def test_kill_dash_nine_right_after_a_reply_loses_nothing(
@@ -77,6 +78,32 @@ def test_sigterm_does_not_wait_for_ever_for_an_open_stream(start_server: StartSe
     with open_stream(server.port, "/v1/responses", body) as connection:
         read_until(connection, b"once upon a time")
         assert server.stop() == 0
+        ended = read_until(connection, b"0\r\n\r\n")
+    assert b"event: response.failed" in ended
+    assert b'"status":"cancelled"' in ended
+    assert "Traceback" not in server.output
+
+
+def test_a_completion_that_the_server_cannot_wait_for_ends_with_an_error(start_server: StartServer) -> None:
+    server = start_server("server: {shutdown_grace_s: 0.5}")
+    body = {"model": "endless", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    with open_stream(server.port, "/v1/chat/completions", body) as connection:
+        read_until(connection, b"once upon a time")
+        assert server.stop() == 0
+        assert b"server_shutting_down" in read_until(connection, b"0\r\n\r\n")
+    assert "Traceback" not in server.output
+
+
+def test_a_request_that_the_server_cannot_wait_for_is_answered_with_503(
+    start_server: StartServer, upstream: Upstream
+) -> None:
+    server = start_server("server: {shutdown_grace_s: 0.5}")
+    before = len(upstream.seen.requests)
+    with open_stream(server.port, "/v1/responses", {"model": "endless-whole", "input": "x"}) as connection:
+        upstream.wait_for("the request", lambda seen: len(seen.requests) > before)
+        assert server.stop() == 0
+        assert b"server_shutting_down" in read_until(connection, b"}}")
+    assert "Traceback" not in server.output
 
 
 def test_two_servers_with_a_database_each_do_not_see_each_other(

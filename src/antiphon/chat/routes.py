@@ -1,12 +1,13 @@
 """`POST /v1/chat/completions` and `POST /v1/completions`."""
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.types import Send
 
 from antiphon.chat.corrections import StreamCorrections, corrected_body
 from antiphon.chat.request import ChatRequest, CompletionRequest, parse_chat, parse_completion, with_model
-from antiphon.core.errors import AntiphonError
+from antiphon.core.errors import AntiphonError, ShuttingDown
 from antiphon.core.wire import encode
 from antiphon.models.catalog import Catalog, Resolved
 from antiphon.models.tap import Tap
@@ -14,7 +15,7 @@ from antiphon.ports import UpstreamReply
 from antiphon.web.http import JsonReply, Reply, Request
 from antiphon.web.routing import Route
 from antiphon.web.served_by import served_by_header
-from antiphon.web.sse import SseSender, Watch
+from antiphon.web.sse import SseSender, Watch, last_words
 from antiphon.web.streams import OpenStreams
 
 
@@ -59,6 +60,10 @@ class Forwarded:
                 if not sender.started:
                     raise
                 last = b"data: %b\n\n" % encode(error.envelope())
+            except asyncio.CancelledError:
+                if sender.started and not watch.gone:  # the server stops: the reader is still there
+                    await last_words(sender.finish(b"data: %b\n\n" % encode(ShuttingDown().envelope())))
+                raise
         if not watch.gone:
             await sender.finish(last)
 

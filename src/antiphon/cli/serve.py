@@ -14,6 +14,7 @@ from antiphon.app import build
 from antiphon.cli.check import auth_line
 from antiphon.config_settings import ConfigError, Settings
 from antiphon.discovery import Found, discover
+from antiphon.web.edge import Edge
 
 _BACKLOG = 2048
 
@@ -37,7 +38,10 @@ def serve(settings: Settings, models: Sequence[str] = ()) -> int:
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, _stopped)
     try:
-        server = _Server(_uvicorn_config(settings), "\n".join(_summary(settings, found, listener)))
+        edge = build(settings)
+        server = _Server(
+            _uvicorn_config(settings, edge), edge, "\n".join(_summary(settings, found, listener))
+        )
         server.run(sockets=[listener])
     finally:
         listener.close()
@@ -51,8 +55,9 @@ def _stopped(_number: int, _frame: object) -> None:
 class _Server(uvicorn.Server):
     """Prints the summary when requests are answered, not before."""
 
-    def __init__(self, config: uvicorn.Config, summary: str) -> None:
+    def __init__(self, config: uvicorn.Config, edge: Edge, summary: str) -> None:
         super().__init__(config)
+        self._edge = edge
         self._summary = summary
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -61,6 +66,10 @@ class _Server(uvicorn.Server):
         if self.started:
             sys.stdout.write(self._summary + "\n")
             sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._edge.ending = True
+        await super().shutdown(sockets=sockets)
 
 
 def _settle_garbage_collector() -> None:
@@ -74,10 +83,10 @@ def _settle_garbage_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def _uvicorn_config(settings: Settings) -> uvicorn.Config:
+def _uvicorn_config(settings: Settings, edge: Edge) -> uvicorn.Config:
     server = settings.server
     return uvicorn.Config(
-        build(settings),
+        edge,
         http="httptools",
         loop="uvloop",
         ws="none",

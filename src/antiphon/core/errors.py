@@ -23,6 +23,7 @@
     │   ├── ProviderTimeout             504 provider_timeout
     │   └── ProviderProtocolError       502 provider_protocol_error
     ├── TooManyStreams                  503 too_many_streams, with Retry-After
+    ├── ShuttingDown                    503 server_shutting_down
     ├── StoreUnavailable                503 store_unavailable
     └── SealingUnavailable              503 sealing_unavailable
 
@@ -214,6 +215,18 @@ class TooManyStreams(AntiphonError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} streams are open, the limit of this server; try again in a moment.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": "1"}
+
+
+class ShuttingDown(AntiphonError):
+    status = 503
+    code = "server_shutting_down"
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down and could not wait for this request; send it again.")
 
     @property
     def headers(self) -> dict[str, str]:

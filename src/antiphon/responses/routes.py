@@ -1,5 +1,6 @@
 """Routes of the Responses API. Errors raised below become the envelope in `web/edge.py`."""
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.types import Send
@@ -14,7 +15,7 @@ from antiphon.web.http import JsonReply, Reply, Request, json_reply
 from antiphon.web.paging import PAGE_QUERY, Page, included, refuse_unknown
 from antiphon.web.routing import Query, Route
 from antiphon.web.served_by import served_by_header
-from antiphon.web.sse import DONE, SseSender, Watch
+from antiphon.web.sse import DONE, SseSender, Watch, last_words
 from antiphon.web.streams import OpenStreams
 
 COMMIT_TO_STREAM_S = 10.0
@@ -61,9 +62,20 @@ class ResponseStream:
 
         every_s = min(COMMIT_TO_STREAM_S, self._settings.heartbeat_s)
         with self._streams.one(), Watch(request.receive, on_silence=on_silence, every_s=every_s) as watch:
-            await run.execute()
+            try:
+                await run.execute()
+            except asyncio.CancelledError:
+                if run.begun and not watch.gone:  # the server stops: the reader is still there
+                    await last_words(self._last_events(sender))
+                raise
         if not watch.gone:
             await sender.finish(DONE if self._settings.done_marker else b"")
+
+    async def _last_events(self, sender: SseSender) -> None:
+        """How the cancelled run ended."""
+        self._run.emit = sender.emit
+        await self._run.flush()
+        await sender.finish(DONE if self._settings.done_marker else b"")
 
 
 class WholeResponse:

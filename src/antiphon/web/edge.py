@@ -1,18 +1,20 @@
 """The ASGI application: request id, caller, route, error envelope. Every answer leaves through here."""
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
 
 from starlette.types import Message, Receive, Scope, Send
 
-from antiphon.core.errors import AntiphonError
+from antiphon.core.errors import AntiphonError, ShuttingDown
 from antiphon.core.wire import encode
 from antiphon.ports import Ids
 from antiphon.web.auth import ANONYMOUS, Authenticator
 from antiphon.web.http import ClientGone, Request, send_whole
 from antiphon.web.routing import Router
+from antiphon.web.sse import LAST_WORDS_S
 
 log = logging.getLogger("antiphon.http")
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -21,7 +23,10 @@ Hook = Callable[[], Awaitable[None]]
 
 
 class Edge:
-    """Serves a route table. `startup` and `shutdown` run with the server's lifespan."""
+    """Serves a route table. `startup` and `shutdown` run with the server's lifespan.
+
+    `ending` is set by whoever stops the server: a request that is cancelled from then on is told so.
+    """
 
     def __init__(
         self,
@@ -39,6 +44,9 @@ class Edge:
         self._max_body = max_body
         self._startup = startup
         self._shutdown = shutdown
+        self.ending = False
+        self._under_way = 0
+        self._idle = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -53,6 +61,7 @@ class Edge:
         given = headers.get(b"x-request-id")
         request_id = given.decode() if given and _SAFE_ID.fullmatch(given) else self._ids.new("req_")
         sent = _Sent(send)
+        self._under_way += 1
         try:
             route, params = self.router.find(scope["method"], scope["path"])
             request = Request(scope, headers, receive, ANONYMOUS, request_id, params, self._max_body)
@@ -67,13 +76,20 @@ class Edge:
         except ClientGone:
             return
         except asyncio.CancelledError:
-            raise
+            if not self.ending:
+                raise
+            if not sent.started:
+                await _send_error(sent, ShuttingDown(), request_id)
         except Exception:
             log.exception("request %s failed", request_id)
             if not sent.started:
                 await _send_error(sent, _internal(request_id), request_id)
             else:
                 raise
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -85,8 +101,16 @@ class Edge:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await self._last_words()
         await self._shutdown()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _last_words(self) -> None:
+        """Requests that were cancelled still store how they ended, and say so."""
+        self._idle.clear()
+        if self._under_way:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), 2 * LAST_WORDS_S)
 
     async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A clean refusal of the upgrade, so that clients fall back to HTTP."""

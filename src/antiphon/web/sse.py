@@ -5,6 +5,7 @@ ones may share one. A slow reader holds `send` up, and so the upstream: nothing 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Self
@@ -14,12 +15,19 @@ from starlette.types import Receive, Send
 from antiphon.core.writer import Event
 
 HEARTBEAT = b": keep-alive\n\n"
+LAST_WORDS_S = 1.0
 DONE = b"data: [DONE]\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
+
+
+async def last_words(saying: Awaitable[None]) -> None:
+    """Tell the reader how its stream ends while the server stops; one that is too slow for it is left."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(saying, LAST_WORDS_S)
 
 
 def frame(events: list[Event]) -> bytes:
