@@ -143,6 +143,9 @@ def test_a_text_is_asked_and_answered(client: openai.OpenAI, fake: FakeAnthropic
     assert body["system"][0]["text"] == "Be kind."
     assert (body["temperature"], body["max_tokens"], body["stream"]) == (0.5, 99, stream)
     assert (body["service_tier"], body["metadata"]) == ("standard_only", {"user_id": "s-1"})
+    headers = fake.seen.headers[-1]
+    assert (headers["x-api-key"], headers["anthropic-version"]) == (KEY, "2023-06-01")
+    assert "authorization" not in headers
 
 
 def test_prompts_are_cached_and_usage_says_so(client: openai.OpenAI, fake: FakeAnthropic) -> None:

@@ -60,6 +60,7 @@ class Seen:
     """What the server observed. Guarded by the condition of `FakeAnthropic`."""
 
     requests: list[Json] = field(default_factory=list[Json])
+    headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     refused: list[str] = field(default_factory=list[str])
     chats: list[tuple[str, Json]] = field(default_factory=list[tuple[str, Json]])
     pages: list[str] = field(default_factory=list[str])
@@ -246,7 +247,13 @@ class FakeAnthropic:
         if (wrong := _unwelcome(request)) is not None:
             return wrong
         body = await request.json()
-        self._note(lambda seen: seen.requests.append(body))
+        headers = {name.lower(): value for name, value in request.headers.items()}
+
+        def note(seen: Seen) -> None:
+            seen.requests.append(body)
+            seen.headers.append(headers)
+
+        self._note(note)
         try:
             self._check(body)
         except Refused as refused:
@@ -427,7 +434,9 @@ def _listed(name: str, model: Model) -> Json:
 
 
 def _unwelcome(request: web.Request) -> web.Response | None:
-    if request.headers.get("x-api-key") != KEY:
+    """The reference names `x-api-key`; the official client since 2.0 sends the key as a bearer."""
+    bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+    if request.headers.get("x-api-key", bearer) != KEY:
         return _error(401, "authentication_error", "invalid x-api-key")
     if "anthropic-version" not in request.headers:
         return _error(400, "invalid_request_error", "anthropic-version: header is required")

@@ -46,13 +46,15 @@ class Segment(NamedTuple):
     """A message, or a part of one: its blocks as JSON, comma-separated.
 
     `marks` are the places of the caller's cache breakpoints, each just before the closing brace of its block, in
-    ascending order. `results`: it begins with results of calls. `thinks`: it begins with a thought.
+    ascending order. `calls` are the ids of the calls in it, `results` those of the results that it begins with.
+    `thinks`: it begins with a thought.
     """
 
     role: str
     json: bytes
     marks: tuple[int, ...] = ()
-    results: bool = False
+    calls: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
     thinks: bool = False
 
 
@@ -102,7 +104,8 @@ class _Writer:
     system: list[str] = field(default_factory=list[str])
     segments: list[Segment] = field(default_factory=list[Segment])
     role: str = ""
-    results: list[_Block] = field(default_factory=list[_Block])
+    results: dict[str, _Block] = field(default_factory=dict[str, _Block])
+    calls: list[str] = field(default_factory=list[str])
     blocks: list[_Block] = field(default_factory=list[_Block])
     thoughts: list[_Block] = field(default_factory=list[_Block])
     thinks: bool = False
@@ -146,7 +149,8 @@ class _Writer:
                 self.blocks.append(_Block(encode(block), _is_marked(part)))
 
     def _result(self, item: CallOutput) -> None:
-        result: JsonObject = {"type": "tool_result", "tool_use_id": call_id_of(item.call_id)}
+        call_id = call_id_of(item.call_id)
+        result: JsonObject = {"type": "tool_result", "tool_use_id": call_id}
         marked = False
         if isinstance(item.output, str):
             content: object = item.output if item.output.strip() else None
@@ -157,13 +161,12 @@ class _Writer:
         if content:
             result["content"] = content
         self._turn_to("user")
-        self.results.append(_Block(encode(result), marked))
+        self.results[call_id] = _Block(encode(result), marked)
 
     # --- the model's side -----------------------------------------------------------------------------------
     def _think(self, item: Reasoning) -> None:
         blob = upstream_blob(self.provider_id, item)
         if blob is not None:
-            self._turn_to("assistant")
             self.thoughts.append(_Block(blob.encode()))
 
     def _answer(self, block: JsonObject) -> None:
@@ -174,28 +177,41 @@ class _Writer:
         self.blocks.append(_Block(encode(block)))
 
     def _call(self, call_id: str, name: str, given: JsonObject) -> None:
-        self._answer({"type": "tool_use", "id": call_id_of(call_id), "name": name, "input": given})
+        use_id = call_id_of(call_id)
+        self._answer({"type": "tool_use", "id": use_id, "name": name, "input": given})
+        self.calls.append(use_id)
 
     # --- writing --------------------------------------------------------------------------------------------
     def _turn_to(self, role: str) -> None:
+        if role == "user":
+            self.thoughts.clear()
         if self.role != role:
             self._flush()
             self.role = role
 
     def _flush(self) -> None:
-        blocks = [*self.results, *self.blocks]
-        if blocks:
-            marks: list[int] = []
-            at = 0
-            for block in blocks:
-                at += len(block.json) + 1
-                if block.marked:
-                    marks.append(at - 2)
-            json = b",".join([block.json for block in blocks])
-            self.segments.append(Segment(self.role, json, tuple(marks), bool(self.results), self.thinks))
+        blocks = [*self.results.values(), *self.blocks]
+        if not blocks:
+            return
+        marks: list[int] = []
+        at = 0
+        for block in blocks:
+            at += len(block.json) + 1
+            if block.marked:
+                marks.append(at - 2)
+        self.segments.append(
+            Segment(
+                self.role,
+                b",".join([block.json for block in blocks]),
+                tuple(marks),
+                tuple(self.calls),
+                tuple(self.results),
+                self.thinks,
+            )
+        )
         self.results.clear()
+        self.calls.clear()
         self.blocks.clear()
-        self.thoughts.clear()
         self.thinks = False
 
 

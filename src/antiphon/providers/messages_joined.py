@@ -53,22 +53,34 @@ class Conversation:
         not begin to think there (the page on extended thinking: "toggling thinking modes").
         """
         begins = False
-        for at, (one, results) in enumerate(reversed(self._heads())):
+        for at, one in enumerate(reversed(self._heads())):
             if one.role == "assistant":
                 begins = one.thinks
-            elif not results:
+            elif not one.results:
                 return at > 0 and not begins
         return not begins
 
-    def _heads(self) -> list[tuple[Segment, bool]]:
-        """The first segment of each message, and whether the message has results."""
-        heads: list[tuple[Segment, bool]] = []
+    @property
+    def answers_fit(self) -> bool:
+        """Whether the message behind each one with calls begins with their results, and no other has any."""
+        open_calls: set[str] = set()
+        role = ""
         for one in self.segments:
-            if heads and heads[-1][0].role == one.role:
-                heads[-1] = heads[-1][0], heads[-1][1] or one.results
-            else:
-                heads.append((one, one.results))
-        return heads
+            if one.role == role:
+                if one.results:
+                    return False
+                open_calls.update(one.calls)
+                continue
+            role = one.role
+            if set(one.results) != open_calls:
+                return False
+            open_calls = set(one.calls)
+        return not open_calls
+
+    def _heads(self) -> list[Segment]:
+        """The first segment of each message."""
+        segments = self.segments
+        return [one for at, one in enumerate(segments) if at == 0 or segments[at - 1].role != one.role]
 
 
 def joined(turns: Iterable[RenderedTurn]) -> Conversation:

@@ -10,7 +10,7 @@ from antiphon.core.commands import CallModel
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import summary_asked
 from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, CustomTool, Tool, ToolChoice
-from antiphon.core.transcript import PastTurn
+from antiphon.core.transcript import PastTurn, sendable
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.chat_parameters import Unsupported
 from antiphon.providers.custom_calls import as_function
@@ -97,7 +97,11 @@ class MessagesRenderer:
         if reasoning is not None and reasoning.context == "current_turn":
             transcript = transcript.without_earlier_thoughts()
         past = [self._turns.get(turn.id) or self._keep(turn) for turn in transcript.history]
-        return joined([*past, render_turn(self._provider, transcript.items)])
+        conversation = joined([*past, render_turn(self._provider, transcript.items)])
+        if conversation.answers_fit:
+            return conversation
+        # A result came after something else in a later turn: only items can be put in order.
+        return joined([render_turn(self._provider, sendable(transcript.all_items()))])
 
     def _keep(self, turn: PastTurn) -> RenderedTurn:
         rendered = render_turn(self._provider, turn.items())
