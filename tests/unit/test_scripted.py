@@ -423,3 +423,23 @@ async def test_a_completion_fails_before_its_head_as_a_stream_does() -> None:
         await completion("/chat/completions", ASK, {"reply": [{"fail": {"status": 429}}]})
     with pytest.raises(ProviderRejected):
         await completion("/chat/completions", {**ASK, "tools": [{"type": "custom"}]}, RULE)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "minItems": 10**9},
+        {"type": "string", "minLength": 10**9},
+        {"properties": {name: {"$ref": "#"} for name in "abcd"}, "required": list("abcd")},
+        {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
+        {"type": "number", "minimum": "low"},
+        {"type": "integer", "multipleOf": 0, "minimum": 1},
+        {"properties": 5, "required": ["a"]},
+        {"type": "array", "minItems": "many"},
+    ],
+)
+async def test_a_schema_that_no_value_can_be_made_for_is_refused_at_once(schema: dict[str, Any]) -> None:
+    body = {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}}
+    asked = {"model": "demo", "messages": [{"role": "user", "content": "hi"}], **body}
+    with pytest.raises(ProviderRejected, match="no value that fits"):
+        await Scripted("demo").open("/chat/completions", encode(asked), model="demo")

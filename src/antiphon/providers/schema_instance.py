@@ -6,6 +6,8 @@ from typing import Any, cast
 from antiphon.core.wire import JsonObject
 
 MAX_DEPTH = 32
+MAX_VALUES = 10_000
+MAX_LENGTH = 100_000
 _FORMATS = {
     "date": "2026-01-31",
     "date-time": "2026-01-31T12:00:00Z",
@@ -20,16 +22,39 @@ _FORMATS = {
 }
 
 
+class NoInstance(Exception):
+    """The schema is none, or asks for more than a model would say."""
+
+
+class _Document:
+    """The whole schema, and what may still be made of it: a small one can stand for endless values."""
+
+    def __init__(self, schema: JsonObject) -> None:
+        self.schema = schema
+        self._left = MAX_VALUES
+
+    def spend(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"it stands for more than {MAX_VALUES} values and schemas")
+
+
 def instance_of(schema: JsonObject | bool, name: str = "text") -> Any:
     """A value that fits `schema`; strings are made of `name`, the property they stand under.
 
     Understood: type, enum, const, properties, required, items, prefixItems, bounds of numbers, strings and
     arrays, format, anyOf, oneOf, allOf, $ref within the document. Not understood: pattern, not, if.
+
+    Raises NoInstance.
     """
-    return _value(schema, schema if isinstance(schema, dict) else {}, name, 0)
+    try:
+        return _value(schema, _Document(schema if isinstance(schema, dict) else {}), name, 0)
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise NoInstance(str(error)) from None
 
 
-def _value(schema: Any, root: JsonObject, name: str, depth: int) -> Any:
+def _value(schema: Any, root: _Document, name: str, depth: int) -> Any:
+    root.spend()
     node = _resolved(schema, root, depth)
     if "const" in node:
         return node["const"]
@@ -57,8 +82,9 @@ def _value(schema: Any, root: JsonObject, name: str, depth: int) -> Any:
             return _string(node, name)
 
 
-def _resolved(schema: Any, root: JsonObject, depth: int) -> JsonObject:
+def _resolved(schema: Any, root: _Document, depth: int) -> JsonObject:
     """The schema with `$ref` and `allOf` taken in."""
+    root.spend()
     if not isinstance(schema, dict) or depth > MAX_DEPTH:
         return {}
     node = cast("JsonObject", schema)
@@ -74,8 +100,8 @@ def _resolved(schema: Any, root: JsonObject, depth: int) -> JsonObject:
     return node
 
 
-def _pointed(ref: str, root: JsonObject) -> JsonObject:
-    at: Any = root
+def _pointed(ref: str, root: _Document) -> JsonObject:
+    at: Any = root.schema
     for part in ref.removeprefix("#").split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         at = cast("Mapping[str, Any]", at).get(key) if isinstance(at, Mapping) else None
@@ -95,7 +121,7 @@ def _merged(parts: Sequence[Any]) -> JsonObject:
     return whole
 
 
-def _simplest(options: Sequence[Any], root: JsonObject, depth: int) -> JsonObject:
+def _simplest(options: Sequence[Any], root: _Document, depth: int) -> JsonObject:
     """The first option that is not null; the first without a reference where the nesting gets deep."""
     resolved = [(option, _resolved(option, root, depth + 1)) for option in options]
     something = [(option, node) for option, node in resolved if node.get("type") != "null"] or resolved
@@ -118,7 +144,7 @@ def _type_of(node: JsonObject) -> str:
     return "number" if "minimum" in node or "maximum" in node else "string"
 
 
-def _object(node: JsonObject, root: JsonObject, depth: int) -> JsonObject:
+def _object(node: JsonObject, root: _Document, depth: int) -> JsonObject:
     """The required properties; all of them where none is required, down to some depth."""
     properties: JsonObject = node.get("properties") or {}
     required: list[str] = node.get("required") or []
@@ -127,7 +153,7 @@ def _object(node: JsonObject, root: JsonObject, depth: int) -> JsonObject:
     return {name: _value(properties.get(name, {}), root, name, depth + 1) for name in dict.fromkeys(names)}
 
 
-def _array(node: JsonObject, root: JsonObject, name: str, depth: int) -> list[Any]:
+def _array(node: JsonObject, root: _Document, name: str, depth: int) -> list[Any]:
     first: list[Any] = node.get("prefixItems") or []
     least = int(node.get("minItems", 0 if depth > MAX_DEPTH // 4 or node.get("maxItems") == 0 else 1))
     items = [_value(part, root, name, depth + 1) for part in first]
@@ -156,5 +182,7 @@ def _number(node: JsonObject, *, whole: bool) -> int | float:
 def _string(node: JsonObject, name: str) -> str:
     text = _FORMATS.get(str(node.get("format")), name)
     least, most = node.get("minLength", 0), node.get("maxLength")
+    if int(least) > MAX_LENGTH:
+        raise ValueError(f"a text of {least} characters is too long")
     text = text.ljust(int(least), ".")
     return text if most is None else text[: int(most)]

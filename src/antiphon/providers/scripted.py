@@ -26,6 +26,7 @@ from antiphon.core.signals import ItemDone, ModelSignal, StepDone
 from antiphon.ports import Clock, Constraint, Ids, ModelInfo, UpstreamReply
 from antiphon.providers.embedding_wire import EMBEDDINGS, RERANK
 from antiphon.providers.ready import ReadyReply
+from antiphon.providers.schema_instance import NoInstance
 from antiphon.providers.script import Failure, Rule, ScriptedConfig, parse_script
 from antiphon.providers.scripted_chat import ChatBody, ScriptedReply, Shape
 from antiphon.providers.scripted_hearing import Hearing, demo_rule
@@ -172,7 +173,11 @@ class Scripted:
             raise ProviderRejected(self.provider_id, f'there is no scripted model "{model}".', param="model")
         heard = Hearing(call)
         rule: Rule = next((rule for rule in rules if heard.matches(rule.when)), None) or demo_rule(heard)
-        return Play(heard, rule).acts()
+        try:
+            yield from Play(heard, rule).acts()
+        except NoInstance as error:
+            message = f"the scripted model finds no value that fits the JSON schema: {error}."
+            raise ProviderRejected(self.provider_id, message) from None
 
     def _error(self, failure: Failure, *, begun: bool) -> ProviderError:
         provider, message = self.provider_id, failure.message
