@@ -69,7 +69,7 @@ providers:
     config: {{base_url: "{fake.url}", api_key: {KEY}, max_retries: 0}}
   - provider_id: other
     provider_type: remote::anthropic
-    config: {{base_url: "{fake.url}", api_key: {KEY}, allowed_models: [caller], max_tokens: 500, cache: "off"}}
+    config: {{base_url: "{fake.url}", api_key: {KEY}, allowed_models: [caller], max_tokens: 500, cache: explicit}}
 storage: {{url: "sqlite:///{folder}/antiphon.db"}}
 """
 

@@ -146,7 +146,7 @@ askings = st.fixed_dictionaries(
         "prompt_cache_options": st.sampled_from([{"mode": "explicit"}, {"ttl": "30m"}]),
     },
 )
-thinkings = st.sampled_from(["adaptive", "budget", None])
+thinkings = st.sampled_from(["adaptive", "budget", "none"])
 
 
 def rendered(conversation: Conversation, asking: Json, thinking: Any) -> Json:
@@ -358,6 +358,6 @@ def test_what_clients_see_is_lawful(request: Any, given_: list[Answer]) -> None:
 def test_the_rules_would_be_broken_by_a_plain_rendering() -> None:
     """The rules see what the renderer sees to."""
     conversation = Conversation([([_item("user", "hi", 1)], [_item("call", "{}", 2)])])
-    body = rendered(Conversation([*conversation.turns, ([_item("user", "x", 3)], [])]), {}, None)
+    body = rendered(Conversation([*conversation.turns, ([_item("user", "x", 3)], [])]), {}, "none")
     with pytest.raises(Refused, match="without `tool_result`"):
         check(body, Model(), lambda _: True)

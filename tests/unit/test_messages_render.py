@@ -289,7 +289,7 @@ def test_what_cannot_be_honoured_is_refused_or_left_out(
 
 
 def test_a_model_without_thinking_needs_no_order_to_stop() -> None:
-    never = MessagesCapabilities(thinking=None)
+    never = MessagesCapabilities(thinking="none")
     assert "thinking" not in sent(can=never, reasoning={"effort": "none"})
     with pytest.raises(UnsupportedParameter):
         sent(can=never, reasoning={"effort": "low"})

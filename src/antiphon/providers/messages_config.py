@@ -21,9 +21,10 @@ _BETA = "anthropic-beta"
 class MessagesCapabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an upstream's `/messages` understands, where it is not the usual."""
 
-    thinking: Literal["auto", "adaptive", "budget"] | None = "auto"
+    thinking: Literal["auto", "adaptive", "budget", "none"] = "auto"
     """How `reasoning.effort` is asked for: as an effort (`adaptive`, Claude 4.6 and later), as a number of tokens
-    (`budget`, before that), or not at all. `auto`: as the list of models says, `adaptive` where it says nothing."""
+    (`budget`, before that), or not at all (`none`). `auto`: as the list of models says, `adaptive` where it says nothing.
+    """
     json_schema: bool = True
     """Whether `output_config.format` binds the answer; else it is asked for, held and checked."""
     strict_tools: bool = True
@@ -46,7 +47,7 @@ class MessagesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_tokens: Annotated[int, Meta(ge=1)] = 32_000
     """What is sent as `max_tokens`, which this wire demands, when a request has no `max_output_tokens`; less for a
     model that the list of models gives less. Every model since Claude 4 can do this much."""
-    cache: Literal["implicit", "off"] = "implicit"
+    cache: Literal["implicit", "explicit"] = "implicit"
     """Whether the ends of the instructions and of the prompt are marked to be cached when the request says nothing."""
     capabilities: MessagesCapabilities = MessagesCapabilities()
     wire: Literal["auto", "messages"] = "messages"

@@ -158,7 +158,7 @@ def thinks_of(
 
 def mode_of(can: MessagesCapabilities, facts: ModelFacts) -> str | None:
     if can.thinking != "auto":
-        return can.thinking
+        return None if can.thinking == "none" else can.thinking
     if facts.adaptive is None or facts.adaptive:
         return "adaptive"
     return "budget" if facts.budget else None
