@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from antiphon.core.errors import ProviderProtocolError
 from antiphon.core.items import CustomToolCall, FunctionCall, Message, OutputText, Reasoning, Refusal
 from antiphon.core.signals import ItemDone, ModelItem, ModelSignal, StepDone
 from antiphon.core.wire import UNSET
@@ -132,6 +133,10 @@ LOSSLESS = [name for name in MISTAKES if name not in {"foreign ids", "no ids"}]
 """Those after which every text can still be told; without ids, interleaved texts of one kind cannot."""
 
 
+NAMELESS = {"no added", "no item done", "no final items"}
+"""Together they leave the call of a custom tool without its name, which is an error."""
+
+
 def stream_of(answer: Answer, *mistakes: str) -> bytes:
     streams = [list(item_events(at, item)) for at, item in enumerate(answer.items)]
     events = _interleaved(streams) if answer.interleaved else [one for stream in streams for one in stream]
@@ -206,7 +211,11 @@ def test_no_text_is_lost(answer: Answer, mistake: str) -> None:
 @given(answers, st.lists(st.sampled_from(sorted(MISTAKES)), max_size=4))
 def test_signals_are_lawful_whatever_is_wrong(answer: Answer, mistakes: list[str]) -> None:
     event(f"mistakes: {len(set(mistakes))}")
-    heard = read(answer, *mistakes)
+    try:
+        heard = read(answer, *mistakes)
+    except ProviderProtocolError as error:
+        assert NAMELESS <= set(mistakes), error
+        return
     assert_lawful(heard)
     end = heard[-1]
     assert isinstance(end, StepDone)
