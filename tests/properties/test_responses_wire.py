@@ -213,9 +213,10 @@ def test_signals_are_lawful_whatever_is_wrong(answer: Answer, mistakes: list[str
     event(f"mistakes: {len(set(mistakes))}")
     try:
         heard = read(answer, *mistakes)
-    except ProviderProtocolError as error:
-        assert NAMELESS <= set(mistakes), error
-        return
+    except ProviderProtocolError:
+        if set(mistakes) >= NAMELESS:
+            return
+        raise
     assert_lawful(heard)
     end = heard[-1]
     assert isinstance(end, StepDone)
