@@ -210,18 +210,26 @@ class Plan:
 
 def unsupported(request: ResponseRequest, capabilities: Capabilities, plan: Plan) -> list[Unsupported]:
     """Every parameter of the request that the table refuses for this upstream, in no promised order."""
+    found = unsupported_anywhere(request, capabilities, plan)
+    if request.reasoning is not None:
+        found += _of_reasoning(request.reasoning, capabilities)
+    return found
+
+
+def unsupported_anywhere(
+    request: ResponseRequest, capabilities: AnyCapabilities, plan: Plan
+) -> list[Unsupported]:
+    """Those that both wires of this family refuse alike; reasoning is each one's own."""
     why = "does not know this parameter"
     found = [Unsupported(name, why) for name in plan.refused if getattr(request, name) is not None]
     if request.top_logprobs and not capabilities.logprobs:
         found.append(Unsupported("top_logprobs", "gives no log probabilities"))
     if request.service_tier not in (None, "auto", "default") and not capabilities.service_tier:
         found.append(Unsupported("service_tier", "has one service tier"))
-    if not capabilities.tool_choice and request.tools and forces_a_call(request):
+    if not capabilities.tool_choice and request.tools and _forces_a_call(request):
         found.append(Unsupported("tool_choice", "cannot be made to call a tool"))
-    if request.reasoning is not None:
-        found += _of_reasoning(request.reasoning, capabilities)
     if not capabilities.prompt_cache_options:
-        found += of_caching(request)
+        found += _of_caching(request)
     return found
 
 
@@ -234,7 +242,7 @@ def _of_reasoning(reasoning: ReasoningConfig, capabilities: Capabilities) -> Ite
         yield Unsupported("reasoning.context", "is not shown earlier reasoning")
 
 
-def of_caching(request: ResponseRequest) -> Iterator[Unsupported]:
+def _of_caching(request: ResponseRequest) -> Iterator[Unsupported]:
     """What a server that cannot be told how to cache refuses."""
     why = "keeps what it caches as it likes"
     options = request.prompt_cache_options
@@ -256,7 +264,7 @@ def unenforced_by(capabilities: AnyCapabilities) -> frozenset[Constraint]:
     return frozenset(found)
 
 
-def forces_a_call(request: ResponseRequest) -> bool:
+def _forces_a_call(request: ResponseRequest) -> bool:
     match request.tool_choice:
         case "required" | ChooseFunction() | ChooseCustom() | ChooseAllowed(mode="required"):
             return True

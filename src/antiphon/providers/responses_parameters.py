@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from antiphon.core.request import ReasoningConfig, ResponseRequest
 from antiphon.core.wire import UNSET
 from antiphon.providers.capabilities import ResponsesCapabilities
-from antiphon.providers.chat_parameters import Plan, Rule, Unsupported, forces_a_call, of_caching
+from antiphon.providers.chat_parameters import Plan, Rule, Unsupported, unsupported_anywhere
 
 SCALARS: tuple[Rule, ...] = (
     Rule("temperature", "temperature"),
@@ -137,18 +137,9 @@ def rules() -> tuple[Rule, ...]:
 
 def unsupported(request: ResponseRequest, can: ResponsesCapabilities, plan: Plan) -> list[Unsupported]:
     """Every parameter of the request that the table refuses for this upstream, in no promised order."""
-    why = "does not know this parameter"
-    found = [Unsupported(name, why) for name in plan.refused if getattr(request, name) is not None]
-    if request.top_logprobs and not can.logprobs:
-        found.append(Unsupported("top_logprobs", "gives no log probabilities"))
-    if request.service_tier not in (None, "auto", "default") and not can.service_tier:
-        found.append(Unsupported("service_tier", "has one service tier"))
-    if not can.tool_choice and request.tools and forces_a_call(request):
-        found.append(Unsupported("tool_choice", "cannot be made to call a tool"))
+    found = unsupported_anywhere(request, can, plan)
     if request.reasoning is not None:
         found += _of_reasoning(request.reasoning, can)
-    if not can.prompt_cache_options:
-        found += of_caching(request)
     return found
 
 
