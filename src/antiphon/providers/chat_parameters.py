@@ -226,7 +226,7 @@ def unsupported_anywhere(
         found.append(Unsupported("top_logprobs", "gives no log probabilities"))
     if request.service_tier not in (None, "auto", "default") and not capabilities.service_tier:
         found.append(Unsupported("service_tier", "has one service tier"))
-    if not capabilities.tool_choice and request.tools and _forces_a_call(request):
+    if not capabilities.tool_choice and request.tools and forces_a_call(request):
         found.append(Unsupported("tool_choice", "cannot be made to call a tool"))
     if not capabilities.prompt_cache_options:
         found += _of_caching(request)
@@ -264,7 +264,7 @@ def unenforced_by(capabilities: AnyCapabilities) -> frozenset[Constraint]:
     return frozenset(found)
 
 
-def _forces_a_call(request: ResponseRequest) -> bool:
+def forces_a_call(request: ResponseRequest) -> bool:
     match request.tool_choice:
         case "required" | ChooseFunction() | ChooseCustom() | ChooseAllowed(mode="required"):
             return True
