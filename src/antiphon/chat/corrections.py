@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.json_values import is_array, is_object
 from antiphon.core.wire import JsonObject, decode_json, encode
 
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -14,6 +15,7 @@ def corrected_body(body: bytes, model: str, upstream_model: str) -> bytes:
     """A whole answer with the model named as the client named it and every required key of its choices there.
 
     `CreateChatCompletionResponse` requires `logprobs` and `refusal`, which many servers leave out.
+    Raises ValueError for what is no JSON object, as far as it has to be looked at.
     """
     lacking = b'"logprobs"' not in body or (
         b'"message"' in body
@@ -25,8 +27,8 @@ def corrected_body(body: bytes, model: str, upstream_model: str) -> bytes:
         return body
     try:
         fields: dict[str, Any] = dict(_RAW.decode(body))
-    except msgspec.DecodeError:
-        return body
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
     fields["model"] = model
     if lacking and "choices" in fields:
         fields["choices"] = _completed(decode_json(bytes(fields["choices"])))
@@ -34,12 +36,18 @@ def corrected_body(body: bytes, model: str, upstream_model: str) -> bytes:
 
 
 def _completed(choices: Any) -> Any:
-    for choice in choices or ():
+    for choice in _objects(choices):
         choice.setdefault("logprobs", None)
-        if "message" in choice:
-            choice["message"].setdefault("content", None)
-            choice["message"].setdefault("refusal", None)
+        message = choice.get("message")
+        if is_object(message):
+            message.setdefault("content", None)
+            message.setdefault("refusal", None)
     return choices
+
+
+def _objects(value: Any) -> Iterator[JsonObject]:
+    """The objects of an array; what is none is passed by, as the upstream sent it."""
+    return (one for one in value if is_object(one)) if is_array(value) else iter(())
 
 
 class StreamCorrections:
@@ -84,12 +92,14 @@ class StreamCorrections:
             return event + b"\n\n"
         try:
             chunk: Any = decode_json(event[6:])
-        except ValueError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return event + b"\n\n"
         if "model" in chunk:
             chunk["model"] = self._model
-        for choice in chunk.get("choices") or ():
-            _name_tool_calls(choice.get("delta") or {})
+        for choice in _objects(chunk.get("choices")):
+            delta = choice.get("delta")
+            if is_object(delta):
+                _name_tool_calls(delta)
         return b"data: %b\n\n" % encode(chunk)
 
 
@@ -98,7 +108,7 @@ def _events(data: bytes) -> Iterator[bytes]:
 
 
 def _name_tool_calls(delta: JsonObject) -> None:
-    for position, call in enumerate(delta.get("tool_calls") or ()):
+    for position, call in enumerate(_objects(delta.get("tool_calls"))):
         if call.get("index") is None:
             call["index"] = position
         if call.get("id") and not call.get("type"):

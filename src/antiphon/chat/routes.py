@@ -7,7 +7,7 @@ from starlette.types import Send
 
 from antiphon.chat.corrections import StreamCorrections, corrected_body
 from antiphon.chat.request import ChatRequest, CompletionRequest, parse_chat, parse_completion, with_model
-from antiphon.core.errors import AntiphonError, ShuttingDown
+from antiphon.core.errors import AntiphonError, ProviderProtocolError, ShuttingDown
 from antiphon.core.wire import encode
 from antiphon.models.catalog import Catalog, Resolved
 from antiphon.models.tap import Tap
@@ -41,8 +41,15 @@ class Forwarded:
             async with await self._open() as reply:
                 answer = await reply.read()
         if not watch.gone:
-            body = corrected_body(answer, self.model, self.resolved.answering_model())
-            await JsonReply(body, headers=self._headers()).respond(request, send)
+            await JsonReply(self._corrected(answer), headers=self._headers()).respond(request, send)
+
+    def _corrected(self, answer: bytes) -> bytes:
+        try:
+            return corrected_body(answer, self.model, self.resolved.answering_model())
+        except ValueError as error:
+            provider, _, _ = self.resolved.served_by().partition("/")
+            message = f'provider "{provider}" answered with what is no completion: {error}.'
+            raise ProviderProtocolError(provider, message) from None
 
     async def _open(self) -> UpstreamReply:
         return await self.resolved.provider.open(self.path, self.body, model=self.resolved.upstream_model)
