@@ -10,6 +10,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
+from antiphon.config_settings import ConfigError, RecordingSettings, Settings
 from antiphon.core.items import CustomToolCall, FunctionCall, Logprob, Message, OutputText
 from antiphon.core.signals import (
     ArgumentsDelta,
@@ -40,6 +41,7 @@ from antiphon.recording.format import (
 )
 from antiphon.recording.reader import Recording, RecordingError
 from antiphon.recording.redaction import Redactor
+from antiphon.recording.setup import make_recorder
 from antiphon.testing import FakeClock
 
 
@@ -378,3 +380,15 @@ def test_log_probabilities_go_where_something_was_cut_out() -> None:
     assert json.loads(Redactor([CARD]).json(encode(part))) == {"text": "***", "logprobs": []}
     asked = {"logprobs": True, "input": "1234-5678"}
     assert json.loads(Redactor([CARD]).json(encode(asked))) == {"logprobs": True, "input": "***"}
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file, file / "below"):
+        settings = Settings(recording=RecordingSettings(path=str(path)))
+        with pytest.raises(ConfigError, match=r"recording\.path: .*file.* cannot be written"):
+            make_recorder(settings, FakeClock())
+    folder = tmp_path / "made"
+    make_recorder(Settings(recording=RecordingSettings(path=str(folder))), FakeClock()).close()
+    assert folder.is_dir()

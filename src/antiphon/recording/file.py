@@ -1,5 +1,6 @@
 """The files of a recording: one folder, new files by day and by size, the oldest removed beyond a number."""
 
+import errno
 import logging
 import os
 from datetime import UTC, datetime
@@ -39,6 +40,12 @@ class RecordingFiles:
         self._size = 0
         self._failing = False
         self.path: Path | None = None
+
+    def check(self) -> None:
+        """Make the folder, and raise OSError when nothing can be written there."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(self._folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def append(self, line: Line) -> None:
         """Write one line. A disk that is full must not end the run that is recorded: it is logged, once."""

@@ -12,7 +12,7 @@ from antiphon.version import __version__
 
 
 def make_recorder(settings: Settings, clock: Clock) -> Recorder:
-    """Raises ConfigError for a pattern that is no regular expression."""
+    """Raises ConfigError for a pattern that is no regular expression, and a folder that cannot be written."""
     recording = settings.recording
     files = RecordingFiles(
         Path(recording.path).expanduser(),
@@ -22,6 +22,11 @@ def make_recorder(settings: Settings, clock: Clock) -> Recorder:
         max_file_bytes=recording.max_file_mb * 1024 * 1024,
         max_files=recording.max_files,
     )
+    try:
+        files.check()
+    except OSError as error:
+        message = f"recording.path: {recording.path} cannot be written: {error.strerror or error}"
+        raise ConfigError(settings.source, None, message) from None
     secrets = {text for one in settings.providers.inference for text in secrets_in(one.config)}
     try:
         redactor = Redactor(recording.redact, sorted(secrets))

@@ -1,0 +1,188 @@
+"""Whatever is wrong with a body: each route answers it, or says in the envelope what is wrong. None fails itself."""
+
+import asyncio
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from antiphon.app import serve, services_for
+from antiphon.config_settings import Settings
+from antiphon.core.json_values import is_array, is_object
+from antiphon.models.catalog import Catalog
+from antiphon.providers.upstream import UpstreamClient
+from antiphon.storage.memory import MemoryStore
+from antiphon.testing import FakeClock, FakeIds, PlainSealer, scripted_model
+from antiphon.testing.simulation import Answer, exchange
+
+FUNCTION: dict[str, Any] = {
+    "name": "f",
+    "parameters": {"type": "object", "properties": {"a": {"type": "string"}}},
+}
+SCHEMA: dict[str, Any] = {"name": "n", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}
+GRAMMAR: dict[str, Any] = {"type": "grammar", "syntax": "regex", "definition": "a+"}
+MESSAGES: list[dict[str, Any]] = [
+    {"role": "system", "content": "be kind"},
+    {"role": "user", "content": [{"type": "text", "text": "use f"}]},
+    {
+        "role": "assistant",
+        "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    },
+    {"role": "tool", "tool_call_id": "c", "content": "done"},
+]
+ITEMS: list[dict[str, Any]] = [
+    {"role": "user", "content": [{"type": "input_text", "text": "use f and g"}]},
+    {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}], "content": []},
+    {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c", "output": "done"},
+    {"type": "custom_tool_call", "call_id": "d", "name": "g", "input": "aa"},
+    {"type": "custom_tool_call_output", "call_id": "d", "output": [{"type": "input_text", "text": "done"}]},
+]
+BODIES: list[tuple[str, dict[str, Any]]] = [
+    (
+        "/v1/responses",
+        {
+            "input": ITEMS,
+            "tools": [{"type": "function", **FUNCTION}, {"type": "custom", "name": "g", "format": GRAMMAR}],
+            "tool_choice": {
+                "type": "allowed_tools",
+                "mode": "auto",
+                "tools": [{"type": "custom", "name": "g"}],
+            },
+        },
+    ),
+    (
+        "/v1/responses",
+        {
+            "input": "hi",
+            "stream": True,
+            "text": {"format": {"type": "json_schema", "strict": True, **SCHEMA}, "verbosity": "low"},
+            "reasoning": {"effort": "low", "summary": "auto"},
+            "include": ["reasoning.encrypted_content"],
+            "metadata": {"team": "blue"},
+            "temperature": 0.5,
+            "max_output_tokens": 64,
+            "max_tool_calls": 3,
+        },
+    ),
+    ("/v1/chat/completions", {"messages": MESSAGES, "tools": [{"type": "function", "function": FUNCTION}]}),
+    (
+        "/v1/chat/completions",
+        {
+            "messages": MESSAGES[:2],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "response_format": {"type": "json_schema", "json_schema": SCHEMA},
+        },
+    ),
+    ("/v1/completions", {"prompt": "hi", "max_tokens": 5, "stop": ["x"]}),
+    ("/v1/embeddings", {"input": ["a", "b"], "dimensions": 4, "encoding_format": "base64"}),
+    ("/v1/embeddings", {"input": [[1, 2], [3]]}),
+    ("/v1/rerank", {"query": "a", "documents": ["a", {"text": "b"}], "top_n": 1, "return_documents": True}),
+    (
+        "/v1alpha/inference/rerank",
+        {"query": {"type": "text", "text": "a"}, "items": ["a"], "max_num_results": 1},
+    ),
+]
+ODD: list[Any] = [
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2**31,
+        2**63,
+        1.5,
+        1e308,
+        "",
+        " ",
+        "\0",
+        "x",
+        "none",
+        "required",
+        "é" * 3000,
+    ),
+    *(
+        [],
+        [[]],
+        [None],
+        {},
+        {"": 1},
+        {"type": "x"},
+        {"type": None},
+        {"$ref": "#"},
+        {"pattern": "("},
+        {"minimum": "x"},
+    ),
+    *(
+        "data:,",
+        "http://127.0.0.1:1/x",
+        "resp_1",
+        {"type": "function", "name": "f"},
+        {"minItems": 10**9},
+        "start: (",
+    ),
+]
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each container of a JSON value with each of its keys."""
+    if is_object(value):
+        for key in list(value):
+            yield value, key
+            yield from places(value[key])
+    elif is_array(value):
+        for at in range(len(value)):
+            yield value, at
+            yield from places(value[at])
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
+    path, valid = draw(st.sampled_from(BODIES))
+    body = {"model": "demo", **copy.deepcopy(valid)}
+    for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
+        found = list(places(body))
+        if not found:
+            break
+        holder, key = draw(st.sampled_from(found))
+        match draw(st.sampled_from(["replace", "replace", "replace", "remove", "add", "wrap"])):
+            case "remove":
+                del holder[key]
+            case "add" if is_object(holder):
+                holder[draw(st.sampled_from(["type", "id", "name", "text", "other"]))] = draw(
+                    st.sampled_from(ODD)
+                )
+            case "wrap":
+                holder[key] = [holder[key]]
+            case _:
+                holder[key] = copy.deepcopy(draw(st.sampled_from(ODD)))
+    return path, body
+
+
+async def ask(path: str, body: dict[str, Any]) -> Answer:
+    clock, ids = FakeClock(), FakeIds()
+    client = UpstreamClient(clock)
+    catalog = Catalog({"demo": scripted_model()}, clock=clock)
+    services = services_for(Settings(), catalog, MemoryStore(), client, clock, ids, sealer=PlainSealer())
+    return await exchange(serve(services, ids), "POST", path, body)
+
+
+@settings(max_examples=300, deadline=None)
+@given(mutated())
+def test_a_mutated_body_is_answered_or_refused(made: tuple[str, dict[str, Any]]) -> None:
+    path, body = made
+    got = asyncio.run(ask(path, body))
+    event(f"{path} {got.status}")
+    assert got.ended
+    assert got.status in (200, 400, 404)
+    if got.status != 200:
+        assert set(got.json) == {"error"}
+        assert set(got.json["error"]) == {"message", "type", "param", "code"}
+    elif path == "/v1/responses" and body.get("stream") is True:
+        assert [one["sequence_number"] for one in got.events] == list(range(len(got.events)))
+        assert got.events[-1]["type"] in ("response.completed", "response.incomplete", "response.failed")
