@@ -61,6 +61,7 @@ VARIABLES: Mapping[str, str] = {
     "ANTIPHON_DISCOVERY": "`off`: ask no local port for a model server; what the variables below name is still used.",
     "OPENAI_API_KEY": "Found when no provider is configured: OpenAI with this key.",
     "OPENAI_BASE_URL": "The address for `OPENAI_API_KEY`.",
+    "ANTHROPIC_API_KEY": "The same: Anthropic with this key.",
     "VLLM_URL": "Found when no provider is configured: a vLLM server.",
     "VLLM_API_KEY": "The key of that vLLM server, if it wants one (`VLLM_API_TOKEN` is read too).",
     "OLLAMA_URL": "Found when no provider is configured: an Ollama server.",

@@ -1,4 +1,4 @@
-"""One application, run unchanged over a scripted model, llama.cpp and an OpenAI: only the configuration differs."""
+"""One application, run unchanged over a scripted model, llama.cpp, OpenAI and Anthropic: only the configuration differs."""
 
 import json
 import subprocess
@@ -11,6 +11,7 @@ import pytest
 
 from bench.program import Program, environment, start_antiphon
 from tests.integration.upstream import Upstream
+from tests.wire.fake_anthropic import KEY, FakeAnthropic
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """\
@@ -94,6 +95,17 @@ def test_over_openai(tmp_path: Path, upstream: Upstream) -> None:
         {"base_url": upstream.url, "api_key": "sk-x", "wire": "chat"},
         "gpt-assistant",
     )
+    assert_told_once(seen["loop"])
+    assert (seen["loop"]["called"], seen["loop"]["status"]) == (["get_weather"], "completed")
+    assert seen["loop"]["text"] == "You said: rain in Paris"
+    assert seen["report"]["parsed"] == {"city": "Paris", "degrees": 21}
+
+
+def test_over_anthropic(tmp_path: Path) -> None:
+    with FakeAnthropic() as fake:
+        config = {"base_url": fake.url, "api_key": KEY}
+        seen = run_over(tmp_path, "remote::anthropic", config, "assistant")
+        assert fake.seen.refused == []
     assert_told_once(seen["loop"])
     assert (seen["loop"]["called"], seen["loop"]["status"]) == (["get_weather"], "completed")
     assert seen["loop"]["text"] == "You said: rain in Paris"

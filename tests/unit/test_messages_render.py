@@ -101,6 +101,28 @@ def test_a_remark_before_the_result_goes_behind_it() -> None:
     assert shown(sent(user("wait"), RESULT, history=(turn,)))[-1] == ("user", ["tool_result", "wait"])
 
 
+def test_turns_that_do_not_alternate_are_put_together() -> None:
+    first = PastTurn("r1", encode([user("a")]), encode([bot("b")]))
+    second = PastTurn("r2", encode([]), encode([bot("c")]))
+    third = PastTurn("r3", encode([user("d")]), encode([]))
+    assert shown(sent(user("e"), history=(first, second, third))) == [
+        ("user", ["a"]),
+        ("assistant", ["b", "c"]),
+        ("user", ["d", "e"]),
+    ]
+
+
+def test_a_result_that_comes_late_is_put_behind_its_call() -> None:
+    turn = PastTurn("r1", encode([user("a")]), encode([CALL]))
+    assert shown(sent(user("wait"), bot("well"), RESULT, user("b"), history=(turn,))) == [
+        ("user", ["a"]),
+        ("assistant", ["tool_use"]),
+        ("user", ["tool_result", "wait"]),
+        ("assistant", ["well"]),
+        ("user", ["b"]),
+    ]
+
+
 @pytest.mark.parametrize(
     "items",
     [

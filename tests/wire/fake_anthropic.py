@@ -44,7 +44,9 @@ MODELS: dict[str, Model] = {
         ("echo", "thinker", "omits", "redacted", "caller", "parallel", "patcher", "json", "json-late"),
         Model(),
     ),
-    **dict.fromkeys(("refuser", "cut", "stopper", "overfull", "endless", "breaks", "errs"), Model()),
+    **dict.fromkeys(
+        ("assistant", "refuser", "cut", "stopper", "overfull", "endless", "breaks", "errs"), Model()
+    ),
     "old": Model(adaptive=False, budget=True, efforts=(), max_tokens=8192),
     "middle": Model(efforts=("low", "medium", "high", "max")),
     "unstoppable": Model(disabled=False),
@@ -80,7 +82,9 @@ def answer_to(body: Json) -> Answer:
     model, last = body["model"], body["messages"][-1]["content"]
     thoughts = _thoughts(body) if model in THINKERS else []
     text = f"You said: {last_text(last)}"
-    if (model in ("caller", "parallel") or (model == "old" and body.get("tools"))) and _may_call(body):
+    if (model in ("caller", "parallel", "assistant") or (model == "old" and body.get("tools"))) and _may_call(
+        body
+    ):
         tools = body["tools"] if model == "parallel" and _in_parallel(body) else body["tools"][:1]
         calls = [
             _call(body, tool["name"], {"city": city}) for tool, city in zip(tools, _CITIES, strict=False)
@@ -91,8 +95,12 @@ def answer_to(body: Json) -> Answer:
         told = "does not match" in text
         written = "1+2" if told else last_text(body["messages"][0]["content"])
         return Answer([_call(body, body["tools"][0]["name"], {"input": written})], "tool_use")
-    if model in ("json", "json-late"):
-        bound = "format" in body.get("output_config", {}) or model == "json" or len(body["messages"]) > 1
+    if model in ("json", "json-late") or (model == "assistant" and "output_config" in body):
+        bound = (
+            "format" in body.get("output_config", {})
+            or model in ("json", "assistant")
+            or len(body["messages"]) > 1
+        )
         return Answer([_text('{"city":"Paris","degrees":21}' if bound else "It is warm.")])
     match model:
         case "refuser":

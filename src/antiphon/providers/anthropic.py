@@ -97,7 +97,10 @@ class Anthropic:
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         """See `ports.ModelProvider.dropped`."""
-        return [found.param for found in self._renderer.unsupported(request)] if self._lenient else ()
+        if not self._lenient:
+            return ()
+        model = request.model.removeprefix(f"{self.provider_id}/")
+        return [found.param for found in self._renderer.unsupported(request, model)]
 
     async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
         """See `ports.ModelProvider.stream`."""

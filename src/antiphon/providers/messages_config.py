@@ -23,8 +23,7 @@ class MessagesCapabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
 
     thinking: Literal["auto", "adaptive", "budget", "none"] = "auto"
     """How `reasoning.effort` is asked for: as an effort (`adaptive`, Claude 4.6 and later), as a number of tokens
-    (`budget`, before that), or not at all (`none`). `auto`: as the list of models says, `adaptive` where it says nothing.
-    """
+    (`budget`, before that), or not at all (`none`). `auto`: as the list of models says, else `adaptive`."""
     json_schema: bool = True
     """Whether `output_config.format` binds the answer; else it is asked for, held and checked."""
     strict_tools: bool = True

@@ -38,12 +38,20 @@ _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _PDF = "application/pdf"
+WHOLE = "whole"
+_OPENING = {
+    "user": b'{"role":"user","content":[',
+    "assistant": b'{"role":"assistant","content":[',
+    WHOLE: b"",
+}
+_BETWEEN = {"": b"", "user": b"]},", "assistant": b"]},", WHOLE: b","}
 _PDF_MAGIC = "JVBERi"
 """`%PDF-` in base64."""
 
 
 class Segment(NamedTuple):
-    """A message, or a part of one: its blocks as JSON, comma-separated.
+    """A message, or a part of one: its blocks as JSON, comma-separated. Of role `WHOLE` it is several messages, from
+    one of the user to one of the model.
 
     `marks` are the places of the caller's cache breakpoints, each just before the closing brace of its block, in
     ascending order. `calls` are the ids of the calls in it, `results` those of the results that it begins with.
@@ -59,7 +67,10 @@ class Segment(NamedTuple):
 
 
 class RenderedTurn(NamedTuple):
-    """`system` are the instructions that the turn begins with: of the first turn they go where the API has them."""
+    """`system` are the instructions that the turn begins with: of the first turn they go where the API has them.
+
+    A turn that goes from a user's message to the model's, as most do, is one segment of role `WHOLE`.
+    """
 
     system: tuple[str, ...]
     segments: tuple[Segment, ...]
@@ -76,6 +87,51 @@ def render_turn(provider_id: str, items: Iterable[TranscriptItem]) -> RenderedTu
     for item in items:
         writer.add(item)
     return writer.finish()
+
+
+def messages_of(segments: Sequence[Segment], pieces: Sequence[bytes]) -> bytes:
+    """The messages as JSON, comma-separated. `pieces` are the blocks of the segments."""
+    out: list[bytes] = []
+    role = ""
+    for one, json in zip(segments, pieces, strict=True):
+        if one.role == role:  # blocks of one message, or whole messages
+            out.append(b",")
+            out.append(json)
+            continue
+        out += (_BETWEEN[role], _OPENING[one.role], json)
+        role = one.role
+    return b"".join([*out, b"" if role == WHOLE else b"]}"])
+
+
+def answers_fit(segments: Iterable[Segment]) -> bool:
+    """Whether the message behind each one with calls begins with their results, and no other has any; and whether what
+    is whole stands between others.
+    """
+    open_calls: set[str] = set()
+    role = ""
+    for one in segments:
+        if one.role == WHOLE:
+            if open_calls or role == "user":
+                return False
+        elif one.role == role:
+            if one.results:
+                return False
+            open_calls.update(one.calls)
+        elif set(one.results) != open_calls or (role, one.role) == (WHOLE, "assistant"):
+            return False
+        else:
+            open_calls = set(one.calls)
+        role = one.role
+    return not open_calls
+
+
+def _in_one(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """The segments as a whole, where nothing will have to be put between or beside them."""
+    if not segments or (segments[0].role, segments[-1].role) != ("user", "assistant"):
+        return segments
+    if any(one.marks for one in segments) or not answers_fit(segments):
+        return segments
+    return (Segment(WHOLE, messages_of(segments, [one.json for one in segments])),)
 
 
 def told(texts: Iterable[str]) -> Segment:
@@ -130,7 +186,8 @@ class _Writer:
 
     def finish(self) -> RenderedTurn:
         self._flush()
-        return RenderedTurn(tuple(self.system), tuple(self.segments))
+        system, segments = tuple(self.system), tuple(self.segments)
+        return RenderedTurn(system, segments if system else _in_one(segments))
 
     # --- the user's side ------------------------------------------------------------------------------------
     def _instruct(self, texts: Sequence[str]) -> None:

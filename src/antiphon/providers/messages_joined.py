@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from antiphon.providers.messages_content import RenderedTurn, Segment, told
+from antiphon.providers.messages_content import WHOLE, RenderedTurn, Segment, messages_of, told
 
 BEGINNING = "The conversation begins with your own message."
 END = "Go on."
-_OPENING = {"user": b'{"role":"user","content":[', "assistant": b'{"role":"assistant","content":['}
 
 
 class Place(NamedTuple):
@@ -20,7 +19,7 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Conversation:
-    """`system` is what stands before it."""
+    """`system` is what stands before it. The last segment is the user's."""
 
     system: tuple[str, ...] = ()
     segments: list[Segment] = field(default_factory=list[Segment])
@@ -37,15 +36,7 @@ class Conversation:
         for at, offset in reversed(places):
             json = pieces[at]
             pieces[at] = json[:offset] + control + json[offset:]
-        out: list[bytes] = []
-        role = ""
-        for one, json in zip(self.segments, pieces, strict=True):
-            if one.role == role:
-                out += (b",", json)
-                continue
-            out += (b"]}," if role else b"", _OPENING[one.role], json)
-            role = one.role
-        return b"".join([*out, b"]}"])
+        return messages_of(self.segments, pieces)
 
     @property
     def thoughtless(self) -> bool:
@@ -59,23 +50,6 @@ class Conversation:
             elif not one.results:
                 return at > 0 and not begins
         return not begins
-
-    @property
-    def answers_fit(self) -> bool:
-        """Whether the message behind each one with calls begins with their results, and no other has any."""
-        open_calls: set[str] = set()
-        role = ""
-        for one in self.segments:
-            if one.role == role:
-                if one.results:
-                    return False
-                open_calls.update(one.calls)
-                continue
-            role = one.role
-            if set(one.results) != open_calls:
-                return False
-            open_calls = set(one.calls)
-        return not open_calls
 
     def _heads(self) -> list[Segment]:
         """The first segment of each message."""
@@ -94,12 +68,12 @@ def joined(turns: Iterable[RenderedTurn]) -> Conversation:
             segments.append(told(turn.system))
         segments += turn.segments
     if not segments and conversation.system:  # something must be asked
-        *before, last = conversation.system
-        conversation.system = tuple(before)
+        *others, last = conversation.system
+        conversation.system = tuple(others)
         segments.append(told([last]))
     if not segments or segments[0].role == "assistant":
         segments.insert(0, told([BEGINNING]))
-    if segments[-1].role == "assistant":
+    if segments[-1].role in ("assistant", WHOLE):
         # The wire takes this for the beginning of the answer; the newest models take it not at all.
         segments.append(told([END]))
     return conversation

@@ -17,7 +17,7 @@ from antiphon.providers.custom_calls import as_function
 from antiphon.providers.in_words import lines_for
 from antiphon.providers.kept_turns import MAX_KEPT_BYTES, KeptTurns
 from antiphon.providers.messages_config import MessagesConfig
-from antiphon.providers.messages_content import RenderedTurn, render_turn
+from antiphon.providers.messages_content import RenderedTurn, answers_fit, render_turn
 from antiphon.providers.messages_joined import Conversation, joined
 from antiphon.providers.messages_models import NO_MODELS, NOTHING_KNOWN, ModelFacts
 from antiphon.providers.messages_parameters import (
@@ -98,7 +98,7 @@ class MessagesRenderer:
             transcript = transcript.without_earlier_thoughts()
         past = [self._turns.get(turn.id) or self._keep(turn) for turn in transcript.history]
         conversation = joined([*past, render_turn(self._provider, transcript.items)])
-        if conversation.answers_fit:
+        if answers_fit(conversation.segments):
             return conversation
         # A result came after something else in a later turn: only items can be put in order.
         return joined([render_turn(self._provider, sendable(transcript.all_items()))])
