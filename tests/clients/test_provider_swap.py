@@ -1,4 +1,4 @@
-"""One application, run unchanged over a scripted model, llama.cpp, OpenAI and Anthropic: only the configuration differs."""
+"""One application, run unchanged over several kinds of model servers: only the configuration differs."""
 
 import json
 import subprocess
