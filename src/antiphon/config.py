@@ -62,6 +62,7 @@ VARIABLES: Mapping[str, str] = {
     "OPENAI_API_KEY": "Found when no provider is configured: OpenAI with this key.",
     "OPENAI_BASE_URL": "The address for `OPENAI_API_KEY`.",
     "ANTHROPIC_API_KEY": "The same: Anthropic with this key.",
+    "ANTHROPIC_BASE_URL": "The address for `ANTHROPIC_API_KEY`.",
     "VLLM_URL": "Found when no provider is configured: a vLLM server.",
     "VLLM_API_KEY": "The key of that vLLM server, if it wants one (`VLLM_API_TOKEN` is read too).",
     "OLLAMA_URL": "Found when no provider is configured: an Ollama server.",
@@ -244,6 +245,7 @@ def _discovery(variables: Mapping[str, str]) -> DiscoverySettings:
         vllm_api_key=variables.get("VLLM_API_KEY") or variables.get("VLLM_API_TOKEN", ""),
         ollama_url=variables.get("OLLAMA_URL", ""),
         anthropic_api_key=variables.get("ANTHROPIC_API_KEY", ""),
+        anthropic_base_url=variables.get("ANTHROPIC_BASE_URL", ""),
     )
 
 

@@ -217,6 +217,7 @@ class DiscoverySettings(_Section):
     vllm_api_key: str = ""
     ollama_url: str = ""
     anthropic_api_key: str = ""
+    anthropic_base_url: str = ""
 
     def __repr__(self) -> str:
         return f"DiscoverySettings({redacted(msgspec.structs.asdict(self))!r})"

@@ -85,8 +85,9 @@ def _named(settings: DiscoverySettings) -> tuple[list[ProviderSettings], list[st
         providers.append(_provider("openai", "remote::openai", base_url=url, api_key=key))
         lines.append(f"OpenAI{f' at {url}' if url else ''}, by OPENAI_API_KEY")
     if settings.anthropic_api_key:
-        providers.append(_provider("anthropic", "remote::anthropic", api_key=settings.anthropic_api_key))
-        lines.append("Anthropic, by ANTHROPIC_API_KEY")
+        url, key = settings.anthropic_base_url, settings.anthropic_api_key
+        providers.append(_provider("anthropic", "remote::anthropic", base_url=url, api_key=key))
+        lines.append(f"Anthropic{f' at {url}' if url else ''}, by ANTHROPIC_API_KEY")
     if settings.vllm_url:
         url, key = _with_v1(settings.vllm_url), settings.vllm_api_key
         providers.append(_provider("vllm", "remote::vllm", base_url=url, api_key=key))

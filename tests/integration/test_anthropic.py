@@ -2,7 +2,8 @@
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ providers:
   - provider_id: other
     provider_type: remote::anthropic
     config: {{base_url: "{fake.url}", api_key: {KEY}, allowed_models: [caller], max_tokens: 500, cache: explicit}}
+  - provider_id: quiet
+    provider_type: remote::anthropic
+    config: {{base_url: "{fake.url}", api_key: {KEY}, allowed_models: [none]}}
+models:
+- {{model_id: elder, provider_id: quiet, provider_model_id: old}}
 storage: {{url: "sqlite:///{folder}/antiphon.db"}}
 """
 
@@ -80,6 +86,19 @@ def front(running: FakeAnthropic, tmp_path_factory: pytest.TempPathFactory) -> I
     with start_antiphon(folder, configuration(running, folder)) as program:
         program.wait_ready()
         yield program
+
+
+@pytest.fixture
+def start(fake: FakeAnthropic, tmp_path: Path) -> Iterator[Callable[[], Program]]:
+    """Starts a server of the test's own, which has asked nothing yet."""
+    with ExitStack() as running:
+
+        def begin() -> Program:
+            program = running.enter_context(start_antiphon(tmp_path, configuration(fake, tmp_path)))
+            program.wait_ready("/livez")
+            return program
+
+        yield begin
 
 
 @pytest.fixture
@@ -280,6 +299,23 @@ def test_an_older_model_is_given_a_budget(client: openai.OpenAI, fake: FakeAnthr
     assert blocks(fake.last_request())[1] == ("assistant", ["thinking", "tool_use"])
     ask(client, **{**asking, "reasoning": {"effort": "none"}}, input="hi")
     assert fake.last_request()["thinking"] == {"type": "disabled"}
+
+
+def test_a_model_that_nobody_listed_is_asked_about_first(
+    start: Callable[[], Program], recorder: Recorder, fake: FakeAnthropic
+) -> None:
+    """The list of models is asked for once, when the limit or the effort depends on it."""
+    program = start()
+    before = len(fake.seen.pages)
+    with sync_client(program.url, recorder) as client:
+        ask(client, model="elder", input="hi", max_output_tokens=99)
+        assert len(fake.seen.pages) == before
+        ask(client, model="elder", input="hi")
+        assert fake.last_request()["max_tokens"] == MODELS["old"].max_tokens
+        for _ in range(2):
+            ask(client, model="elder", input="hi", reasoning={"effort": "low"})
+            assert fake.last_request()["thinking"] == {"type": "enabled", "budget_tokens": 2048}
+    assert len(fake.seen.pages) - before == -(-len(MODELS) // PAGE_SIZE)
 
 
 def test_an_older_model_does_not_begin_to_think_in_the_middle(

@@ -105,3 +105,7 @@ async def test_an_anthropic_key_is_a_provider() -> None:
     assert not found.demo
     assert [one.provider_type for one in found.providers] == ["remote::anthropic"]
     assert found.lines == ("Anthropic, by ANTHROPIC_API_KEY",)
+    url = "http://gateway:4000"
+    found = await discover(DiscoverySettings(anthropic_api_key="sk-ant-key", anthropic_base_url=url), 0, [])
+    assert [one.config for one in found.providers] == [{"base_url": url, "api_key": "sk-ant-key"}]
+    assert found.lines == (f"Anthropic at {url}, by ANTHROPIC_API_KEY",)

@@ -1,8 +1,11 @@
 """The wire `anthropic`: upstreams that speak Anthropic's Messages API."""
 
+import asyncio
 import copy
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,7 +19,7 @@ from antiphon.core.tools import CustomTool
 from antiphon.ports import Constraint, Ids, ModelInfo
 from antiphon.providers.messages_config import PRESET, MessagesConfig, parse_messages_config
 from antiphon.providers.messages_models import PAGE, ModelFacts, Page, facts_of, made_at
-from antiphon.providers.messages_parameters import bound_schema
+from antiphon.providers.messages_parameters import asks_for_effort, bound_schema
 from antiphon.providers.messages_render import MessagesRenderer
 from antiphon.providers.messages_stream import MessagesDecoder
 from antiphon.providers.site import Site
@@ -27,6 +30,7 @@ MESSAGES = "/messages"
 CHAT = "/chat/completions"
 MODELS = "/models"
 MAX_PAGES = 10
+LEARNING_S = 5.0
 RETIRED = "retired"
 _PARAMS = {
     "messages": "input",
@@ -47,6 +51,15 @@ _PARAMS = {
 _FIELD = re.compile(r"(?P<quote>[`'\"]?)(?P<path>[a-z_]+(?:\.[\w-]+)*)(?(quote)(?P=quote)|(?=:))")
 
 
+@dataclass(slots=True)
+class _Known:
+    """What is known about the models, shared by the impatient copies of a provider."""
+
+    facts: dict[str, ModelFacts] = field(default_factory=dict[str, ModelFacts])
+    asked: bool = False
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class Anthropic:
     """One configured provider. Shared by all runs; holds no state of any of them.
 
@@ -65,8 +78,8 @@ class Anthropic:
         self._lenient = lenient
         self._site = Site.of(provider_id, PRESET, config.upstream(), client)
         self._chat = Site.of(provider_id, PRESET, config.upstream(chat=True), client)
-        self._facts: dict[str, ModelFacts] = {}
-        self._renderer = MessagesRenderer(provider_id, config, lenient=lenient, facts=self._facts)
+        self._known = _Known()
+        self._renderer = MessagesRenderer(provider_id, config, lenient=lenient, facts=self._known.facts)
 
     @classmethod
     def from_config(
@@ -104,6 +117,8 @@ class Anthropic:
 
     async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
         """See `ports.ModelProvider.stream`."""
+        if call.max_output_tokens is None or asks_for_effort(call.request):
+            await self._learn()
         body = self._renderer.render(model, call)
         try:
             reply = await self._site.post(MESSAGES, body, model)
@@ -143,14 +158,27 @@ class Anthropic:
         for _ in range(MAX_PAGES):
             page = await self._page(after)
             for one in page.data:
-                self._facts[one.id] = facts_of(one)
+                self._known.facts[one.id] = facts_of(one)
                 allowed = self._allowed is None or one.id in self._allowed
                 if allowed and one.lifecycle != RETIRED:
                     found.append(ModelInfo(one.id, made_at(one), "anthropic"))
             after = page.last_id
             if not page.has_more or after is None:
                 break
+        self._known.asked = True
         return found
+
+    async def _learn(self) -> None:
+        """Ask for the list of models where nobody did so far. A server without one is not asked again."""
+        known = self._known
+        if known.asked:
+            return
+        async with known.asking:
+            if not known.asked:
+                known.asked = True
+                with suppress(Exception):  # whatever is wrong with that server, the request itself will show
+                    async with asyncio.timeout(LEARNING_S):
+                        await self.list_models()
 
     async def _page(self, after: str | None) -> Page:
         query = {"limit": "1000", **({"after_id": after} if after else {})}

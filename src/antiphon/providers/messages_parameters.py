@@ -156,6 +156,10 @@ def thinks_of(
     return None if forced and mode == "adaptive" else mode
 
 
+def asks_for_effort(request: ResponseRequest) -> bool:
+    return request.reasoning is not None and isinstance(request.reasoning.effort, str)
+
+
 def mode_of(can: MessagesCapabilities, facts: ModelFacts) -> str | None:
     if can.thinking != "auto":
         return None if can.thinking == "none" else can.thinking
