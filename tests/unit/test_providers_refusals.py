@@ -17,6 +17,7 @@ OVERFLOWS = [
     (400, "Input length 9000 exceeds the maximum allowed length; prompt is too long"),
     (413, "Please reduce the length of the messages or completion."),
     (500, "the input length exceeds the context length"),
+    (500, "input (15002 tokens) is too large to process. increase the physical batch size (current: 512)"),
     (422, "`inputs` must have less than 4096 tokens: too many tokens"),
 ]
 
@@ -44,6 +45,11 @@ def test_an_overflow_of_the_context_is_known_in_every_wording(status: int, messa
         (422, {"detail": [{"msg": "field required"}]}, errors.ProviderRejected),
         (429, {"message": "slow"}, errors.ProviderRateLimited),
         (500, None, errors.ProviderUnavailable),
+        (
+            500,
+            {"error": {"message": "image input is not supported - hint: you may need to provide the mmproj"}},
+            errors.ProviderRejected,
+        ),
         (302, None, errors.ProviderProtocolError),
         (405, None, errors.ProviderProtocolError),
     ],
@@ -65,7 +71,17 @@ def test_keys_are_never_quoted_even_those_that_are_not_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"\xff\xfe", b"[" * 100_000, b"null", b"[]", b'{"error": null}', b'{"error": 7}']
+    "body",
+    [
+        b"\xff\xfe",
+        b'{"\xff": 1}',
+        b'{"error": "\xff"}',
+        b"[" * 100_000,
+        b"null",
+        b"[]",
+        b'{"error": null}',
+        b'{"error": 7}',
+    ],
 )
 def test_no_body_can_break_the_mapping(body: bytes) -> None:
     assert isinstance(refusal("p", 400, body, Redaction()), errors.ProviderRejected)

@@ -159,6 +159,14 @@ def test_what_is_no_ranking_of_the_documents_is_the_providers_fault(answer: Any)
         found(answer)
 
 
+@pytest.mark.parametrize(
+    "answer", [b"<html>", b'{"\xff": 1}', b'{"results": [{"index": "\xff"}]}', b"[" * 100_000]
+)
+def test_nor_does_one_that_is_no_json_break_anything(answer: bytes) -> None:
+    with pytest.raises(ProviderProtocolError, match='"up"'):
+        ranked(answer, parsed(), "up")
+
+
 # --- the scripted model ------------------------------------------------------------------------------------------
 async def scripted(query: str, documents: list[str], top_n: int | None = None) -> list[tuple[int, float]]:
     asked = parsed(query=query, documents=documents, top_n=top_n)

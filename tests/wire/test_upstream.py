@@ -191,6 +191,22 @@ async def test_a_refusal_is_not_tried_again(rig: Rig, status: int) -> None:
     assert len(upstream.exchanges) == 1
 
 
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("image input is not supported - hint: you may need the mmproj", errors.ProviderRejected),
+        ("input (900 tokens) is too large to process", errors.ProviderContextLength),
+    ],
+)
+async def test_a_request_that_is_refused_by_a_500_is_not_tried_again(
+    rig: Rig, message: str, kind: type[errors.ProviderError]
+) -> None:
+    async with fake_upstream(answer(500, {"error": {"message": message}}), good) as upstream:
+        with pytest.raises(kind):
+            await run(rig.provider(upstream), call(stream=False))
+    assert len(upstream.exchanges) == 1
+
+
 async def test_a_lost_connection_is_tried_again(rig: Rig) -> None:
     async with fake_upstream(hang_up, good) as upstream:
         await run(rig.provider(upstream), call(stream=False))

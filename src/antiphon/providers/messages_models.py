@@ -90,7 +90,7 @@ def facts_of(listed: _Listed) -> ModelFacts:
     if listed.capabilities is not UNSET:
         try:
             told = _CAPABILITIES.decode(listed.capabilities)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             told = None
     limit = listed.max_tokens if listed.max_tokens is not None and listed.max_tokens > 0 else None
     if told is None or told.thinking is None:

@@ -193,7 +193,7 @@ class OpenAIChat:
     def _decode_models(self, body: bytes) -> list[ModelInfo]:
         try:
             answer = _MODELS.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise ProviderProtocolError(
                 self.provider_id, f'provider "{self.provider_id}" answered /models with something else.'
             ) from None

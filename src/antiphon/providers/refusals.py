@@ -37,9 +37,13 @@ CONTEXT_OVERFLOW = re.compile(
     r"|too many (?:input )?tokens"
     r"|prompt is too long|input (?:length|is too long)|longer than the maximum (?:model|context)"
     r"|maximum (?:input|prompt) length|max_model_len|reduce the length of"
-    r"|`inputs` (?:tokens \+|must have less than)",
+    r"|`inputs` (?:tokens \+|must have less than)|too large to process",
     re.IGNORECASE,
 )
+NOT_TAKEN = re.compile(
+    r"(?:image|audio|video|multimodal) (?:input|data)?\s*(?:is|are) not supported", re.IGNORECASE
+)
+"""How llama.cpp says, by a 500, that a model takes no such input: the request is wrong, the server is well."""
 CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
 MODEL_CODES = frozenset({"model_not_found", "DeploymentNotFound", "NotFoundError", "model_not_available"})
 
@@ -77,7 +81,7 @@ def refusal(
     """The error for a non-2xx answer."""
     try:
         parsed: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         parsed = body.decode("utf-8", "replace") if not body.lstrip().startswith(b"<") else ""
     error = _mapped(provider, status, _facts(parsed, redaction), retry_after)
     error.upstream_status = status
@@ -128,8 +132,10 @@ def _mapped(provider: str, status: int, facts: _Facts, retry_after: float | None
         return ProviderTimeout(provider, f"{name} gave up waiting{said}")
     if status in (402, 409, 424) or status >= 500:  # 424 is how TGI reports that the model failed
         if CONTEXT_OVERFLOW.search(facts.message) or facts.code in CONTEXT_CODES:
-            # Older llama.cpp and some gateways report an overflow as a 500.
+            # llama.cpp and some gateways report an overflow as a 500.
             return ProviderContextLength(provider, f"{name}{said}", param="input")
+        if NOT_TAKEN.search(facts.message):
+            return ProviderRejected(provider, f"{name} rejected the request{said}", param=facts.param)
         return ProviderUnavailable(provider, f"{name} failed with HTTP {status}{said}", retry_after=wait)
     if status >= 400 and status not in (405, 406, 415):
         return _rejected(provider, name, said, facts)

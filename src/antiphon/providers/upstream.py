@@ -17,7 +17,13 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from antiphon.core.errors import ProviderError, ProviderProtocolError, ProviderTimeout, ProviderUnavailable
+from antiphon.core.errors import (
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from antiphon.ports import Clock
 from antiphon.providers.refusals import RETRIED, Redaction, refusal
 from antiphon.providers.retry_after import retry_after_s
@@ -118,9 +124,9 @@ class Upstream:
     ) -> "UpstreamReply":
         """The upstream's 2xx answer, its body still to be read.
 
-        Retries connection failures and the statuses in `RETRIED`, waiting a random part of a growing time, or
-        what `Retry-After` asks. An upstream that asks for more than `max_wait_s` is not waited for: its
-        refusal goes to the caller, who gets the same `Retry-After`. Raises ProviderError.
+        Retries connection failures and the statuses in `RETRIED`, unless they refuse the request itself, waiting a
+        random part of a growing time, or what `Retry-After` asks. An upstream that asks for more than `max_wait_s`
+        is not waited for: its refusal goes to the caller, who gets the same `Retry-After`. Raises ProviderError.
         """
         retries = self.max_retries if max_retries is None else max_retries
         attempt = 0
@@ -137,7 +143,8 @@ class Upstream:
                 asked = retry_after_s(response.headers, self.client.clock.now)
                 error = await self._refused(response, asked)
                 wait = self._backoff(attempt) if asked is None else asked
-                if response.status not in RETRIED or attempt >= retries or wait > self.max_wait_s:
+                hopeless = response.status not in RETRIED or isinstance(error, ProviderRejected)
+                if hopeless or attempt >= retries or wait > self.max_wait_s:
                     raise error
             attempt += 1
             await self.client.sleep(wait)

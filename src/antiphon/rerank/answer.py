@@ -63,7 +63,7 @@ def ranked(answer: bytes, asked: Ranking, provider: str) -> tuple[list[RerankRes
     """
     try:
         given = _ANSWER.decode(answer)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _wrong(provider, str(error)) from None
     if isinstance(given, list):
         given = _Answer(given)

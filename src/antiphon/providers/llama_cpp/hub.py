@@ -75,7 +75,7 @@ class Hub:
             body = await self._read(response, str(reference))
         try:
             found = msgspec.json.decode(body, type=_Repository)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise ProviderProtocolError(
                 self.provider, f"{reference}: the hub answered with no listing of the repository."
             ) from None

@@ -29,7 +29,7 @@ def refuse_remote_in(body: bytes) -> None:
     """The same for a body that is passed on. One that is no JSON is the engine's to refuse."""
     try:
         left: list[Any] = [_BODY.decode(body).get("messages")]
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     while left:
         value = left.pop()

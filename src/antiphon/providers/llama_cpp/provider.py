@@ -364,7 +364,7 @@ def _cache_key(body: bytes) -> str | None:
     """The key to pick a slot by; None where the caller picks one itself."""
     try:
         found = _STEERING.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found.prompt_cache_key if found.id_slot is None else None
 
