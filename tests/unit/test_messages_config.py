@@ -111,6 +111,8 @@ def test_only_schemas_that_it_binds_are_left_to_the_upstream() -> None:
         ("speed: not available", "service_tier"),
         ("Thinking may not be enabled when tool_choice forces tool use.", None),
         ("Your credit balance is too low", None),
+        ("model access is not granted to this workspace", None),
+        ("`max_tokens must be a number", None),
         ("something_else: is wrong", None),
     ],
 )

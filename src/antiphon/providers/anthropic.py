@@ -48,7 +48,7 @@ _PARAMS = {
     },
 }
 """Names of the Messages API in an upstream's refusal, and what our caller wrote instead."""
-_FIELD = re.compile(r"(?P<quote>[`'\"]?)(?P<path>[a-z_]+(?:\.[\w-]+)*)(?(quote)(?P=quote)|(?=:))")
+_FIELD = re.compile(r"([`'\"])(?P<quoted>[a-z_]+(?:\.[\w-]+)*)\1|(?P<bare>[a-z_]+(?:\.[\w-]+)*):")
 
 
 @dataclass(slots=True)
@@ -202,5 +202,5 @@ def rename_param(error: ProviderError) -> None:
     named = _FIELD.match(said)
     if error.param is not None or named is None:
         return
-    path = named["path"].split(".")
+    path = (named["quoted"] or named["bare"]).split(".")
     error.param = _PARAMS.get(".".join(path[:2])) or _PARAMS.get(path[0])
