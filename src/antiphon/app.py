@@ -114,7 +114,9 @@ def make_sealer(settings: Settings, clock: Clock) -> Sealer:
     except ValueError as error:
         raise ConfigError(settings.source, None, f"server.sealing.keys: {error}") from None
     folder = state_folder(settings)
-    if not fixed:
+    if folder is None:
+        fixed = fixed or kept(None)  # the same for the life of the process
+    elif not fixed:
         check(folder)
     return AeadSealer(lambda: fixed or kept(folder), clock, max_age_days=sealing.max_age_days)
 

@@ -86,6 +86,32 @@ def test_after_a_rotation_old_blobs_open_and_new_ones_need_the_new_key() -> None
         sealer(OLD).open("a", "reasoning", after)
 
 
+def test_a_key_that_another_server_made_is_found_and_not_asked_for_at_each_blob(tmp_path: Path) -> None:
+    clock, asked = FakeClock(), list[int]()
+
+    def there() -> list[bytes]:
+        asked.append(clock.at)
+        return keys.kept(tmp_path)
+
+    one, other = (AeadSealer(there, clock, max_age_days=1) for _ in range(2))
+    old = one.seal("a", "reasoning", b"old")
+    keys.rotate(tmp_path)
+    new = other.seal("a", "reasoning", b"new")
+    assert one.open("a", "reasoning", new) == b"new"
+    assert one.open("a", "reasoning", old) == b"old"
+    foreign = sealer(NEW).seal("a", "reasoning", b"x")
+    asked.clear()
+    for _ in range(9):
+        with pytest.raises(SealBroken):
+            one.open("a", "reasoning", foreign)
+    assert asked == []
+    clock.at += 5
+    (tmp_path / keys.FILE).write_text("broken meanwhile")
+    with pytest.raises(SealBroken):
+        one.open("a", "reasoning", foreign)
+    assert one.open("a", "reasoning", old) == b"old"
+
+
 def test_two_blobs_of_one_thing_differ() -> None:
     one = sealer()
     assert one.seal("a", "reasoning", b"x") != one.seal("a", "reasoning", b"x")

@@ -8,9 +8,11 @@ import hashlib
 import secrets
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from antiphon.core.errors import SealingUnavailable
 from antiphon.ports import Clock, SealBroken
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ _ID, _TIME, _NONCE = 4, 8, 12
 _HEAD = len(VERSION) + _ID + _TIME
 DAY_S = 86_400
 ALLOWED_SKEW_S = 3600
+ASK_AGAIN_S = 5
 _FOREIGN = "was not made by this server for this tenant, or it was changed on its way"
 
 
@@ -39,13 +42,17 @@ class _Ciphers:
 
 
 class AeadSealer:
-    """The first key seals, all open. Keys are asked for when the first blob is made or opened."""
+    """The first key seals, all open.
+
+    Keys are asked for when the first blob is made or opened, and again when one comes of a key that is not among them.
+    """
 
     def __init__(self, keys: Callable[[], Sequence[bytes]], clock: Clock, *, max_age_days: int) -> None:
         self._keys = keys
         self._clock = clock
         self._max_age_days = max_age_days
         self._ciphers: _Ciphers | None = None
+        self._asked_at = 0
 
     def seal(self, tenant: str, purpose: str, payload: bytes) -> str:
         """See `ports.Sealer.seal`. Raises SealingUnavailable when the keys cannot be read."""
@@ -64,7 +71,7 @@ class AeadSealer:
         except (binascii.Error, ValueError):
             raise SealBroken(_FOREIGN) from None
         head, nonce, sealed = data[:_HEAD], data[_HEAD : _HEAD + _NONCE], data[_HEAD + _NONCE :]
-        cipher = self._ready().by_id.get(head[1 : 1 + _ID])
+        cipher = self._cipher(head[1 : 1 + _ID])
         if head[:1] != VERSION or cipher is None:
             raise SealBroken("was not made by this server, or the key that made it has been removed")
         try:
@@ -75,6 +82,17 @@ class AeadSealer:
         if not -ALLOWED_SKEW_S <= age_s <= self._max_age_days * DAY_S:
             raise SealBroken(f"is too old: it could be used for {self._max_age_days} days")
         return payload
+
+    def _cipher(self, key_id: bytes) -> "AESGCM | None":
+        """One that is not known may have been made since, by a rotation that another server has seen already."""
+        found = self._ready().by_id.get(key_id)
+        now = self._clock.now()
+        if found is None and abs(now - self._asked_at) >= ASK_AGAIN_S:
+            self._asked_at = now
+            with suppress(SealingUnavailable):
+                self._ciphers = _Ciphers.of(self._keys())
+            found = self._ready().by_id.get(key_id)
+        return found
 
     def _ready(self) -> _Ciphers:
         if self._ciphers is None:
