@@ -135,7 +135,15 @@ def test_vectors_are_cut_only_where_the_operator_said_so() -> None:
         assert caught.value.param == "dimensions"
 
 
-@pytest.mark.parametrize("answer", [b"", b"[]", b'{"data":[{}]}', b'{"data":[{"embedding":[null,1]}]}'])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"[]",
+        b'{"data":[{}]}',
+        b'{"data":[{"embedding":[null,1]}]}',
+    ],
+)
 def test_what_cannot_be_cut_is_the_providers_fault(answer: bytes) -> None:
     with pytest.raises(ProviderProtocolError):
         cut("up", answer, 1)
@@ -199,12 +207,16 @@ def test_vectors_come_in_the_order_of_the_inputs() -> None:
         [{"embedding": []}],
         [{"embedding": [[1]]}],
         [{"embedding": [1, None]}],
+        [{"embedding": ["1", 2]}],
+        [{"embedding": [True]}],
+        [{"embedding": [1, [2]]}],
+        [{"embedding": [{"a": 1}]}],
         [{"embedding": {"a": 1}}],
         [{"embedding": None}],
         [{"index": 0}],
         "no",
     ],
-    ids=range(10),
+    ids=range(14),
 )
 def test_what_is_no_answer_to_the_request_is_the_providers_fault(data: Any) -> None:
     with pytest.raises(ProviderProtocolError, match='"up"'):

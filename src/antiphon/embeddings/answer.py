@@ -49,6 +49,7 @@ class _Answer(msgspec.Struct):
     usage: _Usage | None = None
 
 
+_OF_NUMBERS = b"0123456789+-.eE, \t\r\n"
 _ANSWER = msgspec.json.Decoder(_Answer)
 _FLOATS = msgspec.json.Decoder(list[float])
 
@@ -97,7 +98,7 @@ def _size(vector: bytes) -> int:
     if vector[:1] == b'"':
         packed = len(vector) - 2
         return (packed * 3 // 4 - vector.count(b"=", -3)) // 4
-    if vector[:1] != b"[" or vector[1:].lstrip()[:1] in {b"[", b"]"} or b"n" in vector:
+    if vector[:1] != b"[" or vector[1:].lstrip()[:1] == b"]" or vector[1:-1].translate(None, _OF_NUMBERS):
         raise _Wrong("an embedding is no array of numbers")
     return vector.count(b",") + 1
 
