@@ -342,6 +342,16 @@ def test_a_model_for_chat_only_goes_by_chat(client: openai.OpenAI, fake: FakeRes
     assert len(asked) == 1, "what was learnt is remembered"
 
 
+def test_what_is_said_of_a_parameter_is_no_reason_to_go_by_chat(
+    client: openai.OpenAI, fake: FakeResponses
+) -> None:
+    for _ in range(2):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model="up/picky", input="x", top_p=0.5)
+        assert caught.value.param == "top_p"
+    assert len([body for body in fake.seen.requests if body["model"] == "picky"]) == 2
+
+
 def test_an_explicit_wire_refuses_what_it_cannot_do(client: openai.OpenAI, fake: FakeResponses) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model="other/echo", input="x", extra_body={"seed": 7})

@@ -443,3 +443,17 @@ async def test_a_schema_that_no_value_can_be_made_for_is_refused_at_once(schema:
     asked = {"model": "demo", "messages": [{"role": "user", "content": "hi"}], **body}
     with pytest.raises(ProviderRejected, match="no value that fits"):
         await Scripted("demo").open("/chat/completions", encode(asked), model="demo")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"tools": [{"type": "function"}]}, "tools[0]"),
+        ({"tools": [{"function": {"name": 5}}]}, "tools[0].function.name"),
+    ],
+)
+async def test_what_a_scripted_model_cannot_read_is_named(body: dict[str, Any], param: str) -> None:
+    asked = {"model": "demo", "messages": [{"role": "user", "content": "hi"}], **body}
+    with pytest.raises(ProviderRejected) as caught:
+        await Scripted("demo").open("/chat/completions", encode(asked), model="demo")
+    assert caught.value.param == param

@@ -43,6 +43,16 @@ FAILURES: dict[str, tuple[int, Json, dict[str, str]]] = {
         },
         {},
     ),
+    "picky": (
+        400,
+        {
+            "message": "Unsupported value: 'top_p' is not supported. In the Responses API leave it out.",
+            "type": "invalid_request_error",
+            "param": "top_p",
+            "code": "unsupported_value",
+        },
+        {},
+    ),
     "chat-only": (
         400,
         {

@@ -150,7 +150,8 @@ class Scripted:
         try:
             return msgspec.json.decode(body, type=wanted)
         except msgspec.ValidationError as error:
-            raise ProviderRejected(self.provider_id, f"{error}.") from None
+            place = str(error).partition(" - at `$")[2].strip("`.")
+            raise ProviderRejected(self.provider_id, f"{error}.", param=place or None) from None
 
     async def list_models(self) -> Sequence[ModelInfo]:
         recorded = self._recorded.models if self._recorded is not None else ()

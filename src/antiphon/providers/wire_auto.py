@@ -107,7 +107,12 @@ def _is_for_chat(error: ProviderError) -> bool:
     """Whether the refusal is of the wire, not of the request."""
     if isinstance(error, ProviderProtocolError):
         return error.upstream_status in (404, 405)
-    return error.upstream_status is not None and bool(_NOT_BY_RESPONSES.search(error.message))
+    about_the_model = error.param in (None, "model")  # what is said of a parameter is no word on the wire
+    return (
+        error.upstream_status is not None
+        and about_the_model
+        and bool(_NOT_BY_RESPONSES.search(error.message))
+    )
 
 
 async def _begun(batches: Batches) -> tuple[Batches, Sequence[ModelSignal]]:
