@@ -264,6 +264,19 @@ def test_doctor_says_that_a_running_server_is_not_ready() -> None:
     assert "is not ready: not ready: the disk is full" in finding.detail
 
 
+def test_doctor_looks_at_the_keys_that_seal(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    file = tmp_path / "state" / "sealing.keys"
+    file.write_text("no key\n")
+    done = run(tmp_path, "doctor", "--json", env={"ANTIPHON_PORT": "0"})
+    assert done.returncode == 1
+    assert checks(done)["sealing"] == [("fail", f"{file} cannot be used: line 1 must be base64 of 32 bytes.")]
+    served = run(tmp_path, "serve", "--port", "0")
+    assert served.returncode == 1
+    assert str(file) in served.stderr
+    assert "Traceback" not in served.stderr
+
+
 def test_doctor_reads_the_schema_of_the_database(tmp_path: Path) -> None:
     assert run(tmp_path, "migrate").returncode == 0
     file = tmp_path / "state" / "antiphon.db"

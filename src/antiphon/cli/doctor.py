@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from antiphon import __version__
-from antiphon.cli.doctor_machine import clock, database, installed, port, python, state, tls
+from antiphon.cli.doctor_machine import clock, database, installed, port, python, sealing, state, tls
 from antiphon.cli.finding import Finding, fail, ok, warn
 from antiphon.cli.survey import ProviderReport, Survey, survey
 from antiphon.cli.table import table
@@ -47,7 +47,7 @@ def _configured(config: str | None) -> Iterator[Finding]:
     for note in settings.notes:
         yield warn("configuration", note, "take it out of the file, or leave it: it has no effect")
     yield _access(settings)
-    for check in (tls, state, database, port):
+    for check in (tls, state, database, sealing, port):
         yield from check(settings)
     yield from _models(settings)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from antiphon.cli.finding import Finding, fail, ok, warn
 from antiphon.cli.found import address_of
 from antiphon.client import Client, ConnectionFailed, server_version
-from antiphon.config_settings import Settings
-from antiphon.core.errors import StoreUnavailable
+from antiphon.config_settings import ConfigError, Settings
+from antiphon.core.errors import SealingUnavailable, StoreUnavailable
 
 LIBRARIES = (
     "aiohttp",
@@ -152,6 +152,21 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 
 # --- port -----------------------------------------------------------------------------------------------------
+
+
+def sealing(settings: Settings) -> Iterator[Finding]:
+    """The keys of encrypted reasoning: without them no reasoning model can be asked."""
+    from antiphon.app import make_sealer
+    from antiphon.system import SystemClock
+
+    advice = "put the right keys there; without the old ones clients' encrypted reasoning cannot be read"
+    try:
+        make_sealer(settings, SystemClock())
+    except (ConfigError, SealingUnavailable) as error:
+        yield fail("sealing", str(error), advice)
+        return
+    given = len(settings.server.sealing.keys)
+    yield ok("sealing", f"{given} keys in the configuration" if given else "keys in the state folder")
 
 
 def port(settings: Settings) -> Iterator[Finding]:

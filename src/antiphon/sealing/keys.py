@@ -39,7 +39,13 @@ def kept(home: Path | None) -> list[bytes]:
 
 def check(home: Path | None) -> None:
     """Raises SealingUnavailable for a file that is there and cannot be used. Makes none."""
-    if home is not None and (home / FILE).exists():
+    if home is None:
+        return
+    try:
+        there = (home / FILE).exists()
+    except OSError as error:  # a folder that may not be looked into
+        raise SealingUnavailable(f"{home / FILE} cannot be used: {error.strerror}.") from error
+    if there:
         kept(home)
 
 
