@@ -181,6 +181,10 @@ def test_a_turn_is_rendered_once() -> None:
     assert renderer.kept_bytes == kept > 0
 
 
+def test_a_thought_goes_to_nothing_but_what_it_led_to() -> None:
+    assert shown(sent(user(), THOUGHT, user("again"), bot("x"), user("y")))[1] == ("assistant", ["x"])
+
+
 @pytest.mark.parametrize(
     ("part", "why"),
     [
