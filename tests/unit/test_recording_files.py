@@ -391,4 +391,4 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_asked(tmp_p
             make_recorder(settings, FakeClock())
     folder = tmp_path / "made"
     make_recorder(Settings(recording=RecordingSettings(path=str(folder))), FakeClock()).close()
-    assert folder.is_dir()
+    assert not folder.exists()

@@ -42,9 +42,11 @@ class RecordingFiles:
         self.path: Path | None = None
 
     def check(self) -> None:
-        """Make the folder, and raise OSError when nothing can be written there."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not os.access(self._folder, os.W_OK | os.X_OK):
+        """Raises OSError when the folder cannot be written or made. Makes nothing: that waits for the first line."""
+        there = next(path for path in (self._folder, *self._folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(there, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def append(self, line: Line) -> None:
