@@ -11,7 +11,7 @@ import msgspec
 
 from antiphon.cli.commands import build_parser
 from antiphon.cli.completion import INSTALL
-from antiphon.config import VARIABLES, Settings
+from antiphon.config.load import VARIABLES, Settings
 from antiphon.conformance.cases import CASES
 from antiphon.core import errors, support
 
@@ -33,7 +33,7 @@ def pages() -> Mapping[Path, str]:
 def _configuration() -> Iterator[str]:
     yield "# Configuration"
     yield ""
-    yield "Made from `antiphon.config_settings` by `make docs`; edit there."
+    yield "Made from `antiphon.config.settings` by `make docs`; edit there."
     yield ""
     yield _ABOUT
     yield ""

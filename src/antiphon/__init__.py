@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from antiphon.config_settings import Settings
+    from antiphon.config.settings import Settings
     from antiphon.in_process.server import EmbeddedServer
 
 __all__ = ["__version__", "embedded"]

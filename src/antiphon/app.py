@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from antiphon import plugins
 from antiphon.chat.routes import ChatRoutes
-from antiphon.config_settings import ConfigError, ProviderSettings, Settings
+from antiphon.config.settings import ConfigError, ProviderSettings, Settings
 from antiphon.embeddings.routes import EmbeddingRoutes
 from antiphon.models.catalog import Catalog, NamedModel
 from antiphon.models.health import Guarded, UpstreamHealth

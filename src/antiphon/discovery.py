@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from antiphon.config_settings import DiscoverySettings, ProviderSettings
+from antiphon.config.settings import DiscoverySettings, ProviderSettings
 
 PROBE_TIMEOUT_S = 0.15
 _MAX_ANSWER = 256 * 1024

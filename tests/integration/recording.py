@@ -10,7 +10,7 @@ from typing import Any
 from starlette.types import Message
 
 from antiphon.app import Services, build
-from antiphon.config import load
+from antiphon.config.load import load
 from antiphon.core.wire import encode
 from antiphon.recording.reader import Recording
 from antiphon.testing.simulation import Answer, exchange

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from antiphon.config import load
+from antiphon.config.load import load
 from antiphon.providers.messages_config import MessagesCapabilities, MessagesConfig, parse_messages_config
 from bench.program import start_antiphon
 from tests.wire.fake_anthropic import KEY, FakeAnthropic

@@ -12,7 +12,7 @@ import pytest
 
 from antiphon.cli.local_server import LocalServer
 from antiphon.client import Client, ConnectionFailed
-from antiphon.config import ProviderSettings, load
+from antiphon.config.load import ProviderSettings, load
 from bench.program import Program, antiphon_command, environment
 from tests.integration.canned import CannedServer, refuses, says
 from tests.integration.conftest import configuration

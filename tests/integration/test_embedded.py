@@ -16,8 +16,8 @@ import openai
 import pytest
 
 import antiphon
-from antiphon.config import ConfigError, hash_key
-from antiphon.config_settings import Settings
+from antiphon.config.load import ConfigError, hash_key
+from antiphon.config.settings import Settings
 from antiphon.discovery import DEMO
 from antiphon.in_process.host import StartFailed
 from antiphon.in_process.server import EmbeddedServer

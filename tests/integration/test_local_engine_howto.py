@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.config import load
+from antiphon.config.load import load
 from antiphon.providers.llama_cpp.settings import LlamaCppConfig, ModelConfig
 from bench.program import Program, antiphon_command, environment
 from tests.hub import FakeHub

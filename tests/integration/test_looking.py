@@ -18,7 +18,7 @@ from antiphon.cli.chat_tools import load_tools
 from antiphon.cli.completion import INSTALL, SHELLS
 from antiphon.cli.doctor_machine import clock, port, tls
 from antiphon.client import Answer, Client
-from antiphon.config_settings import ServerSettings, Settings
+from antiphon.config.settings import ServerSettings, Settings
 from antiphon.conformance.cases import CASES
 from antiphon.system import SystemClock
 from bench.program import Program, antiphon_command, environment, start_antiphon

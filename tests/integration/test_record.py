@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from antiphon.app import build
-from antiphon.config import ConfigError, hash_key, load
+from antiphon.config.load import ConfigError, hash_key, load
 from antiphon.core.commands import CallModel
 from antiphon.core.items import Message
 from antiphon.core.request import ResponseRequest

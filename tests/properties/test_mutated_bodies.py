@@ -9,7 +9,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from antiphon.app import serve, services_for
-from antiphon.config_settings import Settings
+from antiphon.config.settings import Settings
 from antiphon.core.json_values import is_array, is_object
 from antiphon.models.catalog import Catalog
 from antiphon.providers.upstream import UpstreamClient

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 from antiphon.app import serve, services_for
-from antiphon.config_settings import Settings
+from antiphon.config.settings import Settings
 from antiphon.models.breaker import BreakerSettings
 from antiphon.models.catalog import Catalog
 from antiphon.models.health import Guarded, UpstreamHealth

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from antiphon.app import serve, services_for
-from antiphon.config_settings import Settings
+from antiphon.config.settings import Settings
 from antiphon.models.catalog import Catalog
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.storage.memory import MemoryStore

@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.cli.check import check, table
 from antiphon.cli.commands import run
-from antiphon.config_settings import MappedLine
+from antiphon.config.settings import MappedLine
 
 FILE = """\
 version: 2

@@ -8,7 +8,7 @@ import pytest
 from antiphon import __version__
 from antiphon.__main__ import main
 from antiphon.cli.commands import run
-from antiphon.config import hash_key, load
+from antiphon.config.load import hash_key, load
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.config import ConfigError, Flags, Settings, hash_key, load
+from antiphon.config.load import ConfigError, Flags, Settings, hash_key, load
 
 Load = Callable[..., Settings]
 

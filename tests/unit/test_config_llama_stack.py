@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from antiphon.config import ConfigError, Settings, load
-from antiphon.config_llama_tables import CREDENTIALS, EMBEDDERS, SERVICES
-from antiphon.config_settings import RefusedParts
+from antiphon.config.llama_tables import CREDENTIALS, EMBEDDERS, SERVICES
+from antiphon.config.load import ConfigError, Settings, load
+from antiphon.config.settings import RefusedParts
 from antiphon.plugins import BUILT_IN
 from antiphon.provider_advice import INSTEAD
 from antiphon.providers.presets import PRESETS

@@ -7,7 +7,7 @@ import pytest
 
 from antiphon.app import make_catalog, make_providers
 from antiphon.cli.check import explain
-from antiphon.config import ConfigError, Settings, load
+from antiphon.config.load import ConfigError, Settings, load
 from antiphon.models.breaker import BreakerSettings
 from antiphon.models.route import Candidate, Route, When
 from antiphon.providers.upstream import UpstreamClient

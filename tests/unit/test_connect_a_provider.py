@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.app import make_providers
-from antiphon.config import Settings, load
+from antiphon.config.load import Settings, load
 from antiphon.plugins import BUILT_IN, UnknownProviderType, provider_class
 from antiphon.provider_advice import INSTEAD
 from antiphon.providers.upstream import UpstreamClient

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from antiphon.config import DiscoverySettings
+from antiphon.config.load import DiscoverySettings
 from antiphon.discovery import LocalServer, discover
 
 MODELS = b'{"object":"list","data":[{"id":"llama","object":"model"},{"id":"qwen","object":"model"}]}'

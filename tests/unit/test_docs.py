@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from antiphon.config import load
+from antiphon.config.load import load
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")

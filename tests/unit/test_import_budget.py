@@ -43,9 +43,7 @@ def test_the_version_costs_nothing(code: str) -> None:
 
 
 def test_help_and_settings_load_no_server() -> None:
-    code = (
-        "from antiphon.config import load; from antiphon.cli.commands import build_parser; load(environ={})"
-    )
+    code = "from antiphon.config.load import load; from antiphon.cli.commands import build_parser; load(environ={})"
     assert not loaded_after(code) & ({"aiohttp", "uvicorn", "alembic", "apsw", "yaml", "asyncio"} | NEVER)
 
 

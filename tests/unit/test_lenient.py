@@ -3,7 +3,7 @@
 import pytest
 
 from antiphon.app import build
-from antiphon.config_settings import (
+from antiphon.config.settings import (
     ProviderSections,
     ProviderSettings,
     ServerSettings,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from antiphon.config import load
-from antiphon.config_settings import redacted
+from antiphon.config.load import load
+from antiphon.config.settings import redacted
 from antiphon.providers.llama_cpp import gguf
 from antiphon.providers.llama_cpp.provider import LlamaCpp, context_of, engine_spec, memory_bytes
 from antiphon.providers.llama_cpp.settings import ModelConfig, parse_config, shown_bytes, size_bytes

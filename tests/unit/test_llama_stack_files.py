@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from antiphon.cli.check import check
-from antiphon.config import Settings, load
+from antiphon.config.load import Settings, load
 from tests.llama_stack_files import FILES, StackFile
 
 URL = "http://127.0.0.1:9/v1"

@@ -10,7 +10,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from antiphon.config_settings import ConfigError, RecordingSettings, Settings
+from antiphon.config.settings import ConfigError, RecordingSettings, Settings
 from antiphon.core.items import CustomToolCall, FunctionCall, Logprob, Message, OutputText
 from antiphon.core.signals import (
     ArgumentsDelta,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from antiphon.app import serve, services_for
-from antiphon.config_settings import Settings
+from antiphon.config.settings import Settings
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.wire import encode
 from antiphon.models.catalog import Catalog

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from antiphon.cli.survey import address_of, capabilities_of, wire_of
-from antiphon.config import ProviderSettings
+from antiphon.config.load import ProviderSettings
 from antiphon.providers.capabilities import Capabilities
 from antiphon.providers.scripted import Scripted
 

@@ -286,7 +286,7 @@ def _with_history(session: Chat, history: Path | None) -> int:
 @contextmanager
 def _server(options: ChatOptions, screen: Screen) -> Generator[tuple[Client, Path | None]]:
     """The client of the server to talk to, and the file of the history."""
-    from antiphon.config import load
+    from antiphon.config.load import load
 
     if options.url:
         yield Client(options.url, options.key, timeout_s=600), None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.app import make_providers
-from antiphon.config_settings import ConfigError, MappedLine, RefusedParts, Settings
+from antiphon.config.settings import ConfigError, MappedLine, RefusedParts, Settings
 from antiphon.models.router import rules_in_words
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.system import SystemClock, SystemIds
@@ -21,7 +21,7 @@ _WIDEST_KEY = 56
 
 def check(config: str | Path | None, *, as_json: bool = False) -> int:
     """Print what the configuration means, and what is wrong with it on stderr. Returns the exit code."""
-    from antiphon.config import load
+    from antiphon.config.load import load
 
     settings: Settings | None = None
     error: ConfigError | None = None

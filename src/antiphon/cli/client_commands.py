@@ -73,7 +73,7 @@ def _print(lines: Iterable[str]) -> None:
 def _models(options: argparse.Namespace) -> int:
     from antiphon.cli.survey import models_lines, survey
     from antiphon.cli.table import document
-    from antiphon.config import load
+    from antiphon.config.load import load
 
     found = survey(load(options.config))
     if options.json:
@@ -86,7 +86,7 @@ def _models(options: argparse.Namespace) -> int:
 def _providers(options: argparse.Namespace) -> int:
     from antiphon.cli.survey import providers_lines, survey
     from antiphon.cli.table import document
-    from antiphon.config import load
+    from antiphon.config.load import load
 
     found = survey(load(options.config))
     if options.json:
@@ -98,7 +98,7 @@ def _providers(options: argparse.Namespace) -> int:
 
 def _chat(options: argparse.Namespace) -> int:
     from antiphon.cli.chat import ChatOptions, chat
-    from antiphon.config import caller
+    from antiphon.config.load import caller
 
     who = caller()
     wanted = ChatOptions(
@@ -129,7 +129,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _doctor_client(options: argparse.Namespace) -> int:
     from antiphon.cli.doctor_client import reach
     from antiphon.cli.table import document
-    from antiphon.config import caller
+    from antiphon.config.load import caller
 
     server = reach(options.client, options.key or caller().key, options.model, timeout_s=options.timeout)
     if options.json:

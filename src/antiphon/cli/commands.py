@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from antiphon import __version__
 from antiphon.cli.client_commands import add_commands
 from antiphon.cli.recording_flags import add_recording_commands
-from antiphon.config_settings import ConfigError
+from antiphon.config.settings import ConfigError
 from antiphon.core.errors import AntiphonError
 
 Command = Callable[[argparse.Namespace], int]
@@ -98,7 +98,7 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 def _serve(options: argparse.Namespace) -> int:
     from antiphon.cli.serve import serve
-    from antiphon.config import Flags, load
+    from antiphon.config.load import Flags, load
 
     settings = load(options.config, flags=Flags(host=options.host, port=options.port))
     return serve(settings, options.models)
@@ -111,7 +111,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from antiphon.config import load
+    from antiphon.config.load import load
     from antiphon.storage.migrate import upgrade
 
     settings = load(options.config)
@@ -131,7 +131,7 @@ def _key_new(options: argparse.Namespace) -> int:
 def _key_rotate(options: argparse.Namespace) -> int:
     from antiphon.app import state_folder
     from antiphon.cli.keys import rotate_sealing_keys
-    from antiphon.config import load
+    from antiphon.config.load import load
 
     settings = load(options.config)
     sys.stdout.write(rotate_sealing_keys(settings, state_folder(settings)))

@@ -8,8 +8,8 @@ from antiphon.cli.doctor_machine import clock, database, installed, port, python
 from antiphon.cli.finding import Finding, fail, ok, warn
 from antiphon.cli.survey import ProviderReport, Survey, survey
 from antiphon.cli.table import table
-from antiphon.config import load
-from antiphon.config_settings import ConfigError, Settings
+from antiphon.config.load import load
+from antiphon.config.settings import ConfigError, Settings
 from antiphon.system import SystemClock
 
 _ADVICE = {

@@ -7,7 +7,7 @@ from antiphon.cli.chat import first_model
 from antiphon.cli.chat_turn import TurnFailed
 from antiphon.cli.screen import clean
 from antiphon.client import Client, ConnectionFailed
-from antiphon.config_settings import ConfigError
+from antiphon.config.settings import ConfigError
 from antiphon.conformance.cases import CASES, Outcome, run
 
 _STATUSES = ("pass", "fail", "not supported")

@@ -14,7 +14,7 @@ from pathlib import Path
 from antiphon.cli.finding import Finding, fail, ok, warn
 from antiphon.cli.found import address_of
 from antiphon.client import Client, ConnectionFailed, server_version
-from antiphon.config_settings import ConfigError, Settings
+from antiphon.config.settings import ConfigError, Settings
 from antiphon.core.errors import SealingUnavailable, StoreUnavailable
 
 LIBRARIES = (

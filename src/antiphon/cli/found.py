@@ -2,7 +2,7 @@
 
 import asyncio
 
-from antiphon.config_settings import Settings
+from antiphon.config.settings import Settings
 from antiphon.discovery import Found, discover
 
 

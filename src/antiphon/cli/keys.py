@@ -4,8 +4,8 @@ import json
 import secrets
 from pathlib import Path
 
-from antiphon.config import hash_key
-from antiphon.config_settings import ConfigError, Settings
+from antiphon.config.load import hash_key
+from antiphon.config.settings import ConfigError, Settings
 from antiphon.sealing.keys import FILE, rotate
 
 _KEY_BYTES = 32

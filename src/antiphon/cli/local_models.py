@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.config_settings import ConfigError, ProviderSections, ProviderSettings, Settings
+from antiphon.config.settings import ConfigError, ProviderSections, ProviderSettings, Settings
 from antiphon.providers.llama_cpp.gguf import base_name
 from antiphon.providers.llama_cpp.hub_files import BadReference, HubReference
 from antiphon.providers.llama_cpp.provider import fetch_model, require_engine

@@ -10,8 +10,8 @@ import msgspec
 import uvicorn
 
 from antiphon.app import build
-from antiphon.config import hash_key
-from antiphon.config_settings import ApiKey, AuthSettings, ConfigError, Settings
+from antiphon.config.load import hash_key
+from antiphon.config.settings import ApiKey, AuthSettings, ConfigError, Settings
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 15.0

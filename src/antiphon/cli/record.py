@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.cli.serve import serve
-from antiphon.config_settings import Settings
+from antiphon.config.settings import Settings
 
 DEFAULT_FOLDER = "recordings"
 

@@ -52,7 +52,7 @@ def add_recording_commands(add: Add, named: Add, add_config: AddConfig) -> None:
 
 def _record(options: argparse.Namespace) -> int:
     from antiphon.cli.record import record
-    from antiphon.config import Flags, load
+    from antiphon.config.load import Flags, load
 
     settings = load(options.config, flags=Flags(host=options.host, port=options.port))
     return record(settings, options.out, options.models, include_unstored=options.include_unstored)
@@ -60,7 +60,7 @@ def _record(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from antiphon.cli.replay import Wanted, changes_of, replay
-    from antiphon.config import load
+    from antiphon.config.load import load
 
     changes = changes_of(options.model, options.instructions, options.tools, options.settings)
     wanted = Wanted(

@@ -12,7 +12,7 @@ import msgspec
 
 from antiphon.app import make_catalog, make_providers, services_for
 from antiphon.cli.record import DEFAULT_FOLDER
-from antiphon.config_settings import ConfigError, ProviderSettings, Settings
+from antiphon.config.settings import ConfigError, ProviderSettings, Settings
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import AntiphonError
 from antiphon.core.wire import decode_json, encode

@@ -12,7 +12,7 @@ import uvicorn
 from antiphon import __version__
 from antiphon.app import build
 from antiphon.cli.check import auth_line
-from antiphon.config_settings import ConfigError, Settings
+from antiphon.config.settings import ConfigError, Settings
 from antiphon.discovery import Found, discover
 from antiphon.web.edge import Edge
 

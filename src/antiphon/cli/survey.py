@@ -17,7 +17,7 @@ from antiphon.app import make_catalog, make_providers
 from antiphon.cli.found import with_found
 from antiphon.cli.table import table
 from antiphon.client import Client, ConnectionFailed
-from antiphon.config_settings import ProviderSettings, Settings
+from antiphon.config.settings import ProviderSettings, Settings
 from antiphon.core.errors import AntiphonError, InvalidRequest
 from antiphon.core.request import ResponseRequest
 from antiphon.models.catalog import Catalog, Model

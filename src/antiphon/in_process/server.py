@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import msgspec
 
-from antiphon.config import load, load_mapping
-from antiphon.config_settings import Settings, StorageSettings
+from antiphon.config.load import load, load_mapping
+from antiphon.config.settings import Settings, StorageSettings
 from antiphon.in_process.host import Host, LoopThread, ServerClosed
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from antiphon.config_settings import ConfigError, Settings, secrets_in
+from antiphon.config.settings import ConfigError, Settings, secrets_in
 from antiphon.ports import Clock
 from antiphon.recording.file import RecordingFiles
 from antiphon.recording.recorder import Recorder

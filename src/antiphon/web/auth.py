@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from antiphon.config_settings import ApiKey
+from antiphon.config.settings import ApiKey
 from antiphon.core.errors import Unauthenticated
 from antiphon.ports import Owner
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from antiphon.config_settings import ConfigError, names_a_secret
+from antiphon.config.settings import ConfigError, names_a_secret
 
 _MAX_NODES = 100_000
 _VARIABLE = re.compile(r"\$\{env\.([A-Za-z_][A-Za-z0-9_]*)(?::([=+]?)([^}]*))?\}")

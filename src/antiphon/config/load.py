@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.config_settings import (
+from antiphon.config.settings import (
     ApiKey,
     AuthSettings,
     ConfigError,
@@ -179,10 +179,10 @@ def _read_file(path: Path, shown: str, variables: Mapping[str, str]) -> Settings
 
 def _parse(text: str, shown: str, variables: Mapping[str, str]) -> Settings:
     # YAML and what stands on it load only when there is a file: `antiphon serve` alone needs none of it.
-    from antiphon.config_bind import bind
-    from antiphon.config_lines import lines_of
-    from antiphon.config_llama_stack import is_llama_stack, translate
-    from antiphon.config_yaml import parse_yaml
+    from antiphon.config.bind import bind
+    from antiphon.config.lines import lines_of
+    from antiphon.config.llama_stack import is_llama_stack, translate
+    from antiphon.config.yaml_nodes import parse_yaml
 
     root = parse_yaml(text, shown, variables)
     if not is_llama_stack(root):

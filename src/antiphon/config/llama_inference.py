@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from antiphon.config_llama_tables import (
+from antiphon.config.llama_tables import (
     CONFIG_IGNORED,
     CONFIG_NAMES,
     CONFIG_REFUSED,
@@ -14,9 +14,9 @@ from antiphon.config_llama_tables import (
     SERVICES,
     Service,
 )
-from antiphon.config_mapping import Mapping, line_of, origin, switched_off, written
-from antiphon.config_settings import ConfigError, Outcome
-from antiphon.config_yaml import Node
+from antiphon.config.mapping import Mapping, line_of, origin, switched_off, written
+from antiphon.config.settings import ConfigError, Outcome
+from antiphon.config.yaml_nodes import Node
 from antiphon.provider_advice import INSTEAD
 
 _BARE = re.compile(r"https?://[^/]+/?")

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from antiphon.config_settings import MappedLine, Outcome, RefusedParts, names_a_secret
-from antiphon.config_yaml import Node
+from antiphon.config.settings import MappedLine, Outcome, RefusedParts, names_a_secret
+from antiphon.config.yaml_nodes import Node
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ from typing import Any, get_args
 
 import msgspec
 
-from antiphon.config_mapping import switched_off
-from antiphon.config_routes import check_routes, with_live_candidates
-from antiphon.config_settings import (
+from antiphon.config.mapping import switched_off
+from antiphon.config.routes import check_routes, with_live_candidates
+from antiphon.config.settings import (
     ConfigError,
     ModelSettings,
     ProviderSections,
@@ -20,7 +20,7 @@ from antiphon.config_settings import (
     Settings,
     StorageSettings,
 )
-from antiphon.config_yaml import Node, plain
+from antiphon.config.yaml_nodes import Node, plain
 
 LATER: Mapping[str, str] = {
     "vector_io": "search over files is not served yet; remove it, and pass documents as `input` until then",

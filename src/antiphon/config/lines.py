@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from antiphon.config_mapping import line_of, origin, switched_off, written
-from antiphon.config_settings import MappedLine
-from antiphon.config_yaml import Node
+from antiphon.config.mapping import line_of, origin, switched_off, written
+from antiphon.config.settings import MappedLine
+from antiphon.config.yaml_nodes import Node
 
 _NAMES = ("model_id", "provider_id", "name")
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import get_args
 
-from antiphon.config_settings import ConfigError, ModelSettings
-from antiphon.config_yaml import Node
+from antiphon.config.settings import ConfigError, ModelSettings
+from antiphon.config.yaml_nodes import Node
 from antiphon.models.route import Candidate, Cause, Route, Strategy
 
 

@@ -8,9 +8,9 @@ line is written down, with what it became.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from antiphon.config_bind import unknown_key
-from antiphon.config_llama_inference import Inference
-from antiphon.config_llama_tables import (
+from antiphon.config.bind import unknown_key
+from antiphon.config.llama_inference import Inference
+from antiphon.config.llama_tables import (
     BUILT_IN,
     IGNORED,
     NEVER,
@@ -22,9 +22,9 @@ from antiphon.config_llama_tables import (
     SERVER_SAME,
     STORES,
 )
-from antiphon.config_mapping import Mapping, line_of, origin, switched_off, written
-from antiphon.config_settings import MappedLine
-from antiphon.config_yaml import Node, plain
+from antiphon.config.mapping import Mapping, line_of, origin, switched_off, written
+from antiphon.config.settings import MappedLine
+from antiphon.config.yaml_nodes import Node, plain
 
 _MARKS = frozenset(
     {"image_name", "distro_name", "apis", "registered_resources", "metadata_store", "image_type"}
