@@ -7,7 +7,7 @@ from typing import Any
 
 from antiphon.core.tools import GrammarFormat
 
-MAX_INPUT_BYTES = 1024 * 1024
+MAX_INPUT_BYTES = 256 * 1024
 MAX_ITEMS_IN_ROW = 300
 SHOWN_BYTES = 60
 
