@@ -186,8 +186,9 @@ def routes(services: Services) -> list[Route]:
     streams = OpenStreams(server.limits.max_open_streams)
     tap = services.recorder.tap if services.recorder is not None else None
     stream_settings = StreamSettings(server.heartbeat_s, server.responses_done_marker)
+    lenient = server.parameters == "lenient"
     table = [
-        *ResponseRoutes(services.responses, stream_settings, streams).table(),
+        *ResponseRoutes(services.responses, stream_settings, streams, lenient).table(),
         *ChatRoutes(services.catalog, server.heartbeat_s, streams, tap).table(),
         *EmbeddingRoutes(services.catalog, tap).table(),
         *RerankRoutes(services.catalog, services.responses.ids, tap).table(),

@@ -123,8 +123,9 @@ class ServerSettings(_Section):
     parameters: Annotated[
         Literal["strict", "lenient"],
         Meta(
-            description="`strict` refuses a parameter that the model's server cannot honour;"
-            " `lenient` leaves it out of what that server is sent."
+            description="`strict` refuses a parameter that the model's server cannot honour, and unknown fields;"
+            " `lenient` leaves it out of what that server is sent, and fields that nobody knows out of the request;"
+            " a `warning` header names them."
         ),
     ] = "strict"
     shutdown_grace_s: Annotated[

@@ -6,7 +6,7 @@ helpers of clients parsed and left on replayed items; an integer written as 16.0
 All else is an `InvalidRequest` whose message lists the faults and whose `param` names the first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -26,11 +26,19 @@ class _InvalidJson(InvalidRequest):
     code = "invalid_json"
 
 
-def load(body: bytes, wanted: type[T], *, refuse: Callable[[dict[str, Any]], None] | None = None) -> T:
+def load(
+    body: bytes,
+    wanted: type[T],
+    *,
+    refuse: Callable[[dict[str, Any]], None] | None = None,
+    known: Container[str] | None = None,
+    left_out: list[str] | None = None,
+) -> T:
     """`body` as a `wanted`, repaired where it can be.
 
     `refuse` looks at the plain JSON object before its shape is judged and may raise: "not supported" is a
-    better answer than a list of faults in something that is not supported.
+    better answer than a list of faults in something that is not supported. With `known` and `left_out`, top-level
+    fields of other names are taken out and listed.
 
     Raises:
         InvalidRequest: with `param`; the message has up to five faults.
@@ -40,6 +48,10 @@ def load(body: bytes, wanted: type[T], *, refuse: Callable[[dict[str, Any]], Non
         value = _json_object(body)
         if refuse is not None:
             refuse(value)
+        if known is not None and left_out is not None:
+            left_out += [name for name in value if name not in known]
+            for name in left_out:
+                del value[name]
         return _converted(value, wanted)
     except RecursionError:
         raise _too_deep() from None

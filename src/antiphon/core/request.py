@@ -58,5 +58,20 @@ class ResponseRequest(Runnable):
         request_rules.check(request)
         return request
 
+    @classmethod
+    def parse_known(cls, body: bytes) -> "tuple[ResponseRequest, list[str]]":
+        """For a lenient server: the request without the top-level fields that nobody knows, and their names.
+
+        Raises as `parse` does, also for what is known and refused.
+        """
+        unknown: list[str] = []
+        try:
+            request = _DECODER.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            fields = cls.__struct_fields__
+            request = parse.load(body, cls, refuse=support.refuse_json, known=fields, left_out=unknown)
+        request_rules.check(request)
+        return request, unknown
+
 
 _DECODER: msgspec.json.Decoder[ResponseRequest] = msgspec.json.Decoder(ResponseRequest)

@@ -279,7 +279,9 @@ def as_markdown() -> str:
             if row.place == place:
                 passes = ", ".join(f"`{one}`" for one in row.allowed) or "-"
                 lines.append(f"| `{row.name}` | {passes} | {row.why} | {row.instead} |")
-    lines += ["", "# Extensions that are known", "", "Any other unknown field is refused.", ""]
+    lines += ["", "# Extensions that are known", ""]
+    lines += ["Any other unknown field is refused; with `server.parameters: lenient` it is left out, and a"]
+    lines += ["`warning` header names it.", ""]
     lines += ["| field | known from | effect |", "|---|---|---|"]
     lines += [f"| `{one.name}` | {one.source} | {one.effect} |" for one in extensions()]
     return "\n".join(lines) + "\n"

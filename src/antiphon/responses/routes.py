@@ -1,6 +1,8 @@
 """Routes of the Responses API. Errors raised below become the envelope in `web/edge.py`."""
 
 import asyncio
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from starlette.types import Send
@@ -19,6 +21,8 @@ from antiphon.web.sse import DONE, SseSender, Watch, last_words
 from antiphon.web.streams import OpenStreams
 
 COMMIT_TO_STREAM_S = 10.0
+MAX_NAMED = 20
+_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _INCLUDE = Query(
     "include",
     {"type": "array", "items": {"type": "string", "enum": sorted(INCLUDES)}},
@@ -95,11 +99,20 @@ class WholeResponse:
 def _headers(run: Run) -> dict[str, str]:
     """Who answers, and what a lenient server left out (warn-code 299 of RFC 7234, section 5.5)."""
     headers = served_by_header(run.ports.served_by())
-    dropped = run.dropped
-    if dropped:
-        left_out = ", ".join(dropped)
-        headers["warning"] = f'299 antiphon "left out, the model server cannot honour it: {left_out}"'
+    warnings = [
+        *_warning("not known here", run.unknown),
+        *_warning("the model server cannot honour it", run.dropped),
+    ]
+    if warnings:
+        headers["warning"] = ", ".join(warnings)
     return headers
+
+
+def _warning(why: str, names: Sequence[str]) -> Iterator[str]:
+    """Names come from outside: what could not stand in a header is not quoted, nor are very many."""
+    if names:
+        shown = [name if _NAME.fullmatch(name) else "(another)" for name in names[:MAX_NAMED]]
+        yield f'299 antiphon "left out, {why}: {", ".join(shown)}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +120,17 @@ class ResponseRoutes:
     service: ResponseService
     settings: StreamSettings
     streams: OpenStreams
+    lenient: bool = False
 
     async def create(self, request: Request) -> Reply:
         body = await request.json_body(ResponseRequest)
-        run = await self.service.prepare(request.owner, ResponseRequest.parse(body))
+        unknown: list[str] = []
+        if self.lenient:
+            asked, unknown = ResponseRequest.parse_known(body)
+        else:
+            asked = ResponseRequest.parse(body)
+        run = await self.service.prepare(request.owner, asked)
+        run.unknown = unknown
         if run.loop.request.stream:
             return ResponseStream(run, self.settings, self.streams)
         return WholeResponse(run)

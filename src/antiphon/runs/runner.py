@@ -74,6 +74,8 @@ class Run:
     item_ids: ItemIds
     stored_input: bytes
     ports: RunPorts
+    unknown: Sequence[str] = ()
+    """Fields of the body that a lenient server took out before it looked."""
     emit: Emit | None = None
     watcher: RunWatcher | None = None
     state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
