@@ -30,8 +30,10 @@ class Constraints:
     def of(cls, request: ResponseRequest, provider: ModelProvider) -> "Constraints | None":
         """None when the request binds nothing, or the upstream sees to it."""
         text_format = request.text.format if request.text is not None else UNSET
-        asked = {tool.name: tool.format for tool in request.tools or () if isinstance(tool, CustomTool)}
-        bound = {name: one for name, one in asked.items() if isinstance(one, GrammarFormat)}
+        bound: dict[str, GrammarFormat] = {}
+        for tool in request.tools or ():
+            if isinstance(tool, CustomTool) and isinstance(tool.format, GrammarFormat):
+                bound[tool.name] = tool.format
         if not bound and not isinstance(text_format, FormatJsonSchema | FormatJsonObject):
             return None
         unenforced = provider.unenforced(request)
