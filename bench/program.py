@@ -38,7 +38,8 @@ class Program:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # engines quote their models, and a random one writes any bytes
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
