@@ -154,9 +154,8 @@ def mutated(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
             case "remove":
                 del holder[key]
             case "add" if is_object(holder):
-                holder[draw(st.sampled_from(["type", "id", "name", "text", "other"]))] = draw(
-                    st.sampled_from(ODD)
-                )
+                name = draw(st.sampled_from(["type", "id", "name", "text", "other"]))
+                holder[name] = copy.deepcopy(draw(st.sampled_from(ODD)))
             case "wrap":
                 holder[key] = [holder[key]]
             case _:
