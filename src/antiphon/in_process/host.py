@@ -172,8 +172,14 @@ class LoopThread:
         self._thread.join()
 
     def _main(self) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._until_stopped())
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._until_stopped())
+        except RuntimeError:
+            # Python 3.12 begins no thread any more when the program ends, and the runner wants one to wait for the
+            # loop's workers. It has closed the loop all the same.
+            if not (self._made.done() and self._stop.is_set()):
+                raise
 
     async def _until_stopped(self) -> None:
         stop = asyncio.Event()

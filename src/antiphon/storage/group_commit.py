@@ -87,7 +87,7 @@ class GroupWriter:
             self._closed = True
             self._flush()
             self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await ended(self._thread.join)
 
     def _flush(self) -> None:
         if self._gathering:
@@ -155,3 +155,11 @@ class GroupWriter:
 
 def _failed(job: _Job, error: apsw.Error) -> _Outcome:
     return job, None, unavailable(error) if isinstance(error, UNAVAILABLE) else error
+
+
+async def ended(wait: Callable[[], object]) -> None:
+    """Wait for a thread's end beside the loop; on it where none may begin: Python 3.12 at the program's end."""
+    try:
+        await asyncio.to_thread(wait)
+    except RuntimeError:
+        wait()

@@ -21,7 +21,7 @@ from antiphon.ports import ListedResponse, Owner, ResponsePage, StoredResponse
 from antiphon.storage import migrate, queries
 from antiphon.storage.chain_cache import ChainCache
 from antiphon.storage.checkpoints import Checkpoints
-from antiphon.storage.group_commit import UNAVAILABLE, GroupWriter, unavailable
+from antiphon.storage.group_commit import UNAVAILABLE, GroupWriter, ended, unavailable
 from antiphon.storage.listing import read_page
 
 T = TypeVar("T")
@@ -93,12 +93,12 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
-        await asyncio.to_thread(self._chain_thread.shutdown)
+        await ended(self._chain_thread.shutdown)
         self._chain_reader.close()
         self._point_reader.close()
         # Last of all a connection that may write: closing it empties the write-ahead log.
         await self._writer.aclose()
-        await asyncio.to_thread(self._checkpoints.close)
+        await ended(self._checkpoints.close)
 
     def _read_row(self, statement: str, owner: Owner, response_id: str) -> tuple[Any, ...] | None:
         return self._reading(lambda: _rows(self._point_reader, statement, owner, response_id).fetchone())
