@@ -12,11 +12,12 @@ from antiphon.core.wire import encode
 from antiphon.models.catalog import Catalog, Resolved
 from antiphon.models.tap import Tap
 from antiphon.ports import UpstreamReply
-from antiphon.web.http import JsonReply, Reply, Request
+from antiphon.web.http import Reply, Request
 from antiphon.web.routing import Route
 from antiphon.web.served_by import served_by_header
 from antiphon.web.sse import SseSender, Watch, last_words
 from antiphon.web.streams import OpenStreams
+from antiphon.web.whole import answer_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ class Forwarded:
             with self.streams.one():
                 await self._stream(request, send)
             return
-        answer = b""
-        with Watch(request.receive) as watch:
-            async with await self._open() as reply:
-                answer = await reply.read()
-        if not watch.gone:
-            await JsonReply(self._corrected(answer), headers=self._headers()).respond(request, send)
+        await answer_whole(request, send, self._whole, self._headers)
+
+    async def _whole(self) -> bytes:
+        async with await self._open() as reply:
+            answer = await reply.read()
+        return self._corrected(answer)
 
     def _corrected(self, answer: bytes) -> bytes:
         try:

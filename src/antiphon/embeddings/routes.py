@@ -8,10 +8,10 @@ from antiphon.embeddings.answer import corrected
 from antiphon.embeddings.request import EmbeddingRequest
 from antiphon.models.catalog import Catalog, Resolved
 from antiphon.models.tap import Tap
-from antiphon.web.http import JsonReply, Reply, Request
+from antiphon.web.http import Reply, Request
 from antiphon.web.routing import Route
 from antiphon.web.served_by import served_by_header
-from antiphon.web.sse import Watch
+from antiphon.web.whole import answer_whole
 
 PATH = "/embeddings"
 
@@ -24,12 +24,10 @@ class Embedded:
     asked: EmbeddingRequest
 
     async def respond(self, request: Request, send: Send) -> None:
-        body = b""
-        with Watch(request.receive) as watch:
-            body = await self._answer()
-        if not watch.gone:
-            headers = served_by_header(self.resolved.served_by())
-            await JsonReply(body, headers=headers).respond(request, send)
+        await answer_whole(request, send, self._answer, self._headers)
+
+    def _headers(self) -> dict[str, str]:
+        return served_by_header(self.resolved.served_by())
 
     async def _answer(self) -> bytes:
         model = self.resolved.upstream_model

@@ -23,10 +23,10 @@ from antiphon.rerank.request import (
     parse_rerank,
     parse_stack_rerank,
 )
-from antiphon.web.http import JsonReply, Reply, Request
+from antiphon.web.http import Reply, Request
 from antiphon.web.routing import Route
 from antiphon.web.served_by import served_by_header
-from antiphon.web.sse import Watch
+from antiphon.web.whole import answer_whole
 
 PATH = "/rerank"
 Shape = Callable[[list[RerankResult], RerankUsage], RerankResponse | StackRerankResponse]
@@ -41,12 +41,10 @@ class Reranked:
     shape: Shape
 
     async def respond(self, request: Request, send: Send) -> None:
-        body = b""
-        with Watch(request.receive) as watch:
-            body = await self._answer()
-        if not watch.gone:
-            headers = served_by_header(self.resolved.served_by())
-            await JsonReply(body, headers=headers).respond(request, send)
+        await answer_whole(request, send, self._answer, self._headers)
+
+    def _headers(self) -> dict[str, str]:
+        return served_by_header(self.resolved.served_by())
 
     async def _answer(self) -> bytes:
         model = self.resolved.upstream_model

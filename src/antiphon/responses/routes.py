@@ -19,6 +19,7 @@ from antiphon.web.routing import Query, Route
 from antiphon.web.served_by import served_by_header
 from antiphon.web.sse import DONE, SseSender, Watch, last_words
 from antiphon.web.streams import OpenStreams
+from antiphon.web.whole import answer_whole
 
 COMMIT_TO_STREAM_S = 10.0
 MAX_NAMED = 20
@@ -89,11 +90,7 @@ class WholeResponse:
         self._run = run
 
     async def respond(self, request: Request, send: Send) -> None:
-        body = b""
-        with Watch(request.receive) as watch:
-            body = await self._run.execute()
-        if not watch.gone:
-            await JsonReply(body, headers=_headers(self._run)).respond(request, send)
+        await answer_whole(request, send, self._run.execute, lambda: _headers(self._run))
 
 
 def _headers(run: Run) -> dict[str, str]:
