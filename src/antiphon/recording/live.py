@@ -21,7 +21,7 @@ from antiphon.recording.matching import question_of_call
 from antiphon.recording.reader import RecordedRun
 from antiphon.recording.rebuild import MakeService, Witness, rebuild
 from antiphon.recording.redaction import Redactor
-from antiphon.recording.tape import CURRENT, Tape
+from antiphon.recording.tape import Tape, next_on
 from antiphon.runs.runner import Run
 
 ReadAnswer = Callable[[Exchange], list[Heard]]
@@ -120,7 +120,7 @@ class _Listener:
         batches = cast("AsyncGenerator[Sequence[ModelSignal], None]", self._inner.stream(model, call))
         try:
             async with aclosing(batches):
-                while (batch := await self._next(batches, tape)) is not None:
+                while (batch := await next_on(tape, batches)) is not None:
                     heard += batch
                     yield batch
         except AntiphonError as error:
@@ -133,16 +133,6 @@ class _Listener:
             self._result.answered(compare("answer", items_heard(exchange.heard), now, at + 1))
             if exchange.error is not None:
                 self._result.answered(_other_end(exchange, None, at + 1))
-
-    @staticmethod
-    async def _next(
-        batches: AsyncGenerator[Sequence[ModelSignal], None], tape: Tape
-    ) -> Sequence[ModelSignal] | None:
-        token = CURRENT.set(tape)
-        try:
-            return await anext(batches, None)
-        finally:
-            CURRENT.reset(token)
 
     def _compare_request(self, exchange: Exchange | None, call: CallModel, tape: Tape) -> None:
         if exchange is None:

@@ -37,7 +37,7 @@ from antiphon.recording.format import (
 )
 from antiphon.recording.matching import key_of, question_of_body, question_of_call
 from antiphon.recording.redaction import Redactor
-from antiphon.recording.tape import CURRENT, Tape
+from antiphon.recording.tape import CURRENT, Tape, next_on
 from antiphon.runs.runner import Emit, Run
 
 Ended = Literal["done", "error", "cancelled"]
@@ -116,7 +116,7 @@ class _RecordedRun(_Recorded):
         batches = cast("AsyncGenerator[Sequence[ModelSignal], None]", self._inner.stream(model, call))
         try:
             async with aclosing(batches):
-                while (batch := await self._next(batches, draft.tape)) is not None:
+                while (batch := await next_on(draft.tape, batches)) is not None:
                     draft.hear(batch)
                     yield batch
             draft.ended = "done"
@@ -130,17 +130,6 @@ class _RecordedRun(_Recorded):
             if not draft.refused:
                 draft.asked = self._asked(call) if draft.step == 1 else None
                 self._watcher.redacted |= draft.write()
-
-    @staticmethod
-    async def _next(
-        batches: AsyncGenerator[Sequence[ModelSignal], None], tape: Tape
-    ) -> Sequence[ModelSignal] | None:
-        """The next batch; None at the end. Only what is awaited in here is on the tape."""
-        token = CURRENT.set(tape)
-        try:
-            return await anext(batches, None)
-        finally:
-            CURRENT.reset(token)
 
     def _asked(self, call: CallModel) -> Asked:
         clean = self._recorder.redactor.json

@@ -1,10 +1,11 @@
 """What passes an upstream connection while a model is called, noted for the exchange that is being recorded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextvars import ContextVar
 
 from msgspec import Raw
 
+from antiphon.core.signals import ModelSignal
 from antiphon.recording.format import Answer, Piece, Sent
 
 _KEPT_HEADERS = ("content-type", "x-request-id", "retry-after", "openai-processing-ms", "server")
@@ -57,3 +58,14 @@ class Tape:
 
 CURRENT: ContextVar[Tape | None] = ContextVar("antiphon_tape", default=None)
 """The tape of the call that the running task is making; None wherever nothing is recorded."""
+
+
+async def next_on(
+    tape: Tape, batches: AsyncGenerator[Sequence[ModelSignal], None]
+) -> Sequence[ModelSignal] | None:
+    """The next batch; None at the end. Only what is awaited in here is on the tape."""
+    token = CURRENT.set(tape)
+    try:
+        return await anext(batches, None)
+    finally:
+        CURRENT.reset(token)
