@@ -10,6 +10,7 @@ import msgspec
 import uvicorn
 
 from antiphon.app import build
+from antiphon.cli.http_server import uvicorn_config
 from antiphon.config.load import hash_key
 from antiphon.config.settings import ApiKey, AuthSettings, ConfigError, Settings
 
@@ -61,19 +62,8 @@ class LocalServer:
         own = ApiKey(name="this chat", hash=hash_key(self.key), tenant="default", owner="anonymous")
         auth = AuthSettings(keys=(*settings.server.auth.keys, own))
         server = msgspec.structs.replace(settings.server, auth=auth, tls_certfile=None, tls_keyfile=None)
-        return uvicorn.Config(
-            build(msgspec.structs.replace(settings, server=server)),
-            http="httptools",
-            loop="uvloop",
-            ws="none",
-            lifespan="on",
-            interface="asgi3",
-            access_log=False,
-            log_level="error",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=2,
-        )
+        edge = build(msgspec.structs.replace(settings, server=server))
+        return uvicorn_config(edge, server, log_level="error", grace_s=2)
 
 
 class _Server(uvicorn.Server):

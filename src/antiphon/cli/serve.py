@@ -12,6 +12,7 @@ import uvicorn
 from antiphon import __version__
 from antiphon.app import build
 from antiphon.cli.check import auth_line
+from antiphon.cli.http_server import uvicorn_config
 from antiphon.config.settings import ConfigError, Settings
 from antiphon.discovery import Found, discover
 from antiphon.web.edge import Edge
@@ -39,9 +40,9 @@ def serve(settings: Settings, models: Sequence[str] = ()) -> int:
         signal.signal(stop, _stopped)
     try:
         edge = build(settings)
-        server = _Server(
-            _uvicorn_config(settings, edge), edge, "\n".join(_summary(settings, found, listener))
-        )
+        grace_s = max(1, round(settings.server.shutdown_grace_s))
+        config = uvicorn_config(edge, settings.server, grace_s=grace_s)
+        server = _Server(config, edge, "\n".join(_summary(settings, found, listener)))
         server.run(sockets=[listener])
     finally:
         listener.close()
@@ -81,25 +82,6 @@ def _settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-def _uvicorn_config(settings: Settings, edge: Edge) -> uvicorn.Config:
-    server = settings.server
-    return uvicorn.Config(
-        edge,
-        http="httptools",
-        loop="uvloop",
-        ws="none",
-        lifespan="on",
-        interface="asgi3",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(server.shutdown_grace_s)),
-        ssl_certfile=server.tls_certfile,
-        ssl_keyfile=server.tls_keyfile,
-    )
 
 
 def _listen(settings: Settings) -> socket.socket:
