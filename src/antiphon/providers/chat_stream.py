@@ -187,11 +187,6 @@ class ChatDecoder:
         out.append(StepDone(self._finish_reason(), usage, self._service_tier))
         return out
 
-    @property
-    def raw_finish(self) -> str | None:
-        """The upstream's own finish reason."""
-        return self._finish
-
     # --- one chunk ------------------------------------------------------------------------------------------
     def _take(self, chunk: Chunk, out: list[ModelSignal]) -> None:
         if chunk.error is not None:

@@ -228,10 +228,6 @@ class UpstreamReply:
             connection.protocol.start_timeout()
 
     @property
-    def is_event_stream(self) -> bool:
-        return self._response.headers.get("content-type", "").startswith("text/event-stream")
-
-    @property
     def is_json(self) -> bool:
         return self._response.headers.get("content-type", "").startswith("application/json")
 
