@@ -5,15 +5,15 @@ It runs in a thread; the model name says what it does. Waits are for states (`wa
 
 import asyncio
 import json
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
+from tests.threaded_server import ThreadedServer
+
 Json = dict[str, Any]
-LIMIT_S = 20.0
 FLOOD_CHUNK = "x" * 8192
 FLOOD_CHUNKS = 12_000
 USAGE: Json = {
@@ -188,65 +188,26 @@ def _chunk(body: Json, delta: Json | None, finish: str | None = None) -> bytes:
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
-class Upstream:
+class Upstream(ThreadedServer[Seen]):
     """The server. `url` is its base URL with `/v1`; `seen` what it observed; used as a context manager."""
 
+    max_body = 64 * 1024 * 1024
+
     def __init__(self) -> None:
-        self.seen = Seen()
-        self.url = ""
-        self._changed = threading.Condition()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._started = threading.Event()
-        self._stop = asyncio.Event()
+        super().__init__(Seen())
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._started.wait(LIMIT_S)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(LIMIT_S)
-
-    def wait_for(self, what: str, state: Callable[[Seen], bool]) -> None:
-        """Return as soon as `state` is true; fail with `what` when it is not within a generous limit."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: state(self.seen), LIMIT_S), f"never saw: {what}"
-
-    def last_request(self) -> Json:
-        with self._changed:
-            return self.seen.requests[-1]
-
-    def _note(self, change: Callable[[Seen], None]) -> None:
-        with self._changed:
-            change(self.seen)
-            self._changed.notify_all()
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/models", self._models),
+            web.post("/v1/chat/completions", self._chat),
+            web.post("/v1/completions", self._complete),
+        ]
 
     def _count(self, sent: int) -> None:
         def add(seen: Seen) -> None:
             seen.flood_sent += sent
 
         self._note(add)
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_post("/v1/completions", self._complete)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{port}/v1"
-        self._started.set()
-        await self._stop.wait()
-        await runner.cleanup()
 
     async def _models(self, _: web.Request) -> web.Response:
         return web.json_response(

@@ -7,16 +7,14 @@ thinking is taken back only as it was given out. What was sent before a cache br
 import asyncio
 import hashlib
 import json
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import Self
 
 from aiohttp import web
 
+from tests.threaded_server import ThreadedServer
 from tests.wire.anthropic_rules import Json, Model, Refused, cacheable, check
 
-LIMIT_S = 20.0
 KEY = "sk-ant-secret-0123"
 THOUGHT = "The user said something. I answer."
 PAGE_SIZE = 7
@@ -168,58 +166,22 @@ def _in_parallel(body: Json) -> bool:
     return not body.get("tool_choice", {}).get("disable_parallel_tool_use", False)
 
 
-class FakeAnthropic:
+class FakeAnthropic(ThreadedServer[Seen]):
     """The server. `url` is its base URL with `/v1`; used as a context manager."""
 
+    max_body = 32 * 1024 * 1024
+
     def __init__(self) -> None:
-        self.seen = Seen()
-        self.url = ""
+        super().__init__(Seen())
         self._issued: set[str] = set()
         self._cached: set[str] = set()
-        self._changed = threading.Condition()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._started = threading.Event()
-        self._stop = asyncio.Event()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._started.wait(LIMIT_S)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(LIMIT_S)
-
-    def wait_for(self, what: str, state: Callable[[Seen], bool]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(lambda: state(self.seen), LIMIT_S), f"never saw: {what}"
-
-    def last_request(self) -> Json:
-        with self._changed:
-            return self.seen.requests[-1]
-
-    def _note(self, change: Callable[[Seen], None]) -> None:
-        with self._changed:
-            change(self.seen)
-            self._changed.notify_all()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        app = web.Application(client_max_size=32 * 1024 * 1024)
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_post("/v1/messages", self._create)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        self._started.set()
-        await self._stop.wait()
-        await runner.cleanup()
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/models", self._models),
+            web.post("/v1/chat/completions", self._chat),
+            web.post("/v1/messages", self._create),
+        ]
 
     # --- routes ---------------------------------------------------------------------------------------------
     async def _models(self, request: web.Request) -> web.Response:

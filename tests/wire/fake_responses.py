@@ -8,17 +8,16 @@ reasoning back only as it gave it out, under the id that it had.
 import asyncio
 import json
 import re
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
 from tests.conformance import official
+from tests.threaded_server import ThreadedServer
 
 Json = dict[str, Any]
-LIMIT_S = 20.0
 USAGE: Json = {
     "input_tokens": 11,
     "input_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 2},
@@ -333,60 +332,18 @@ def _interleaved(streams: list[Iterator[Json]]) -> Iterator[Json]:
                 yield event
 
 
-class FakeResponses:
+class FakeResponses(ThreadedServer[Seen]):
     """The server. `url` is its base URL with `/v1`; used as a context manager."""
 
     def __init__(self, *, has_responses: bool = True) -> None:
-        self.seen = Seen()
-        self.url = ""
+        super().__init__(Seen())
         self._has_responses = has_responses
         self._blobs: dict[str, str] = {}
         self._answers = 0
-        self._changed = threading.Condition()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._started = threading.Event()
-        self._stop = asyncio.Event()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._started.wait(LIMIT_S)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(LIMIT_S)
-
-    def wait_for(self, what: str, state: Callable[[Seen], bool]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(lambda: state(self.seen), LIMIT_S), f"never saw: {what}"
-
-    def last_request(self) -> Json:
-        with self._changed:
-            return self.seen.requests[-1]
-
-    def _note(self, change: Callable[[Seen], None]) -> None:
-        with self._changed:
-            change(self.seen)
-            self._changed.notify_all()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        app = web.Application()
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        if self._has_responses:
-            app.router.add_post("/v1/responses", self._create)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        self._started.set()
-        await self._stop.wait()
-        await runner.cleanup()
+    def routes(self) -> list[web.RouteDef]:
+        found = [web.get("/v1/models", self._models), web.post("/v1/chat/completions", self._chat)]
+        return [*found, web.post("/v1/responses", self._create)] if self._has_responses else found
 
     async def _models(self, _: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": name} for name in MODELS]})
