@@ -5,20 +5,11 @@ which makes turn 200 cost what turn 2 costs, but for the copying.
 """
 
 from itertools import pairwise
-from typing import Any
 
 from antiphon.core.body import FormatJsonObject, FormatJsonSchema
 from antiphon.core.commands import CallModel
 from antiphon.core.request import ResponseRequest
-from antiphon.core.tools import (
-    ChooseAllowed,
-    ChooseCustom,
-    ChooseFunction,
-    CustomTool,
-    GrammarFormat,
-    Tool,
-    ToolChoice,
-)
+from antiphon.core.tools import CustomTool, FunctionTool, GrammarFormat, Tool
 from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem, sendable
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.chat_messages import Rendered, render_items
@@ -26,12 +17,13 @@ from antiphon.providers.chat_parameters import Plan, Unsupported, unsupported
 from antiphon.providers.custom_calls import as_function
 from antiphon.providers.in_words import lines_for
 from antiphon.providers.kept_turns import MAX_KEPT_BYTES, KeptTurns
+from antiphon.providers.openai_settings import OpenAISettings, template_effort
 from antiphon.providers.presets import Capabilities
 
 NO_ARGUMENTS: JsonObject = {"type": "object", "properties": {}}
 
 
-class ChatRenderer:
+class ChatRenderer(OpenAISettings[Capabilities]):
     """Renders for one upstream. With `lenient`, what the upstream cannot honour is left out, not refused."""
 
     def __init__(
@@ -42,9 +34,8 @@ class ChatRenderer:
         lenient: bool = False,
         max_kept_bytes: int = MAX_KEPT_BYTES,
     ) -> None:
+        super().__init__(capabilities, Plan.of(capabilities))
         self._provider = provider
-        self._can = capabilities
-        self._plan = Plan.of(capabilities)
         self._lenient = lenient
         self._turns: KeptTurns[Rendered] = KeptTurns(max_kept_bytes)
 
@@ -61,12 +52,6 @@ class ChatRenderer:
     def kept_bytes(self) -> int:
         """How much the kept turns take."""
         return self._turns.size_bytes
-
-    def translated(self, request: ResponseRequest) -> frozenset[str]:
-        """The custom tools that go over as functions."""
-        if self._can.custom_tools or not request.tools:
-            return frozenset()
-        return frozenset(tool.name for tool in request.tools if isinstance(tool, CustomTool))
 
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
         return unsupported(request, self._can, self._plan)
@@ -108,10 +93,7 @@ class ChatRenderer:
     def _settings(self, call: CallModel) -> JsonObject:
         request = call.request
         body: JsonObject = {}
-        for name, field in self._plan.passed:
-            value = getattr(request, name)
-            if value is not None:
-                body[field] = value
+        self._scalars(request, body)
         self._adjust(body)
         if call.max_output_tokens is not None:
             body[self._can.max_tokens_field] = call.max_output_tokens
@@ -140,36 +122,19 @@ class ChatRenderer:
         """Whether the instructions ask for the format, as the upstream takes none beside tools."""
         return bool(request.tools) and not self._can.format_beside_tools
 
-    def _tools(
-        self, tools: list[Tool], choice: ToolChoice, request: ResponseRequest, body: JsonObject
-    ) -> None:
-        if choice == "none" and not self._can.tool_choice:
-            return
-        body["tools"] = [_tool(tool, self._can) for tool in tools]
-        if self._can.tool_choice and choice != "auto":
-            sent = self._choice(choice)
-            if sent != "auto":
-                body["tool_choice"] = sent
-        if self._can.parallel_tool_calls and request.parallel_tool_calls is not None:
-            body["parallel_tool_calls"] = request.parallel_tool_calls
-
-    def _choice(self, choice: ToolChoice) -> str | JsonObject:
-        match choice:
-            case ChooseFunction(name=name):
-                return {"type": "function", "function": {"name": name}}
-            case ChooseCustom(name=name):
-                return self._named("custom", name)
-            case ChooseAllowed(mode=mode, tools=tools):
-                if not self._can.allowed_tools:
-                    return mode
-                named = [self._named(str(tool.get("type")), str(tool.get("name"))) for tool in tools]
-                return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": named}}
-            case str():
-                return choice
-
     def _named(self, kind: str, name: str) -> JsonObject:
         kind = kind if self._can.custom_tools else "function"
         return {"type": kind, kind: {"name": name}}
+
+    def _allowed(self, mode: str, named: list[JsonObject]) -> JsonObject:
+        return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": named}}
+
+    def _tool(self, tool: Tool) -> JsonObject:
+        if isinstance(tool, CustomTool):
+            if self._can.custom_tools:
+                return {"type": "custom", "custom": _custom(tool)}
+            return {"type": "function", "function": as_function(tool, patterns=self._can.schema_patterns)}
+        return {"type": "function", "function": _function(tool)}
 
     def _text(self, request: ResponseRequest, body: JsonObject) -> None:
         text = request.text
@@ -188,24 +153,7 @@ class ChatRenderer:
         if self._can.reasoning_effort == "field":
             body["reasoning_effort"] = effort
             return
-        steering: JsonObject = (
-            {"enable_thinking": False} if effort == "none" else {"reasoning_effort": effort}
-        )
-        body["chat_template_kwargs"] = steering | (request.chat_template_kwargs or {})
-
-    def _labels(self, request: ResponseRequest, body: JsonObject) -> None:
-        if request.safety_identifier is not None:
-            if self._can.safety_identifier:
-                body["safety_identifier"] = request.safety_identifier
-            elif self._can.user:
-                body.setdefault("user", request.safety_identifier)
-        if request.service_tier is not None and self._can.service_tier:
-            body["service_tier"] = request.service_tier
-        if self._can.prompt_cache_options:
-            if request.prompt_cache_options is not None:
-                body["prompt_cache_options"] = request.prompt_cache_options
-            if request.prompt_cache_retention is not None:
-                body["prompt_cache_retention"] = request.prompt_cache_retention
+        body["chat_template_kwargs"] = template_effort(effort, request)
 
     def _logprobs(self, request: ResponseRequest, body: JsonObject) -> None:
         if self._can.logprobs:
@@ -235,22 +183,18 @@ def _in_order(transcript: Transcript) -> list[TranscriptItem]:
     return sendable(transcript.all_items())
 
 
-def _tool(tool: Tool, can: Capabilities) -> dict[str, Any]:
-    if isinstance(tool, CustomTool):
-        if can.custom_tools:
-            return {"type": "custom", "custom": _custom(tool)}
-        return {"type": "function", "function": as_function(tool, patterns=can.schema_patterns)}
-    function: dict[str, Any] = {"name": tool.name}
+def _function(tool: FunctionTool) -> JsonObject:
+    function: JsonObject = {"name": tool.name}
     if tool.description is not UNSET and tool.description is not None:
         function["description"] = tool.description
     function["parameters"] = tool.parameters if tool.parameters is not None else NO_ARGUMENTS
     if tool.strict is not None:
         function["strict"] = tool.strict
-    return {"type": "function", "function": function}
+    return function
 
 
-def _custom(tool: CustomTool) -> dict[str, Any]:
-    custom: dict[str, Any] = {"name": tool.name}
+def _custom(tool: CustomTool) -> JsonObject:
+    custom: JsonObject = {"name": tool.name}
     if tool.description is not UNSET:
         custom["description"] = tool.description
     if isinstance(tool.format, GrammarFormat):

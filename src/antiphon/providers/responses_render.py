@@ -6,15 +6,7 @@ As on the chat wire, each turn of the history is rendered once and kept.
 from antiphon.core.commands import CallModel
 from antiphon.core.request import FormatJsonObject, FormatJsonSchema, ResponseRequest
 from antiphon.core.response import summary_asked
-from antiphon.core.tools import (
-    ChooseAllowed,
-    ChooseCustom,
-    ChooseFunction,
-    CustomTool,
-    GrammarFormat,
-    Tool,
-    ToolChoice,
-)
+from antiphon.core.tools import CustomTool, FunctionTool, GrammarFormat, Tool
 from antiphon.core.transcript import PastTurn, Transcript
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.capabilities import ResponsesCapabilities
@@ -22,6 +14,7 @@ from antiphon.providers.chat_parameters import Plan, Unsupported
 from antiphon.providers.custom_calls import as_function
 from antiphon.providers.in_words import lines_for
 from antiphon.providers.kept_turns import MAX_KEPT_BYTES, KeptTurns
+from antiphon.providers.openai_settings import OpenAISettings, template_effort
 from antiphon.providers.responses_items import RenderedItems, render_items
 from antiphon.providers.responses_parameters import SCALARS, unsupported
 
@@ -38,7 +31,7 @@ ENCRYPTED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
 
 
-class ResponsesRenderer:
+class ResponsesRenderer(OpenAISettings[ResponsesCapabilities]):
     """Renders for one upstream. With `lenient`, what the upstream cannot honour is left out, not refused."""
 
     def __init__(
@@ -49,9 +42,8 @@ class ResponsesRenderer:
         lenient: bool = False,
         max_kept_bytes: int = MAX_KEPT_BYTES,
     ) -> None:
+        super().__init__(capabilities, Plan.of(capabilities, SCALARS))
         self._provider_id = provider_id
-        self._can = capabilities
-        self._plan = Plan.of(capabilities, SCALARS)
         self._lenient = lenient
         self._turns: KeptTurns[RenderedItems] = KeptTurns(max_kept_bytes)
 
@@ -66,12 +58,6 @@ class ResponsesRenderer:
         settings = encode(self._settings(call, encrypted=encrypted))
         items = self._items(call.transcript, call.request)
         return b'{"model":%b,"input":[%b],%b' % (encode(model), items, settings[1:])
-
-    def translated(self, request: ResponseRequest) -> frozenset[str]:
-        """The custom tools that go over as functions."""
-        if self._can.custom_tools or not request.tools:
-            return frozenset()
-        return frozenset(tool.name for tool in request.tools if isinstance(tool, CustomTool))
 
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
         return unsupported(request, self._can, self._plan)
@@ -94,10 +80,7 @@ class ResponsesRenderer:
     def _settings(self, call: CallModel, *, encrypted: bool) -> JsonObject:
         request = call.request
         body: JsonObject = {"store": False, "stream": call.stream}
-        for name, field in self._plan.passed:
-            value = getattr(request, name)
-            if value is not None:
-                body[field] = value
+        self._scalars(request, body)
         instructions = self._instructions(call)
         if instructions:
             body["instructions"] = instructions
@@ -126,35 +109,27 @@ class ResponsesRenderer:
         )
         return "\n\n".join(lines)
 
-    def _tools(
-        self, tools: list[Tool], choice: ToolChoice, request: ResponseRequest, body: JsonObject
-    ) -> None:
-        if choice == "none" and not self._can.tool_choice:
-            return
-        body["tools"] = [_tool(tool, self._can) for tool in tools]
-        if self._can.tool_choice and choice != "auto":
-            sent = self._choice(choice)
-            if sent != "auto":
-                body["tool_choice"] = sent
-        if self._can.parallel_tool_calls and request.parallel_tool_calls is not None:
-            body["parallel_tool_calls"] = request.parallel_tool_calls
-
-    def _choice(self, choice: ToolChoice) -> str | JsonObject:
-        match choice:
-            case ChooseFunction(name=name):
-                return {"type": "function", "name": name}
-            case ChooseCustom(name=name):
-                return self._named("custom", name)
-            case ChooseAllowed(mode=mode, tools=tools):
-                if not self._can.allowed_tools:
-                    return mode
-                named = [self._named(str(tool.get("type")), str(tool.get("name"))) for tool in tools]
-                return {"type": "allowed_tools", "mode": mode, "tools": named}
-            case str():
-                return choice
-
     def _named(self, kind: str, name: str) -> JsonObject:
         return {"type": kind if self._can.custom_tools else "function", "name": name}
+
+    def _allowed(self, mode: str, named: list[JsonObject]) -> JsonObject:
+        return {"type": "allowed_tools", "mode": mode, "tools": named}
+
+    def _tool(self, tool: Tool) -> JsonObject:
+        if isinstance(tool, CustomTool):
+            if not self._can.custom_tools:
+                return {
+                    "type": "function",
+                    **as_function(tool, patterns=self._can.schema_patterns),
+                    "strict": False,
+                }
+            custom: JsonObject = {"type": "custom", "name": tool.name}
+            if tool.description is not UNSET:
+                custom["description"] = tool.description
+            if isinstance(tool.format, GrammarFormat):
+                custom["format"] = tool.format
+            return custom
+        return _function(tool)
 
     def _text(self, request: ResponseRequest, body: JsonObject) -> None:
         text = request.text
@@ -181,9 +156,7 @@ class ResponsesRenderer:
         if isinstance(asked.effort, str) and self._can.reasoning_effort == "field":
             sent["effort"] = asked.effort
         elif isinstance(asked.effort, str) and self._can.reasoning_effort == "template":
-            off = asked.effort == "none"
-            steering = {"enable_thinking": False} if off else {"reasoning_effort": asked.effort}
-            body["chat_template_kwargs"] = steering | (request.chat_template_kwargs or {})
+            body["chat_template_kwargs"] = template_effort(asked.effort, request)
         if self._can.reasoning_summary and (summary := summary_asked(request)) is not None:
             sent["summary"] = summary
         if self._can.reasoning_mode and asked.mode is not UNSET:
@@ -192,20 +165,6 @@ class ResponsesRenderer:
             sent["context"] = asked.context
         if sent:
             body["reasoning"] = sent
-
-    def _labels(self, request: ResponseRequest, body: JsonObject) -> None:
-        if request.safety_identifier is not None:
-            if self._can.safety_identifier:
-                body["safety_identifier"] = request.safety_identifier
-            elif self._can.user:
-                body.setdefault("user", request.safety_identifier)
-        if request.service_tier is not None and self._can.service_tier:
-            body["service_tier"] = request.service_tier
-        if self._can.prompt_cache_options:
-            if request.prompt_cache_options is not None:
-                body["prompt_cache_options"] = request.prompt_cache_options
-            if request.prompt_cache_retention is not None:
-                body["prompt_cache_retention"] = request.prompt_cache_retention
 
     def _include(self, request: ResponseRequest, body: JsonObject, *, encrypted: bool) -> None:
         include: list[str] = []
@@ -229,17 +188,8 @@ def _chat_format(wanted: object) -> JsonObject:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _tool(tool: Tool, can: ResponsesCapabilities) -> JsonObject:
-    """The document wants `parameters` and `strict` on each function, null included."""
-    if isinstance(tool, CustomTool):
-        if not can.custom_tools:
-            return {"type": "function", **as_function(tool, patterns=can.schema_patterns), "strict": False}
-        custom: JsonObject = {"type": "custom", "name": tool.name}
-        if tool.description is not UNSET:
-            custom["description"] = tool.description
-        if isinstance(tool.format, GrammarFormat):
-            custom["format"] = tool.format
-        return custom
+def _function(tool: FunctionTool) -> JsonObject:
+    """The document wants `parameters` and `strict` on each, null included."""
     function: JsonObject = {"type": "function", "name": tool.name}
     if tool.description is not UNSET and tool.description is not None:
         function["description"] = tool.description
