@@ -18,7 +18,7 @@ from antiphon.models.catalog import Catalog, NamedModel
 from antiphon.models.health import Guarded, UpstreamHealth
 from antiphon.models.router import routed_models
 from antiphon.models.routes import ModelRoutes
-from antiphon.ports import Clock, Ids, ModelProvider, ResponseStore, Sealer
+from antiphon.ports import Clock, Ids, ModelProvider, Sealer, Store
 from antiphon.providers.presets import ProviderConfigError
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.rerank.routes import RerankRoutes
@@ -46,7 +46,7 @@ class Services:
 
     settings: Settings
     catalog: Catalog
-    store: ResponseStore
+    store: Store
     responses: ResponseService
     upstreams: UpstreamClient
     recorder: "Recorder | None" = None
@@ -93,7 +93,7 @@ def _recording(settings: Settings, clock: Clock) -> "tuple[Recorder | None, Upst
 def services_for(
     settings: Settings,
     catalog: Catalog,
-    store: ResponseStore,
+    store: Store,
     upstreams: UpstreamClient,
     clock: Clock,
     ids: Ids,

@@ -225,3 +225,7 @@ class ResponseStore(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+class Store(ResponseStore, Protocol):
+    """All that a server keeps. Its parts share one database, and `aclose` closes it once."""

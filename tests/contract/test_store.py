@@ -14,6 +14,7 @@ import pytest
 from antiphon.core.errors import StoreUnavailable
 from antiphon.ports import ResponsePage, ResponseStore
 from antiphon.storage import migrate
+from antiphon.storage.database import Database
 from antiphon.storage.memory import MemoryStore
 from antiphon.storage.queries import execute, load
 from antiphon.storage.sqlite import SqliteStore
@@ -54,6 +55,10 @@ class TestSqliteStoreWithoutCache(ResponseStoreContract):
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "antiphon.db"
+
+
+def database_of(store: SqliteStore) -> Database:
+    return store._database  # pyright: ignore[reportPrivateUsage]
 
 
 def rows(path: Path) -> list[str]:
@@ -149,7 +154,7 @@ async def test_a_full_disk_is_unavailable_and_only_for_what_does_not_fit(path: P
     """Seeded: SQLite's page limit fails like a full disk, and takes the whole transaction back."""
     store = SqliteStore.open(path)
     await put_chain(store, "before")
-    await store._writer.submit(_fill_the_disk)  # pyright: ignore[reportPrivateUsage]  # the limit is per connection
+    await database_of(store).write(_fill_the_disk)  # the limit is per connection
     puts = [
         store.put_response(ALICE, response(f"n{n}", size_bytes=1_000_000 if n == 1 else 10)) for n in range(4)
     ]
@@ -206,8 +211,9 @@ def schema_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
     ):
         pragma = "table_xinfo" if kind == "table" else "index_xinfo"
         found[str(name)] = [tuple(row) for row in execute(connection, f"PRAGMA {pragma}({name})")]
-    for row in list(execute(connection, "PRAGMA index_list(responses)")):
-        found[f"index {row[1]}"] = [(row[2], row[4])]
+    for table in [name for name in found if not name.startswith("index ")]:
+        for row in list(execute(connection, f"PRAGMA index_list({table})")):
+            found[f"index {row[1]}"] = [(row[2], row[4])]
     connection.close()
     return found
 

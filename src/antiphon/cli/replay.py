@@ -18,7 +18,7 @@ from antiphon.core.errors import AntiphonError
 from antiphon.core.wire import decode_json, encode
 from antiphon.discovery import discover
 from antiphon.models.catalog import Catalog
-from antiphon.ports import Clock, Ids, ModelProvider, ResponseStore
+from antiphon.ports import Clock, Ids, ModelProvider, Store
 from antiphon.providers.presets import PRESETS
 from antiphon.providers.recorded_answer import signals_of
 from antiphon.providers.taped import Captured, CapturingClient, TapedClient
@@ -136,7 +136,7 @@ async def _live(
 
 
 def _factory(settings: Settings, client: UpstreamClient) -> Any:
-    def make(catalog: Catalog, store: ResponseStore, clock: Clock, ids: Ids) -> ResponseService:
+    def make(catalog: Catalog, store: Store, clock: Clock, ids: Ids) -> ResponseService:
         return services_for(settings, catalog, store, client, clock, ids).responses
 
     return make

@@ -13,7 +13,7 @@ from antiphon.core.errors import AntiphonError, ProviderError
 from antiphon.core.signals import ModelSignal
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.models.catalog import Catalog
-from antiphon.ports import ModelProvider, ResponseStore
+from antiphon.ports import ModelProvider, Store
 from antiphon.recording.difference import Difference
 from antiphon.recording.findings import Finding, Replayed, compare, items_heard, items_of
 from antiphon.recording.format import API_OF_PATH, Answer, Exchange, Heard, Piece, plain
@@ -34,7 +34,7 @@ class LiveReplayer:
 
     catalog: Catalog
     make_service: MakeService
-    make_store: Callable[[], ResponseStore]
+    make_store: Callable[[], Store]
     redactor: Redactor
     read_answer: ReadAnswer
 

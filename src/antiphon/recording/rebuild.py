@@ -9,13 +9,13 @@ from antiphon.core.request import ResponseRequest
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.core.writer import Event
 from antiphon.models.catalog import Catalog
-from antiphon.ports import Clock, Ids, Owner, ResponseStore, StoredResponse
+from antiphon.ports import Clock, Ids, Owner, Store, StoredResponse
 from antiphon.recording.format import Asked
 from antiphon.recording.reader import RecordedRun, RecordingError
 from antiphon.responses.service import ResponseService
 from antiphon.runs.runner import Emit
 
-MakeService = Callable[[Catalog, ResponseStore, Clock, Ids], ResponseService]
+MakeService = Callable[[Catalog, Store, Clock, Ids], ResponseService]
 """The server's own way of putting a response service together."""
 
 
@@ -25,7 +25,7 @@ class Rebuilt:
 
     owner: Owner
     request: ResponseRequest
-    store: ResponseStore
+    store: Store
     clock: Clock
     ids: Ids
 
@@ -73,7 +73,7 @@ class Witness:
         self.final = decode_json(final)
 
 
-async def rebuild(run: RecordedRun, store: ResponseStore, changes: Mapping[str, Any]) -> Rebuilt:
+async def rebuild(run: RecordedRun, store: Store, changes: Mapping[str, Any]) -> Rebuilt:
     """The run with its request changed. `store` is an empty one; the history is put into it.
 
     Raises RecordingError where the recording lacks the run's beginning, InvalidRequest for a change that is none.

@@ -11,7 +11,7 @@ from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.core.wire import decode_json
 from antiphon.models.catalog import Catalog, NamedModel
-from antiphon.ports import Constraint, ModelProvider, ResponseStore
+from antiphon.ports import Constraint, ModelProvider, Store
 from antiphon.recording.difference import Difference
 from antiphon.recording.findings import Finding, Replayed, compare
 from antiphon.recording.format import Exchange, plain
@@ -30,7 +30,7 @@ class Replayer:
     """Replays without any model. `render` is how the server would ask upstream today; None: nobody knows."""
 
     make_service: MakeService
-    make_store: Callable[[], ResponseStore]
+    make_store: Callable[[], Store]
     redactor: Redactor
     render: Render | None = None
 

@@ -1,18 +1,17 @@
 """Responses: from a request to a run, and what is stored of it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from antiphon.core.context import build_context, own_items
-from antiphon.core.errors import InvalidRequest, NotFound, PreviousResponseNotFound
-from antiphon.core.ids import RESPONSE_PREFIX, ItemIds, response_of
-from antiphon.core.items import ItemReference, Reasoning
+from antiphon.core.errors import NotFound
+from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
 from antiphon.core.loop import Loop
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, summary_asked, with_output
-from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem
+from antiphon.core.transcript import TranscriptItem
 from antiphon.core.wire import UNSET, encode
 from antiphon.core.writer import EventWriter
 from antiphon.models.catalog import Catalog
@@ -20,11 +19,12 @@ from antiphon.ports import (
     Clock,
     Ids,
     Owner,
-    ResponseStore,
     Sealer,
+    Store,
     StoredResponse,
     ToolRuntime,
 )
+from antiphon.responses.assembly import Assembly
 from antiphon.responses.bounds import check_bounds
 from antiphon.responses.rendering import Visible, render_item, render_items
 from antiphon.runs.runner import Run, RunPorts
@@ -36,12 +36,21 @@ _ITEMS = msgspec.json.Decoder(list[TranscriptItem])
 @dataclass(frozen=True, slots=True)
 class ResponseService:
     catalog: Catalog
-    store: ResponseStore
+    store: Store
     tools: ToolRuntime
     clock: Clock
     ids: Ids
     sealer: Sealer
     watch: Callable[[Run], None] | None = None  # told of each run before it goes
+
+    @property
+    def assembly(self) -> Assembly:
+        return Assembly(self.store, self.sealer)
+
+    def turn(self, owner: Owner, request: ResponseRequest) -> AbstractAsyncContextManager[None]:
+        """What `prepare` and the run that it makes happen in, so that turns of a conversation do not interleave."""
+        del owner, request
+        return nullcontext()
 
     async def prepare(self, owner: Owner, request: ResponseRequest) -> Run:
         """Check a request against the models and the chain, and make its run. Nothing is sent or stored yet.
@@ -50,19 +59,15 @@ class ResponseService:
         """
         resolved = await self.catalog.resolve(request.model)
         await check_bounds(request, resolved.provider)
-        thoughts = Thoughts(self.sealer, owner.tenant)
-        history = await self._history(owner, request.previous_response_id)
-        if history:
-            resolved.prefer(history[-1].served_by)
         response_id = self.ids.new(RESPONSE_PREFIX)
         item_ids = ItemIds(response_id)
-        given = await self._inner_items(owner, request.input, history, thoughts)
-        context = build_context(history, own_items(given, item_ids))
-        transcript = Transcript(request.instructions, tuple(history), context.shown)
+        context = await self.assembly.assemble(owner, request, item_ids)
+        if context.transcript.history:
+            resolved.prefer(context.transcript.history[-1].served_by)
         keeps = request.store is not False
         run = Run(
             owner=owner,
-            loop=Loop(request, transcript, streamed=request.stream is True),
+            loop=Loop(request, context.transcript, streamed=request.stream is True),
             writer=EventWriter(
                 summaries=summary_asked(request) is not None,
                 obfuscate=_obfuscated(request),
@@ -77,7 +82,7 @@ class ResponseService:
                 self.store if keeps else None,
                 self.tools,
                 self.clock,
-                thoughts,
+                Thoughts(self.sealer, owner.tenant),
                 resolved.served_by,
             ),
         )
@@ -121,60 +126,6 @@ class ResponseService:
         if stored is None:
             raise _unknown(response_id)
         return stored
-
-    async def _history(self, owner: Owner, parent_id: str | None) -> Sequence[PastTurn]:
-        if parent_id is None:
-            return ()
-        turns = await self.store.get_chain(owner, parent_id)
-        if not turns:
-            raise PreviousResponseNotFound(parent_id)
-        return turns
-
-    async def _inner_items(
-        self,
-        owner: Owner,
-        given: str | Sequence[object] | None,
-        history: Sequence[PastTurn],
-        thoughts: Thoughts,
-    ) -> str | list[TranscriptItem] | None:
-        """The input in its inner form: each `item_reference` replaced by the stored item, reasoning opened."""
-        if given is None or isinstance(given, str):
-            return given
-        items: list[TranscriptItem] = []
-        for at, item in enumerate(given):
-            if isinstance(item, ItemReference):
-                items.append(await self._referenced(owner, item.id, history, at))
-            elif isinstance(item, Reasoning):
-                items.append(thoughts.opened(item, f"input[{at}]"))
-            else:
-                items.append(item)  # type: ignore[arg-type]  # `parse` refused every other item type
-        return items
-
-    async def _referenced(
-        self, owner: Owner, item_id: str, history: Sequence[PastTurn], at: int
-    ) -> TranscriptItem:
-        for turn in reversed(history):
-            if item_id.encode() in turn.input or item_id.encode() in turn.output:
-                found = _find(item_id, turn.input, turn.output)
-                if found is not None:
-                    return found
-        response_id = response_of(item_id)
-        stored = await self.store.get_response(owner, response_id) if response_id else None
-        found = _find(item_id, stored.input, stored.output) if stored is not None else None
-        if found is None:
-            raise InvalidRequest(
-                f'there is no stored item "{item_id}"; send the item itself instead of a reference.',
-                param=f"input[{at}].id",
-            )
-        return found
-
-
-def _find(item_id: str, *arrays: bytes) -> TranscriptItem | None:
-    for array in arrays:
-        for item in _ITEMS.decode(array):
-            if item.id == item_id:
-                return item
-    return None
 
 
 def _unknown(response_id: str) -> NotFound:

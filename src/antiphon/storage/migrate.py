@@ -11,7 +11,7 @@ import apsw
 from antiphon.core.errors import StoreUnavailable
 from antiphon.storage import queries
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `migrations/versions`."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -29,6 +29,74 @@ CREATE INDEX responses_parent ON responses (parent_id) WHERE parent_id IS NOT NU
 -- Holds what a page of the list is found by, so that the long rows of others are not read.
 CREATE INDEX responses_listed ON responses (tenant, subject, created_at, number, model) WHERE hidden = 0
 
+-- name: conversations
+-- The items of a conversation are those of the chain that ends at its tip, a row of `responses`.
+CREATE TABLE conversations (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  metadata BLOB NOT NULL,
+  tip TEXT,
+  deleted INTEGER DEFAULT 0 NOT NULL
+)
+
+-- name: conversations_id
+CREATE UNIQUE INDEX conversations_id ON conversations (id, tenant, subject)
+
+-- name: conversations_tip
+CREATE INDEX conversations_tip ON conversations (tip) WHERE tip IS NOT NULL
+
+-- name: conversation_removed
+-- Items that were deleted from a conversation (its `number`); the turn that brought them keeps them.
+CREATE TABLE conversation_removed (
+  number INTEGER NOT NULL PRIMARY KEY,
+  conversation INTEGER NOT NULL,
+  item_id TEXT NOT NULL
+)
+
+-- name: conversation_removed_item
+CREATE UNIQUE INDEX conversation_removed_item ON conversation_removed (conversation, item_id)
+
+-- name: prompts
+-- One row per version; `subject` is who wrote it, and everybody of the tenant may read it.
+CREATE TABLE prompts (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  is_default INTEGER DEFAULT 0 NOT NULL,
+  body BLOB NOT NULL
+)
+
+-- name: prompts_id
+CREATE UNIQUE INDEX prompts_id ON prompts (tenant, id, version)
+
+-- name: prompts_default
+CREATE UNIQUE INDEX prompts_default ON prompts (tenant, id) WHERE is_default = 1
+
+-- name: chat_completions
+CREATE TABLE chat_completions (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  model TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  metadata TEXT NOT NULL,
+  body BLOB NOT NULL,
+  messages BLOB NOT NULL
+)
+
+-- name: chat_completions_id
+CREATE UNIQUE INDEX chat_completions_id ON chat_completions (id, tenant, subject)
+
+-- name: chat_completions_listed
+CREATE INDEX chat_completions_listed ON chat_completions (tenant, subject, created_at, number, model)
+
 -- name: alembic_version
 CREATE TABLE alembic_version (
   version_num VARCHAR(32) NOT NULL,
