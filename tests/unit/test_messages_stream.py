@@ -142,6 +142,12 @@ def test_each_stop_reason_has_a_meaning(stop: str, finish: str) -> None:
     assert end.finish == finish
 
 
+def test_the_stop_sequence_that_was_met_is_told() -> None:
+    end = read(events(TEXT, stop="stop_sequence", stop_sequence="END"))[-1]
+    assert isinstance(end, StepDone)
+    assert (end.finish, end.stop_sequence) == ("stop", "END")
+
+
 @pytest.mark.parametrize("blocks", [[TEXT], []])
 def test_a_refusal_gives_its_reason_beside_what_was_said(blocks: list[Json]) -> None:
     heard = read(events(*blocks, stop="refusal", explanation="No."))

@@ -457,3 +457,12 @@ async def test_what_a_scripted_model_cannot_read_is_named(body: dict[str, Any], 
     with pytest.raises(ProviderRejected) as caught:
         await Scripted("demo").open("/chat/completions", encode(asked), model="demo")
     assert caught.value.param == param
+
+
+async def test_the_first_of_the_stop_sequences_ends_the_answer_and_is_told() -> None:
+    reply = [{"text": "one two three"}, {"text": " four"}]
+    heard = await play(call(stop=["four", "two", ""]), {"reply": reply})
+    assert said(heard) == "one "
+    assert (end(heard).finish, end(heard).stop_sequence) == ("stop", "two")
+    heard = await play(call(stop="two", limit=1), {"reply": [{"text": "one and two"}]})
+    assert (said(heard), end(heard).finish, end(heard).stop_sequence) == ("one", "length", None)

@@ -42,6 +42,7 @@ class Loop:
     streamed: bool = True
     usage: Usage | None = None
     service_tier: str | None = None
+    stop_sequence: str | None = None
     finished: bool = False
     _permission: Permission = field(init=False)
     _steps: int = 0
@@ -77,6 +78,7 @@ class Loop:
                 yield from self._item_done(signal)
             case signals.StepDone(finish=finish, usage=usage, service_tier=tier):
                 self._count(usage, tier)
+                self.stop_sequence = signal.stop_sequence
                 cut = finish in ("length", "content_filter")
                 yield from self._release("incomplete" if cut else "completed")
                 yield from self._after_step(finish)

@@ -79,6 +79,8 @@ class StepDone(Signalled, frozen=True):
     finish: FinishReason
     usage: Usage | None = None
     service_tier: str | None = None
+    stop_sequence: str | None = None
+    """Which of the request's `stop` ended the answer, where the upstream tells."""
 
 
 ModelDelta = TextDelta | RefusalDelta | ReasoningDelta | SummaryDelta | ArgumentsDelta

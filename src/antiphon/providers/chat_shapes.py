@@ -88,6 +88,17 @@ class Choice(msgspec.Struct):
     message: Delta | None = None
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
+    stop_reason: Any = None
+    """vLLM: the stop string that was met, or the number of a token."""
+    matched_stop: Any = None
+    """The same of SGLang."""
+
+    @property
+    def stop_sequence(self) -> str | None:
+        for met in (self.stop_reason, self.matched_stop):
+            if isinstance(met, str):
+                return met
+        return None
 
 
 class PromptDetails(msgspec.Struct):

@@ -134,6 +134,7 @@ class ChatDecoder:
         self._early: tuple[Logprob, ...] = ()
         self._annotations: list[UrlCitation] = []
         self._finish: str | None = None
+        self._stop_sequence: str | None = None
         self._usage: RawUsage | None = None
         self._service_tier: str | None = None
 
@@ -184,7 +185,7 @@ class ChatDecoder:
             if not call.closed:
                 self._close_call(call, out)
         usage = usage_of(self._usage) if self._usage is not None else None
-        out.append(StepDone(self._finish_reason(), usage, self._service_tier))
+        out.append(StepDone(self._finish_reason(), usage, self._service_tier, self._stop_sequence))
         return out
 
     # --- one chunk ------------------------------------------------------------------------------------------
@@ -226,6 +227,7 @@ class ChatDecoder:
                     self._provider, f'{name} gave up in the middle of its answer ("{reason}").'
                 )
             self._finish = reason
+            self._stop_sequence = choice.stop_sequence
 
     def _rest(
         self,

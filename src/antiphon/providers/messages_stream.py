@@ -76,6 +76,7 @@ class _Delta(msgspec.Struct):
     signature: str | None = None
     partial_json: str | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: _StopDetails | None = None
 
 
@@ -97,6 +98,7 @@ class _Answer(msgspec.Struct):
     type: str = ""
     content: list[_Block] | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: _StopDetails | None = None
     usage: _Usage | None = None
     error: Any = None
@@ -141,6 +143,7 @@ class MessagesDecoder:
         self._message: tuple[int, list[str]] | None = None
         self._called = False
         self._finish: str | None = None
+        self._stop_sequence: str | None = None
         self._refusal = ""
         self._usage = _Usage()
         self.done = False
@@ -182,7 +185,7 @@ class MessagesDecoder:
         for index, block in enumerate(answer.content):
             self._start(index, block, out)
             self._stop(out)
-        self._ends(answer.stop_reason, answer.stop_details)
+        self._ends(answer)
         self._count(answer.usage)
         out += self.finish()
         return [signal for signal in out if isinstance(signal, ItemDone | StepDone)]
@@ -203,11 +206,13 @@ class MessagesDecoder:
         if self._refusal and reason == "content_filter":
             out.append(RefusalDelta(self._text(out), self._refusal))
         self._close_message(out)
-        out.append(StepDone(reason, self._counted(), self._tier()))
+        out.append(StepDone(reason, self._counted(), self._tier(), self._stop_sequence))
         return out
 
-    def _ends(self, reason: str | None, details: _StopDetails | None) -> None:
-        self._finish = reason or self._finish
+    def _ends(self, said: _Answer | _Delta) -> None:
+        self._finish = said.stop_reason or self._finish
+        self._stop_sequence = said.stop_sequence
+        details = said.stop_details
         if details is not None and details.explanation:
             self._refusal = details.explanation
 
@@ -226,7 +231,7 @@ class MessagesDecoder:
             case "message_delta":
                 self._count(event.usage)
                 if event.delta is not None:
-                    self._ends(event.delta.stop_reason, event.delta.stop_details)
+                    self._ends(event.delta)
             case "message_stop":
                 self.done = True
             case "error":

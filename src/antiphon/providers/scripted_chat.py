@@ -77,6 +77,7 @@ class ChatBody(msgspec.Struct, frozen=True):
     top_logprobs: int | None = None
     n: int | None = None
     echo: bool | None = None
+    stop: str | list[str] | None = None
 
     def call(self) -> CallModel:
         """The same request as a model call of ours."""
@@ -90,6 +91,7 @@ class ChatBody(msgspec.Struct, frozen=True):
             text=self._text(),
             top_logprobs=self.top_logprobs,
             include=["message.output_text.logprobs"] if self.logprobs else None,
+            stop=self.stop,
         )
         limit = self.max_completion_tokens or self.max_tokens
         transcript = Transcript(items=tuple(self._items()))

@@ -51,6 +51,7 @@ class Play:
     _output_tokens: int = 0
     _reasoning_tokens: int = 0
     _cut: bool = False
+    _stopped_by: str | None = None
 
     def acts(self) -> Iterator[Act]:
         if self.rule.delay_ms:
@@ -63,10 +64,11 @@ class Play:
                 yield Wait(step.wait_ms)
                 continue
             yield from self._act(step)
-            if self._cut:
+            if self._cut or self._stopped_by is not None:
                 break
         yield from self._close_message()
-        yield [StepDone(self._finish(), self._usage())]
+        stopped_by = None if self._cut else self._stopped_by
+        yield [StepDone(self._finish(), self._usage(), stop_sequence=stopped_by)]
 
     def _act(self, step: Step) -> Iterator[Act]:
         if step.calls is not None:
@@ -91,7 +93,18 @@ class Play:
 
     def _text(self, text: str, step: Step) -> str:
         filled = text if step.instance or step.echo else self.heard.filled(text)
-        return self._within_limit(filled * step.repeat)
+        text = filled * step.repeat
+        return self._within_limit(text if step.reasoning is not None else self._until_stop(text))
+
+    def _until_stop(self, text: str) -> str:
+        """The text up to the first of the request's stop sequences in it."""
+        stop = self.heard.call.request.stop or ()
+        stops = [stop] if isinstance(stop, str) else stop
+        found = [(text.find(one), one) for one in stops if one and one in text]
+        if not found:
+            return text
+        end, self._stopped_by = min(found)
+        return text[:end]
 
     def _say(self, step: Step, text: str) -> Iterator[Act]:
         slot, opening = self._open_message()
@@ -228,6 +241,8 @@ class Play:
     def _finish(self) -> FinishReason:
         if self._cut:
             return "length"
+        if self._stopped_by is not None:
+            return "stop"
         return self.rule.finish or ("tool_calls" if self._called else "stop")
 
     def _usage(self) -> Usage:
