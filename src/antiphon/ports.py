@@ -1,7 +1,7 @@
 """What the core and the services need from outside, as protocols. The docstrings are the contract."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
 
@@ -9,6 +9,7 @@ from antiphon.core.commands import CallModel, CallTool
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal, ToolDone
 from antiphon.core.transcript import PastTurn
+from antiphon.core.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,16 @@ class ModelInfo:
     name: str
     created_at: int = 0
     owned_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCompaction:
+    """A context that an upstream compacted. `blob` is its own, marked with its origin (`core.thoughts.marked`):
+    nobody else can read it.
+    """
+
+    blob: str
+    usage: Usage | None = None
 
 
 class UpstreamReply(Protocol):
@@ -124,6 +135,21 @@ class ModelProvider(Protocol):
         """
         ...
 
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        """The input tokens that the upstream itself counts for this call: what `usage` of it would say. None where
+        the upstream cannot say.
+
+        Asked once, without patience. Raises ProviderError, and UnsupportedParameter as `stream` does.
+        """
+        ...
+
+    async def compact(self, model: str, call: CallModel) -> "UpstreamCompaction | None":
+        """What the upstream makes of the call's transcript to continue from; None where it does not compact.
+
+        Raises ProviderError, and UnsupportedParameter as `stream` does.
+        """
+        ...
+
     async def list_models(self) -> Sequence[ModelInfo]:
         """The models the upstream serves now. Raises `ProviderError`."""
         ...
@@ -168,6 +194,21 @@ class StoredResponse:
     output: bytes
     served_by: str = ""
     """The model that answered, `provider_id/model`; "" where it is not known."""
+
+
+ITEMS = "items"
+REMOVAL = "removal"
+"""Statuses of turns that are no responses: `input` holds items, or the ids (a JSON array) of items taken out."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConversation:
+    """`metadata` is a JSON object; `tip` the id of its newest turn, None while there is none."""
+
+    id: str
+    created_at: int
+    metadata: bytes
+    tip: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,5 +268,166 @@ class ResponseStore(Protocol):
     async def aclose(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPrompt:
+    """One version of a prompt. `body` is a JSON object: `prompt` (the template), `variables`, and perhaps `model`."""
+
+    id: str
+    version: int
+    created_at: int
+    is_default: bool
+    body: bytes
+
+
+class PromptStore(Protocol):
+    """Prompts and their versions, from 1 on without gaps. Everybody of a tenant reads and changes them; the subject
+    that wrote a version is kept. Another tenant's id answers exactly as an unknown one.
+    """
+
+    async def create_prompt(self, owner: Owner, prompt: StoredPrompt) -> None:
+        """Add a prompt by its first version, with a fresh id. Durable when it returns. Raises StoreUnavailable."""
+        ...
+
+    async def add_version(self, owner: Owner, prompt: StoredPrompt) -> int:
+        """Add a version behind the latest, and make it the default where `is_default`: in one transaction, durable.
+
+        Returns the latest version before: it was added exactly when that is `prompt.version - 1`, else nothing
+        changed. 0: there is no such prompt.
+        """
+        ...
+
+    async def set_default_prompt(self, owner: Owner, prompt_id: str, version: int) -> bool:
+        """Make this version the one and only default. False, and nothing changed, when there is no such version."""
+        ...
+
+    async def get_prompt(
+        self, owner: Owner, prompt_id: str, version: int | None = None
+    ) -> StoredPrompt | None:
+        """This version, without one the default. None when there is none."""
+        ...
+
+    async def list_prompts(self, owner: Owner) -> Sequence[StoredPrompt]:
+        """The default version of each prompt of the tenant, the newest prompt first."""
+        ...
+
+    async def list_prompt_versions(self, owner: Owner, prompt_id: str) -> Sequence[StoredPrompt]:
+        """Every version, the first one first. Empty when there is no such prompt."""
+        ...
+
+    async def delete_prompt(self, owner: Owner, prompt_id: str) -> bool:
+        """Remove all versions. False when there are none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChat:
+    """A stored chat completion. `body` is the completion without `metadata`, `messages` the array that was asked, as
+    sent; `metadata` is a JSON object of texts. `created_at`, Unix seconds, is when it was stored.
+    """
+
+    id: str
+    model: str
+    created_at: int
+    metadata: bytes
+    body: bytes
+    messages: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPage:
+    """Which stored chat completions to list. `after` is an id in that order, itself left out."""
+
+    limit: int
+    newest_first: bool = False
+    after: str | None = None
+    model: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Only those that have all of these pairs."""
+
+
+class ChatStore(Protocol):
+    """Stored chat completions. Another owner's id answers exactly as an unknown one."""
+
+    async def add_chat(self, owner: Owner, chat: StoredChat) -> bool:
+        """Add one; durable when it returns. False, and nothing changed, when the owner has one of this id.
+
+        Raises StoreUnavailable when it could not be written; then nothing was.
+        """
+        ...
+
+    async def get_chat(self, owner: Owner, chat_id: str) -> StoredChat | None:
+        """None when unknown, foreign or deleted."""
+        ...
+
+    async def list_chats(self, owner: Owner, page: ChatPage) -> Sequence[StoredChat]:
+        """At most `limit` by age, those of the same second in the order in which they were added; `messages` empty.
+
+        Raises InvalidRequest with `param` "after" for an unknown, foreign or deleted cursor.
+        """
+        ...
+
+    async def set_chat_metadata(self, owner: Owner, chat_id: str, metadata: bytes) -> StoredChat | None:
+        """Replace the metadata; durable. The completion as it is then, without `messages`. None when unknown."""
+        ...
+
+    async def delete_chat(self, owner: Owner, chat_id: str) -> bool:
+        """Remove one. False when unknown."""
+        ...
+
+
+class ConversationStore(Protocol):
+    """Conversations: pointers to the newest turn of a chain, which the turns themselves make up.
+
+    Turns are rows beside the responses, and a response made in a conversation is one of them. Those of status `ITEMS`
+    and `REMOVAL` never answer as responses and are never purged. Another owner's id answers exactly as an unknown
+    one; a deleted conversation is an unknown one.
+    """
+
+    async def create(
+        self, owner: Owner, conversation: StoredConversation, first: StoredResponse | None = None
+    ) -> None:
+        """Durable when it returns, its first turn in the same transaction; `tip` is that turn's id."""
+        ...
+
+    async def get(self, owner: Owner, conversation_id: str) -> StoredConversation | None: ...
+
+    async def update(self, owner: Owner, conversation_id: str, metadata: bytes) -> StoredConversation | None:
+        """Replace the metadata. The conversation as it is then; None when unknown."""
+        ...
+
+    async def delete(self, owner: Owner, conversation_id: str) -> bool:
+        """Forget the conversation; its turns stay, without responses that were deleted themselves. False: unknown."""
+        ...
+
+    async def get_turns(self, owner: Owner, tip: str | None) -> Sequence[PastTurn]:
+        """The turns from the root to the tip inclusive, by one query, whether they are hidden or not.
+
+        Empty for None, and when a turn is missing.
+        """
+        ...
+
+    async def append(
+        self, owner: Owner, conversation_id: str, turn: StoredResponse, *, continues: str | None
+    ) -> None:
+        """Put a turn and move the tip to it, in one transaction. `continues` is the tip that it was made for.
+
+        Raises ConversationChanged, and writes nothing, when the tip is another one by now or the conversation is gone.
+        """
+        ...
+
+    async def get_items(self, owner: Owner, turn_id: str) -> bytes | None:
+        """The items of a turn of status `ITEMS`, a JSON array. None for all others."""
+        ...
+
+
 class Store(ResponseStore, Protocol):
     """All that a server keeps. Its parts share one database, and `aclose` closes it once."""
+
+    @property
+    def conversations(self) -> ConversationStore: ...
+
+    @property
+    def prompts(self) -> PromptStore: ...
+
+    @property
+    def chats(self) -> ChatStore: ...

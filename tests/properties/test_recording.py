@@ -17,7 +17,16 @@ from antiphon.core.signals import ItemDone, ModelSignal, StepDone
 from antiphon.core.wire import encode
 from antiphon.core.writer import Event
 from antiphon.models.catalog import Catalog, NamedModel
-from antiphon.ports import Clock, Constraint, Ids, ModelInfo, ModelProvider, Owner, ResponseStore
+from antiphon.ports import (
+    Clock,
+    Constraint,
+    Ids,
+    ModelInfo,
+    ModelProvider,
+    Owner,
+    ResponseStore,
+    UpstreamCompaction,
+)
 from antiphon.providers.script import parse_script
 from antiphon.providers.scripted import Scripted
 from antiphon.recording.file import RecordingFiles
@@ -57,6 +66,12 @@ class Model:
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         return ()
+
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        return None
+
+    async def compact(self, model: str, call: CallModel) -> UpstreamCompaction | None:
+        return None
 
     async def list_models(self) -> Sequence[ModelInfo]:
         return [ModelInfo("m")]

@@ -23,7 +23,7 @@ from antiphon.models.breaker import BreakerSettings
 from antiphon.models.health import Guarded, UpstreamHealth
 from antiphon.models.route import Candidate, Route
 from antiphon.models.router import Draw, RoutedCall, RoutedModel, routed_models
-from antiphon.ports import Constraint, ModelInfo, ModelProvider, UpstreamReply
+from antiphon.ports import Constraint, ModelInfo, ModelProvider, UpstreamCompaction, UpstreamReply
 from antiphon.testing import FakeClock
 
 
@@ -94,6 +94,12 @@ class FakeModel:
         self.bodies.append(msgspec.json.decode(body))
         self._fail(model)
         return Reply(self)
+
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        return None
+
+    async def compact(self, model: str, call: CallModel) -> UpstreamCompaction | None:
+        return None
 
     async def list_models(self) -> Sequence[ModelInfo]:
         return ()

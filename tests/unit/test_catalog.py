@@ -11,7 +11,7 @@ from antiphon.core.errors import InvalidRequest, ModelNotFound, ProviderUnavaila
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.models.catalog import Catalog, Model, NamedModel
-from antiphon.ports import Constraint, ModelInfo, ModelProvider, UpstreamReply
+from antiphon.ports import Constraint, ModelInfo, ModelProvider, UpstreamCompaction, UpstreamReply
 
 
 @dataclass
@@ -32,6 +32,12 @@ class FakeProvider:
     asked: int = 0
     gate: asyncio.Event | None = None
     reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        return None
+
+    async def compact(self, model: str, call: CallModel) -> UpstreamCompaction | None:
+        return None
 
     async def list_models(self) -> Sequence[ModelInfo]:
         self.asked += 1

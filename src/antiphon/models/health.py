@@ -21,7 +21,15 @@ from antiphon.core.errors import (
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.models.breaker import Breaker, BreakerSettings, State
-from antiphon.ports import Clock, Constraint, ModelInfo, ModelProvider, Patient, UpstreamReply
+from antiphon.ports import (
+    Clock,
+    Constraint,
+    ModelInfo,
+    ModelProvider,
+    Patient,
+    UpstreamCompaction,
+    UpstreamReply,
+)
 
 log = logging.getLogger("antiphon.models")
 COUNTED = (ProviderUnavailable, ProviderTimeout, ProviderProtocolError, ProviderRateLimited)
@@ -165,6 +173,12 @@ class Attempt:
         else:
             breaker.gave_up(self.permit)
 
+    def gave_up(self) -> None:
+        """It came to no call."""
+        self.left()
+        if self.line.breaker is not None:
+            self.line.breaker.gave_up(self.permit)
+
     def left(self) -> None:
         if not self.over:
             self.over = True
@@ -205,6 +219,27 @@ class Guarded:
             raise
         attempt.answered()
         return _GuardedReply(reply, attempt)
+
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        """See `ports.ModelProvider.count_tokens`. An upstream that is left alone is not asked; no breaker hears."""
+        if self._health.rank(self.provider_id, model):
+            return None
+        return await self._provider.count_tokens(model, call)
+
+    async def compact(self, model: str, call: CallModel) -> UpstreamCompaction | None:
+        """See `ports.ModelProvider.compact`."""
+        attempt = self._health.begin(self.provider_id, model)
+        try:
+            made = await self._provider.compact(model, call)
+        except BaseException as error:
+            attempt.failed(error)
+            raise
+        if made is None:  # nobody was asked
+            attempt.gave_up()
+        else:
+            attempt.answered()
+            attempt.left()
+        return made
 
     async def list_models(self) -> Sequence[ModelInfo]:
         return await self._provider.list_models()

@@ -23,7 +23,14 @@ from antiphon.core.thoughts import made_by
 from antiphon.models.health import UpstreamHealth
 from antiphon.models.route import Candidate, Route, When, cause_of
 from antiphon.models.traits import Traits, traits_of, traits_of_body
-from antiphon.ports import Constraint, ModelInfo, ModelProvider, Patient, UpstreamReply
+from antiphon.ports import (
+    Constraint,
+    ModelInfo,
+    ModelProvider,
+    Patient,
+    UpstreamCompaction,
+    UpstreamReply,
+)
 
 log = logging.getLogger("antiphon.models")
 OWNER = "antiphon"
@@ -165,6 +172,25 @@ class RoutedCall:
             self._choose(option)
             return reply
         raise tried.error()
+
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        """Of the candidate that would be asked first. See `ports.ModelProvider.count_tokens`."""
+        first = self._order_for(call)[0]
+        return await first.provider.count_tokens(first.model, call)
+
+    async def compact(self, model: str, call: CallModel) -> UpstreamCompaction | None:
+        """By the candidate that would be asked first, which then goes on with the response: what it made, no other
+        can read. None where that candidate does not compact, or failed in a way that has others asked.
+        """
+        first = self._order_for(call)[0]
+        try:
+            made = await first.hasty.compact(first.model, call)
+        except (ProviderError, UnsupportedParameter) as error:
+            _Tried(self._routed).note(first, error)
+            return None
+        if made is not None:
+            self._preferred = first.name
+        return made
 
     async def list_models(self) -> Sequence[ModelInfo]:
         return ()

@@ -1,7 +1,7 @@
 """What the rules of a route look at in a request, and the estimate of its input tokens.
 
-The estimate is 4 bytes of text to a token, an image as 1,000 tokens, inline file data as its bytes. No tokenizer is
-asked: candidates have different ones, and a rule needs the size, not the number.
+The estimate is `core.token_estimate`. No tokenizer is asked: candidates have different ones, and a rule needs the
+size, not the number.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,12 @@ import msgspec
 
 from antiphon.core.body import FormatJsonSchema
 from antiphon.core.commands import CallModel
-from antiphon.core.json_values import is_array, is_object
+from antiphon.core.json_values import is_object
 from antiphon.core.request import ResponseRequest
+from antiphon.core.token_estimate import FILE_MARKS, IMAGE_MARKS, estimate, estimate_json, holds
 from antiphon.core.wire import encode
 from antiphon.models.route import When
 
-BYTES_PER_TOKEN = 4
-IMAGE_TOKENS = 1_000
-_IMAGE = (b'"type":"input_image"', b'"type":"image_url"', b'"type":"image"')
-_FILE = (b'"type":"input_file"', b'"type":"file"')
 _NO_EFFORT = (None, msgspec.UNSET, "none")
 
 
@@ -53,15 +50,11 @@ def traits_of(call: CallModel, *, count: bool) -> Traits:
     request, transcript = call.request, call.transcript
     turns = [array for turn in transcript.history for array in (turn.input, turn.output)]
     arrays = [*turns, encode(transcript.items)]
-    tokens = 0
-    if count:
-        rest = encode([transcript.instructions, request.tools])
-        tokens = sum(_tokens(array) for array in (*arrays, rest))
     return Traits(
-        input_tokens=tokens,
+        input_tokens=estimate(request, transcript) if count else 0,
         tools=bool(request.tools),
-        images=_holds(arrays, _IMAGE),
-        files=_holds(arrays, _FILE),
+        images=holds(arrays, IMAGE_MARKS),
+        files=holds(arrays, FILE_MARKS),
         json_schema=_wants_schema(request),
         reasoning=request.reasoning is not None and request.reasoning.effort not in _NO_EFFORT,
         stream=call.stream,
@@ -76,10 +69,10 @@ def traits_of_body(body: bytes, *, count: bool) -> Traits:
     reasoning = fields.get("reasoning")
     effort = reasoning.get("effort") if is_object(reasoning) else fields.get("reasoning_effort")
     return Traits(
-        input_tokens=_tokens(compact) if count else 0,
+        input_tokens=estimate_json(compact) if count else 0,
         tools=bool(fields.get("tools") or fields.get("functions")),
-        images=_holds([compact], _IMAGE),
-        files=_holds([compact], _FILE),
+        images=holds([compact], IMAGE_MARKS),
+        files=holds([compact], FILE_MARKS),
         json_schema=is_object(response_format) and response_format.get("type") == "json_schema",
         reasoning=effort not in _NO_EFFORT,
         stream=fields.get("stream") is True,
@@ -88,30 +81,3 @@ def traits_of_body(body: bytes, *, count: bool) -> Traits:
 
 def _wants_schema(request: ResponseRequest) -> bool:
     return request.text is not None and isinstance(request.text.format, FormatJsonSchema)
-
-
-def _holds(arrays: list[bytes], marks: tuple[bytes, ...]) -> bool:
-    """Whether a part of that type is in compact JSON. Inside of a text its quotes would be escaped."""
-    return any(mark in array for array in arrays for mark in marks)
-
-
-def _tokens(array: bytes) -> int:
-    """Text by its bytes; a body is looked into only where it holds what is not text."""
-    if not _holds([array], (*_IMAGE, *_FILE)):
-        return len(array) // BYTES_PER_TOKEN
-    images: list[int] = []
-    _find_images(msgspec.json.decode(array), images)
-    return (len(array) - sum(images)) // BYTES_PER_TOKEN + IMAGE_TOKENS * len(images)
-
-
-def _find_images(value: object, found: list[int]) -> None:
-    """The length in bytes of each image that stands in the value, as URL or as data."""
-    if is_array(value):
-        for item in value:
-            _find_images(item, found)
-    elif is_object(value):
-        if value.get("type") in {"input_image", "image_url", "image"}:
-            found.append(len(encode(value)))
-            return
-        for item in value.values():
-            _find_images(item, found)

@@ -52,6 +52,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     min_p: bool = False
     repetition_penalty: Literal["repetition_penalty", "repeat_penalty"] | None = None
     tokenize_path: str | None = None
+    """The path of a tokenizer beside the API, where `/v1` is left out."""
+    template_path: str | None = None
+    """The path of a route that makes a prompt of messages, for a tokenizer that takes text (llama.cpp); without one
+    the tokenizer takes messages and tools (vLLM).
+    """
     models_listed: bool = True
     embeddings: bool = True
     embedding_tokens: bool = False
@@ -109,6 +114,10 @@ class ResponsesCapabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     """Whether it pads its events (`include_obfuscation`) unless told not to."""
     says_cut: bool = True
     """Whether an answer that ran into `max_output_tokens` says so; else that is told from its usage."""
+    counts_tokens: bool = False
+    """Whether it has `/responses/input_tokens`."""
+    compacts: bool = False
+    """Whether it has `/responses/compact`."""
     models_listed: bool = True
 
 

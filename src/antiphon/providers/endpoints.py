@@ -26,9 +26,14 @@ class Endpoints:
             found = self._known[key] = self._build(path, model)
         return found
 
+    def at_root(self, path: str) -> URL:
+        """`path` beside the API rather than in it: below the base URL without its `/v1`."""
+        root = self.base.parent if self.base.name == "v1" else self.base
+        return root.joinpath(*path.strip("/").split("/"))
+
     def names_model(self, path: str) -> bool:
         """Whether the URL of this operation holds the model's name; Azure's `/responses` has it in the body."""
-        return self.per_deployment and path not in ("/models", "/responses")
+        return self.per_deployment and path != "/models" and not path.startswith("/responses")
 
     def _build(self, path: str, model: str) -> URL:
         base = self.base

@@ -34,6 +34,15 @@ from antiphon.providers.presets import (
 from antiphon.providers.ready import ReadyReply
 from antiphon.providers.site import Site
 from antiphon.providers.sse import SSEParser
+from antiphon.providers.token_counts import (
+    TEMPLATE_FIELDS,
+    VLLM_FIELDS,
+    count_of,
+    for_text,
+    has_media,
+    only,
+    prompt_of,
+)
 from antiphon.providers.upstream import UpstreamClient
 
 CHAT = "/chat/completions"
@@ -174,6 +183,26 @@ class OpenAIChat:
             return reply
         async with reply:
             return ReadyReply(cut(self.provider_id, await reply.read(), call.cut_to))
+
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        """See `ports.ModelProvider.count_tokens`. By the tokenizer beside the API, where there is one."""
+        path, template = self.capabilities.tokenize_path, self.capabilities.template_path
+        if path is None:
+            return None
+        body = self._renderer.render(model, call)
+        if has_media(body):
+            return None
+        if template is None:
+            question = only(body, VLLM_FIELDS)
+        else:
+            made = await self._site.ask(template, only(body, TEMPLATE_FIELDS), model, at_root=True)
+            question = for_text(prompt_of(self.provider_id, template, made))
+        return count_of(self.provider_id, path, await self._site.ask(path, question, model, at_root=True))
+
+    async def compact(self, model: str, call: CallModel) -> ports.UpstreamCompaction | None:
+        """See `ports.ModelProvider.compact`. There is nothing like it beside chat completions."""
+        del model, call
+        return None
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """The models that the upstream lists, or the configured `allowed_models` of one that cannot list

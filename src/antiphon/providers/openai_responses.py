@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from antiphon import ports
 from antiphon.core.commands import CallModel
-from antiphon.core.errors import ProviderError
+from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.ports import Constraint, Ids, ModelInfo
@@ -14,13 +14,17 @@ from antiphon.providers.capabilities import Preset, ResponsesCapabilities
 from antiphon.providers.chat_parameters import Unsupported, unenforced_by
 from antiphon.providers.openai_chat import OpenAIChat
 from antiphon.providers.presets import UpstreamConfig, responses_of
+from antiphon.providers.responses_compaction import COMPACT_FIELDS, read_compaction
 from antiphon.providers.responses_render import FEWEST_TOKENS, ResponsesRenderer
 from antiphon.providers.responses_stream import Reading, ResponsesDecoder
 from antiphon.providers.site import Site
 from antiphon.providers.sse import SSEParser
+from antiphon.providers.token_counts import RESPONSES_FIELDS, count_of, only
 from antiphon.providers.upstream import UpstreamClient, UpstreamReply
 
 RESPONSES = "/responses"
+COUNT = "/responses/input_tokens"
+COMPACT = "/responses/compact"
 _PARAMS = {"input": "input", "response_format": "text.format", "chat_template_kwargs": "reasoning.effort"}
 """Names in an upstream's refusal, and what our caller wrote: places in `input` are not those of the caller."""
 
@@ -121,6 +125,27 @@ class OpenAIResponses:
         """See `ports.ModelProvider.open`."""
         return await self.chat.open(path, body, model=model)
 
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        """See `ports.ModelProvider.count_tokens`."""
+        if not self.capabilities.counts_tokens:
+            return None
+        question = only(self._renderer.render(model, call), RESPONSES_FIELDS)
+        return count_of(self.provider_id, COUNT, await self.site.ask(COUNT, question, model))
+
+    async def compact(self, model: str, call: CallModel) -> ports.UpstreamCompaction | None:
+        """See `ports.ModelProvider.compact`."""
+        if not self.capabilities.compacts:
+            return None
+        question = only(self._renderer.render(model, call), COMPACT_FIELDS)
+        try:
+            async with await self.site.post(COMPACT, question, model) as reply:
+                return read_compaction(self.provider_id, await reply.read())
+        except ProviderError as error:
+            if _is_missing(error):
+                return None
+            _rename_param(error)
+            raise
+
     async def list_models(self) -> Sequence[ModelInfo]:
         """See `ports.ModelProvider.list_models`."""
         return await self.chat.list_models()
@@ -146,6 +171,11 @@ async def _streamed(reply: UpstreamReply, decoder: ResponsesDecoder) -> AsyncIte
             raise decoder.failure
         if over:
             return
+
+
+def _is_missing(error: ProviderError) -> bool:
+    """Whether the upstream has no such route, which a gateway in front of it may lack."""
+    return isinstance(error, ProviderProtocolError) and error.upstream_status in (404, 405)
 
 
 def _rename_param(error: ProviderError) -> None:

@@ -23,7 +23,7 @@ from antiphon.core.errors import (
 )
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ItemDone, ModelSignal, StepDone
-from antiphon.ports import Clock, Constraint, Ids, ModelInfo, UpstreamReply
+from antiphon.ports import Clock, Constraint, Ids, ModelInfo, UpstreamCompaction, UpstreamReply
 from antiphon.providers.embedding_wire import EMBEDDINGS, RERANK
 from antiphon.providers.ready import ReadyReply
 from antiphon.providers.schema_instance import NoInstance
@@ -153,6 +153,18 @@ class Scripted:
             place = str(error).partition(" - at `$")[2].strip("`.")
             raise ProviderRejected(self.provider_id, f"{error}.", param=place or None) from None
 
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        """What the usage of this call will say. A recorded model says nothing of calls that it was not asked."""
+        if self._recorded is not None and model not in self._rules:
+            return None
+        heard, rule = self._rule_for(model, call)
+        return heard.input_tokens if rule.usage is None else rule.usage.input_tokens
+
+    async def compact(self, model: str, call: CallModel) -> UpstreamCompaction | None:
+        """See `ports.ModelProvider.compact`. A script has no blobs of its own."""
+        del model, call
+        return None
+
     async def list_models(self) -> Sequence[ModelInfo]:
         recorded = self._recorded.models if self._recorded is not None else ()
         names = [*self._rules, *(name for name in recorded if name not in self._rules)]
@@ -168,12 +180,15 @@ class Scripted:
 
         return RecordedModels.from_config(self.provider_id, config, sleep)
 
-    def _acts(self, model: str, call: CallModel) -> Iterator[Act]:
+    def _rule_for(self, model: str, call: CallModel) -> tuple[Hearing, Rule]:
         rules = self._rules.get(model)
         if rules is None:
             raise ProviderRejected(self.provider_id, f'there is no scripted model "{model}".', param="model")
         heard = Hearing(call)
-        rule: Rule = next((rule for rule in rules if heard.matches(rule.when)), None) or demo_rule(heard)
+        return heard, next((rule for rule in rules if heard.matches(rule.when)), None) or demo_rule(heard)
+
+    def _acts(self, model: str, call: CallModel) -> Iterator[Act]:
+        heard, rule = self._rule_for(model, call)
         try:
             yield from Play(heard, rule).acts()
         except NoInstance as error:

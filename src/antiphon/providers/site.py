@@ -47,6 +47,15 @@ class Site:
             raise InvalidRequest(f'"{model}" cannot be the name of a deployment.', param="model")
         return await self.upstream.send("POST", self.endpoints.url(path, model), body)
 
+    async def ask(self, path: str, body: bytes, model: str, *, at_root: bool = False) -> bytes:
+        """The whole answer to something small, asked once. `at_root`: the path is beside the API, not in it.
+
+        Raises ProviderError.
+        """
+        url = self.endpoints.at_root(path) if at_root else self.endpoints.url(path, model)
+        async with await self.upstream.send("POST", url, body, max_retries=0) as reply:
+            return await reply.read()
+
     async def get(self, path: str) -> UpstreamReply:
         """Asked once: what only looks can be repeated by who looks. Raises ProviderError."""
         return await self.upstream.send("GET", self.endpoints.url(path), max_retries=0)

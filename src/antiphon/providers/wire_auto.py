@@ -95,6 +95,16 @@ class AutoWire:
         """See `ports.ModelProvider.open`."""
         return await self._chat.open(path, body, model=model)
 
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        """See `ports.ModelProvider.count_tokens`: by the wire that this call would take."""
+        by_responses = await self._wire_for(model, call.request) == "responses"
+        return await (self._responses if by_responses else self._chat).count_tokens(model, call)
+
+    async def compact(self, model: str, call: CallModel) -> ports.UpstreamCompaction | None:
+        """See `ports.ModelProvider.compact`."""
+        by_responses = await self._wire_for(model, call.request) == "responses"
+        return await (self._responses if by_responses else self._chat).compact(model, call)
+
     async def list_models(self) -> Sequence[ModelInfo]:
         """See `ports.ModelProvider.list_models`."""
         return await self._chat.list_models()

@@ -11,7 +11,7 @@ from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.core.wire import decode_json
 from antiphon.models.catalog import Catalog, NamedModel
-from antiphon.ports import Constraint, ModelProvider, Store
+from antiphon.ports import Constraint, ModelProvider, Store, UpstreamCompaction
 from antiphon.recording.difference import Difference
 from antiphon.recording.findings import Finding, Replayed, compare
 from antiphon.recording.format import Exchange, plain
@@ -98,6 +98,16 @@ class _RecordedAnswers:
     def dropped(self, request: object) -> Sequence[str]:
         """See `ports.ModelProvider.dropped`."""
         return ()
+
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        """Not recorded: an estimate, which is the same each time."""
+        del model, call
+        return None
+
+    async def compact(self, model: str, call: CallModel) -> UpstreamCompaction | None:
+        """Not recorded: the summary of a model is, and is given again as any other answer."""
+        del model, call
+        return None
 
     async def list_models(self) -> Sequence[Any]:
         """See `ports.ModelProvider.list_models`."""

@@ -15,7 +15,7 @@ from antiphon.core.commands import CallModel
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
-from antiphon.ports import Constraint, Ids, ModelInfo
+from antiphon.ports import Constraint, Ids, ModelInfo, UpstreamCompaction
 from antiphon.ports import UpstreamReply as Reply
 from antiphon.providers.llama_cpp import gguf
 from antiphon.providers.llama_cpp.download import Downloader
@@ -154,6 +154,17 @@ class LlamaCpp:
             await stack.__aexit__(type(error), error, error.__traceback__)
             raise
         return _HeldReply(reply, stack)
+
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        """See `ports.ModelProvider.count_tokens`. Loads the model first where it is not loaded."""
+        self._check_chat(model)
+        async with self.pool.lease(model) as engine:
+            return await self._wire(model, engine).chat.count_tokens(model, call)
+
+    async def compact(self, model: str, call: CallModel) -> UpstreamCompaction | None:
+        """See `ports.ModelProvider.compact`. The engine has nothing like it."""
+        del model, call
+        return None
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """All configured models, loaded or not."""
