@@ -5,12 +5,14 @@
     │   ├── UnsupportedParameter        400 unsupported_parameter
     │   ├── ContextLengthExceeded       400 context_length_exceeded
     │   ├── PreviousResponseNotFound    400 previous_response_not_found
-    │   └── InvalidEncryptedContent     400 invalid_encrypted_content
+    │   ├── InvalidEncryptedContent     400 invalid_encrypted_content
+    │   └── SocketTooOld                400 websocket_connection_limit_reached
     ├── Unauthenticated                 401 authentication_error
     ├── PermissionDenied                403 permission_error
     ├── NotFound                        404 not_found_error
     │   └── ModelNotFound               404 model_not_found
     ├── MethodNotAllowed                405 method_not_allowed
+    ├── ConversationChanged             409 conversation_changed
     ├── PayloadTooLarge                 413 payload_too_large
     ├── UnsupportedMediaType            415 unsupported_media_type
     ├── ProviderError                   502 (the upstream's side)
@@ -22,6 +24,7 @@
     │   ├── ProviderUnavailable         503 provider_unavailable
     │   ├── ProviderTimeout             504 provider_timeout
     │   └── ProviderProtocolError       502 provider_protocol_error
+    ├── TooManyWaiting                  429 too_many_waiting
     ├── TooManyStreams                  503 too_many_streams, with Retry-After
     ├── ShuttingDown                    503 server_shutting_down
     ├── StoreUnavailable                503 store_unavailable
@@ -89,6 +92,18 @@ class InvalidEncryptedContent(InvalidRequest):
         )
 
 
+class SocketTooOld(InvalidRequest):
+    """A WebSocket has been open for as long as one may be. The code is OpenAI's."""
+
+    code = "websocket_connection_limit_reached"
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(
+            f"this WebSocket has been open for {limit_s / 60:.4g} minutes, the limit of this server; open another"
+            " one to go on. What was not stored has to be sent again there."
+        )
+
+
 class Unauthenticated(AntiphonError):
     status = 401
     type = "authentication_error"
@@ -136,6 +151,21 @@ class MethodNotAllowed(AntiphonError):
     @property
     def headers(self) -> dict[str, str]:
         return {"allow": ", ".join(self.allowed)}
+
+
+class ConversationChanged(AntiphonError):
+    """Another server process added to the conversation, or deleted it, while this one worked on it."""
+
+    status = 409
+    type = "conflict_error"
+    code = "conversation_changed"
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(
+            f'the conversation "{conversation_id}" was changed by somebody else meanwhile, so nothing was added to it;'
+            " send the request again.",
+            param="conversation",
+        )
 
 
 class PayloadTooLarge(AntiphonError):
@@ -209,6 +239,20 @@ class ProviderProtocolError(ProviderError):
     code = "provider_protocol_error"
 
 
+class TooManyWaiting(AntiphonError):
+    """A WebSocket sends faster than its responses end."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "too_many_waiting"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} frames of this connection wait for their turn, or as many bytes as may; read the responses"
+            " before you ask for more."
+        )
+
+
 class TooManyStreams(AntiphonError):
     status = 503
     code = "too_many_streams"
@@ -241,3 +285,14 @@ class StoreUnavailable(AntiphonError):
 class SealingUnavailable(AntiphonError):
     status = 503
     code = "sealing_unavailable"
+
+
+_FAILURES = {
+    "invalid_prompt": (400, "invalid_request_error"),
+    "rate_limit_exceeded": (429, "rate_limit_error"),
+}
+
+
+def failure_status(code: str | None) -> tuple[int, str]:
+    """The status and the type of the error that ended a response which had begun, by its `error.code`."""
+    return _FAILURES.get(code or "", (500, "server_error"))
