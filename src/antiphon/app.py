@@ -22,6 +22,7 @@ from antiphon.ports import Clock, Ids, ModelProvider, Sealer, Store
 from antiphon.providers.presets import ProviderConfigError
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.rerank.routes import RerankRoutes
+from antiphon.responses.counting import TokenCountRoutes
 from antiphon.responses.routes import ResponseRoutes, StreamSettings
 from antiphon.responses.service import ResponseService
 from antiphon.sealing.aead import AeadSealer
@@ -189,6 +190,7 @@ def routes(services: Services) -> list[Route]:
     lenient = server.parameters == "lenient"
     table = [
         *ResponseRoutes(services.responses, stream_settings, streams, lenient).table(),
+        *TokenCountRoutes(services.responses, lenient).table(),
         *ChatRoutes(services.catalog, server.heartbeat_s, streams, tap).table(),
         *EmbeddingRoutes(services.catalog, tap).table(),
         *RerankRoutes(services.catalog, services.responses.ids, tap).table(),

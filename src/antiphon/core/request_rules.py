@@ -16,7 +16,13 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]+\Z")
 
 def check(request: Runnable) -> None:
     """Raises InvalidRequest or UnsupportedParameter for the first rule that does not hold."""
+    check_identity(request)
     _check_needs(request)
+    check_contents(request)
+
+
+def check_contents(request: Runnable) -> None:
+    """The rules of what is there, for every route that takes a part of a request. Raises as `check` does."""
     support.refuse_request(request)
     if request.include:
         _check_include(request.include)
@@ -32,7 +38,8 @@ def check(request: Runnable) -> None:
             raise InvalidRequest(f"`{name}`: nested deeper than {MAX_NESTING} levels.", param=name)
 
 
-def _check_needs(request: Runnable) -> None:
+def check_identity(request: Runnable) -> None:
+    """Who is asked, and what it goes on from. Raises InvalidRequest."""
     if not request.model and request.prompt is None:
         raise InvalidRequest(
             "`model`: required, and missing or empty; name one of GET /v1/models.", param="model"
@@ -42,6 +49,9 @@ def _check_needs(request: Runnable) -> None:
             "`previous_response_id` and `conversation` both say what came before; send one of them.",
             param="previous_response_id",
         )
+
+
+def _check_needs(request: Runnable) -> None:
     continues = request.previous_response_id or request.conversation or request.prompt
     if request.input is None and not continues:
         raise InvalidRequest(

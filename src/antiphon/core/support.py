@@ -80,6 +80,7 @@ def _parameters() -> tuple[Row, ...]:
         row("moderation", "there is no moderation service", "Check the text in your client"),
         row("multi_agent", "one response is run by one agent", "Start the other agents from your client"),
         row("guardrails", "there are no guardrails", "Check the text in your client"),
+        row("personality", "no model here has style presets", "Describe the style in instructions"),
         row("agent", "there are no stored agents", "Send model, instructions and tools"),
     )
 
@@ -205,6 +206,13 @@ def refuse_request(request: Runnable) -> None:
                 _refuse_parts(item.content, f"input[{at}].content")
             elif isinstance(item, CallOutput):
                 _refuse_parts(item.output, f"input[{at}].output")
+
+
+def refuse_parameter(name: str, value: Any) -> None:
+    """The same for one parameter, by its name in the table."""
+    for row in _PARAMETERS:
+        if row.name == name:
+            _refuse_value(row, value)
 
 
 def refuse_json(body: dict[str, Any]) -> None:

@@ -1,8 +1,6 @@
 """Routes of the Responses API. Errors raised below become the envelope in `web/edge.py`."""
 
 import asyncio
-import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from starlette.types import Send
@@ -14,6 +12,7 @@ from antiphon.responses.rendering import Visible
 from antiphon.responses.service import ResponseService
 from antiphon.runs.runner import Run
 from antiphon.web.http import JsonReply, Reply, Request, json_reply
+from antiphon.web.left_out import left_out_header
 from antiphon.web.paging import PAGE_QUERY, Page, included, refuse_unknown
 from antiphon.web.routing import Query, Route
 from antiphon.web.served_by import served_by_header
@@ -22,8 +21,6 @@ from antiphon.web.streams import OpenStreams
 from antiphon.web.whole import answer_whole
 
 COMMIT_TO_STREAM_S = 10.0
-MAX_NAMED = 20
-_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _INCLUDE = Query(
     "include",
     {"type": "array", "items": {"type": "string", "enum": sorted(INCLUDES)}},
@@ -94,22 +91,8 @@ class WholeResponse:
 
 
 def _headers(run: Run) -> dict[str, str]:
-    """Who answers, and what a lenient server left out (warn-code 299 of RFC 7234, section 5.5)."""
-    headers = served_by_header(run.ports.served_by())
-    warnings = [
-        *_warning("not known here", run.unknown),
-        *_warning("the model server cannot honour it", run.dropped),
-    ]
-    if warnings:
-        headers["warning"] = ", ".join(warnings)
-    return headers
-
-
-def _warning(why: str, names: Sequence[str]) -> Iterator[str]:
-    """Names come from outside: what could not stand in a header is not quoted, nor are very many."""
-    if names:
-        shown = [name if _NAME.fullmatch(name) else "(another)" for name in names[:MAX_NAMED]]
-        yield f'299 antiphon "left out, {why}: {", ".join(shown)}"'
+    """Who answers, and what a lenient server left out."""
+    return served_by_header(run.ports.served_by()) | left_out_header(run.unknown, run.dropped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ import msgspec
 
 from antiphon.chat.answers import ChatCompletion, ChatCompletionChunk, Completion
 from antiphon.chat.request import ChatRequest, CompletionRequest
+from antiphon.core.count_request import CountBody
 from antiphon.core.events import Event
 from antiphon.core.request import ResponseRequest
-from antiphon.core.response_object import InputItemList, Response
+from antiphon.core.response_object import InputItemList, Response, TokenCount
 from antiphon.core.wire import JsonObject
 from antiphon.embeddings.answer import EmbeddingList
 from antiphon.embeddings.request import EmbeddingRequest
@@ -71,6 +72,7 @@ TYPES: dict[str, Any] = {
     "ChatRequest": ChatRequest,
     "Completion": Completion,
     "CompletionRequest": CompletionRequest,
+    "CountTokens": CountBody,
     "CreateResponse": ResponseRequest,
     "Deleted": Deleted,
     "EmbeddingList": EmbeddingList,
@@ -87,6 +89,7 @@ TYPES: dict[str, Any] = {
     "StackRerankRequest": StackRerankRequest,
     "StackRerankResponse": StackRerankResponse,
     "Status": Status,
+    "TokenCount": TokenCount,
     "Readiness": Readiness,
     "Version": Version,
 }

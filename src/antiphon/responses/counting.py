@@ -1,0 +1,66 @@
+"""`POST /v1/responses/input_tokens`: how many tokens a request would put in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from antiphon.core.commands import CallModel
+from antiphon.core.count_request import CountBody, parse_count, parse_known_count
+from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
+from antiphon.core.loop import Loop
+from antiphon.core.request import ResponseRequest
+from antiphon.core.wire import encode
+from antiphon.models.token_count import TokenCount, count_tokens
+from antiphon.ports import Owner
+from antiphon.responses.bounds import check_bounds
+from antiphon.responses.service import ResponseService
+from antiphon.web.http import JsonReply, Reply, Request
+from antiphon.web.left_out import left_out_header
+from antiphon.web.routing import Route
+
+HEADER = "x-antiphon-token-count"
+
+
+async def count(service: ResponseService, owner: Owner, request: ResponseRequest) -> TokenCount:
+    """The input tokens of the first model call that this request would lead to. Nothing is stored.
+
+    Raises what `ResponseService.prepare` raises.
+    """
+    resolved = await service.catalog.resolve(request.model)
+    await check_bounds(request, resolved.provider)
+    ids = ItemIds(service.ids.new(RESPONSE_PREFIX))
+    context = await service.assembly.assemble(owner, request, ids)
+    if context.transcript.history:
+        resolved.prefer(context.transcript.history[-1].served_by)
+    call = next(step for step in Loop(request, context.transcript).start() if isinstance(step, CallModel))
+    return await count_tokens(resolved.provider, resolved.upstream_model, call)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCountRoutes:
+    service: ResponseService
+    lenient: bool = False
+
+    async def create(self, request: Request) -> Reply:
+        body = await request.json_body(CountBody)
+        unknown: Sequence[str] = ()
+        if self.lenient:
+            asked, unknown = parse_known_count(body)
+        else:
+            asked = parse_count(body)
+        counted = await count(self.service, request.owner, asked)
+        answer = encode({"object": "response.input_tokens", "input_tokens": counted.tokens})
+        how = "exact" if counted.exact else "estimated"
+        return JsonReply(answer, headers={HEADER: how, **left_out_header(unknown)})
+
+    def table(self) -> list[Route]:
+        return [
+            Route(
+                "POST",
+                "/v1/responses/input_tokens",
+                self.create,
+                "Count the input tokens of a request",
+                request="CountTokens",
+                response="TokenCount",
+                form=True,
+            )
+        ]
