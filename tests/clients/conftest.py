@@ -29,6 +29,18 @@ providers:
         rules:
         - when: {tools: [transfer_to_weather_expert]}
           reply: [{calls: [{name: transfer_to_weather_expert, arguments: {}}]}]
+        - when: {step: 1, tools: [ask_expert]}
+          reply: [{calls: [{name: ask_expert}]}]
+        - when: {tools: [ask_expert]}
+          reply: [{text: "The expert says: {{tool_outputs}}"}]
+      - name: writer
+        rules: [{reply: [{text: "Written after: {{input}}"}]}]
+      - name: critic
+        rules: [{reply: [{text: Too long.}]}]
+      - name: chair  # says who speaks next
+        rules:
+        - {when: {matches: "^Too long"}, reply: [{text: writer}]}
+        - reply: [{text: critic}]
       - name: expert
         rules:
         - when: {step: 2}
