@@ -303,7 +303,7 @@ class PromptStore(Protocol):
     async def get_prompt(
         self, owner: Owner, prompt_id: str, version: int | None = None
     ) -> StoredPrompt | None:
-        """This version, without one the default. None when there is none."""
+        """The version of this number, without one the default. None when there is none."""
         ...
 
     async def list_prompts(self, owner: Owner) -> Sequence[StoredPrompt]:

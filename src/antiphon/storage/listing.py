@@ -13,9 +13,9 @@ _FIRST = (-1, -1)
 _LAST = (2**63 - 1, 2**63 - 1)
 
 
-def unknown_cursor(response_id: str, param: str) -> InvalidRequest:
+def unknown_cursor(cursor: str, param: str, kind: str = "response") -> InvalidRequest:
     return InvalidRequest(
-        f'there is no response "{response_id[:200]}" to continue the list from; it may have been deleted.'
+        f'there is no {kind} "{cursor[:200]}" to continue the list from; it may have been deleted.'
         " Take an id from a page of this list, or leave the parameter out to begin anew.",
         param=param,
     )
