@@ -6,15 +6,22 @@ from antiphon.core.errors import StoreUnavailable
 from antiphon.core.transcript import PastTurn
 from antiphon.ports import ListedResponse, Owner, ResponsePage, StoredResponse
 from antiphon.storage.listing import unknown_cursor
+from antiphon.storage.memory_chats import MemoryChats
+from antiphon.storage.memory_conversations import MemoryConversations, chain
+from antiphon.storage.memory_prompts import MemoryPrompts
+from antiphon.storage.turns import HIDDEN
 
 
 class MemoryStore:
-    """A `ResponseStore` that forgets when the process ends, and keeps every other promise."""
+    """A `Store` that forgets when the process ends, and keeps every other promise."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[Owner, str], StoredResponse] = {}
         self._hidden: set[tuple[Owner, str]] = set()
         self._closed = False
+        self.conversations = MemoryConversations(self._rows, self._hidden, self._purge, self._check_open)
+        self.prompts = MemoryPrompts(self._check_open)
+        self.chats = MemoryChats(self._check_open)
 
     async def put_response(self, owner: Owner, response: StoredResponse) -> None:
         self._check_open()
@@ -29,21 +36,12 @@ class MemoryStore:
         if await self.get_response(owner, response_id) is None:
             return False
         self._hidden.add((owner, response_id))
-        at: str | None = response_id
-        while at is not None and (owner, at) in self._hidden and not self._has_child(owner, at):
-            self._hidden.discard((owner, at))
-            at = self._rows.pop((owner, at)).parent_id
+        self._purge(owner, response_id)
         return True
 
     async def get_chain(self, owner: Owner, response_id: str) -> Sequence[PastTurn]:
-        at = await self.get_response(owner, response_id)
-        turns: list[PastTurn] = []
-        while at is not None:
-            turns.append(PastTurn(at.id, at.input, at.output, at.served_by))
-            if at.parent_id is None:
-                return turns[::-1]
-            at = self._rows.get((owner, at.parent_id))
-        return ()
+        visible = await self.get_response(owner, response_id)
+        return () if visible is None else chain(self._rows, owner, response_id)
 
     async def list_responses(self, owner: Owner, page: ResponsePage) -> Sequence[ListedResponse]:
         self._check_open()
@@ -67,6 +65,17 @@ class MemoryStore:
     def stored(self) -> dict[str, StoredResponse]:
         """Everything kept, hidden ones too, by id: for assertions."""
         return {response_id: row for (_, response_id), row in self._rows.items()}
+
+    def _purge(self, owner: Owner, turn_id: str) -> None:
+        """Remove a hidden response that nothing needs any more, then its parent, and so on."""
+        at: str | None = turn_id
+        while at is not None and (owner, at) in self._hidden and not self._needed(owner, at):
+            self._hidden.discard((owner, at))
+            at = self._rows.pop((owner, at)).parent_id
+
+    def _needed(self, owner: Owner, turn_id: str) -> bool:
+        stays = self._rows[owner, turn_id].status in HIDDEN or self.conversations.is_tip(owner, turn_id)
+        return stays or self._has_child(owner, turn_id)
 
     def _has_child(self, owner: Owner, response_id: str) -> bool:
         return any(key[0] == owner and row.parent_id == response_id for key, row in self._rows.items())
