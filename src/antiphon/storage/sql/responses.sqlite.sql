@@ -2,9 +2,11 @@
 
 -- name: put_response
 -- A replaced response stays hidden if it was: a run that ends after DELETE does not bring it back.
-INSERT INTO responses (id, tenant, subject, parent_id, status, model, created_at, head, input, output, served_by)
+INSERT INTO responses (
+  id, tenant, subject, parent_id, status, model, created_at, hidden, head, input, output, served_by
+)
 VALUES (
-  :id, :tenant, :subject, :parent_id, :status, :model, :created_at, :head, :input, :output, :served_by
+  :id, :tenant, :subject, :parent_id, :status, :model, :created_at, :hidden, :head, :input, :output, :served_by
 )
 ON CONFLICT (id, tenant, subject) DO UPDATE SET
   parent_id = excluded.parent_id, status = excluded.status, model = excluded.model,
@@ -20,15 +22,15 @@ WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
 SELECT 1 FROM responses WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
 
 -- name: get_chain
--- From the asked-for response to its root; the ancestors may be hidden.
-WITH RECURSIVE chain (id, parent_id, input, output, served_by) AS (
-  SELECT id, parent_id, input, output, served_by FROM responses
-  WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
+-- From the asked-for turn to its root; all of them may be hidden.
+WITH RECURSIVE chain (id, parent_id, status, input, output, served_by) AS (
+  SELECT id, parent_id, status, input, output, served_by FROM responses
+  WHERE id = :id AND tenant = :tenant AND subject = :subject
   UNION ALL
-  SELECT r.id, r.parent_id, r.input, r.output, r.served_by
+  SELECT r.id, r.parent_id, r.status, r.input, r.output, r.served_by
   FROM chain JOIN responses AS r ON r.id = chain.parent_id AND r.tenant = :tenant AND r.subject = :subject
 )
-SELECT id, parent_id, input, output, served_by FROM chain
+SELECT id, parent_id, status, input, output, served_by FROM chain
 
 -- name: list_position
 -- Where a response stands in the list of its owner.
@@ -58,6 +60,11 @@ RETURNING id
 -- Remove a hidden response that nothing continues. Gives its parent, which may be the next one to go.
 DELETE FROM responses
 WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 1
+  AND status NOT IN ('items', 'removal')
+  AND NOT EXISTS (
+    SELECT 1 FROM conversations
+    WHERE tip = :id AND tenant = :tenant AND subject = :subject AND deleted = 0
+  )
   AND NOT EXISTS (
     SELECT 1 FROM responses AS child
     WHERE child.parent_id = :id AND child.tenant = :tenant AND child.subject = :subject

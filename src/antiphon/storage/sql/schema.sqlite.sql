@@ -30,7 +30,8 @@ CREATE INDEX responses_parent ON responses (parent_id) WHERE parent_id IS NOT NU
 CREATE INDEX responses_listed ON responses (tenant, subject, created_at, number, model) WHERE hidden = 0
 
 -- name: conversations
--- The items of a conversation are those of the chain that ends at its tip, a row of `responses`.
+-- The items of a conversation are those of the chain that ends at its tip, a row of `responses`. Items that were put
+-- there, or taken out, by a client are rows of that chain too: hidden ones of status 'items' and 'removal'.
 CREATE TABLE conversations (
   number INTEGER NOT NULL PRIMARY KEY,
   id TEXT NOT NULL,
@@ -47,17 +48,6 @@ CREATE UNIQUE INDEX conversations_id ON conversations (id, tenant, subject)
 
 -- name: conversations_tip
 CREATE INDEX conversations_tip ON conversations (tip) WHERE tip IS NOT NULL
-
--- name: conversation_removed
--- Items that were deleted from a conversation (its `number`); the turn that brought them keeps them.
-CREATE TABLE conversation_removed (
-  number INTEGER NOT NULL PRIMARY KEY,
-  conversation INTEGER NOT NULL,
-  item_id TEXT NOT NULL
-)
-
--- name: conversation_removed_item
-CREATE UNIQUE INDEX conversation_removed_item ON conversation_removed (conversation, item_id)
 
 -- name: prompts
 -- One row per version; `subject` is who wrote it, and everybody of the tenant may read it.

@@ -36,15 +36,6 @@ def _conversations() -> None:
     )
     op.create_index("conversations_id", "conversations", ["id", "tenant", "subject"], unique=True)
     op.create_index("conversations_tip", "conversations", ["tip"], sqlite_where=sa.text("tip IS NOT NULL"))
-    op.create_table(
-        "conversation_removed",
-        sa.Column("number", sa.Integer(), primary_key=True, nullable=False),
-        sa.Column("conversation", sa.Integer(), nullable=False),
-        sa.Column("item_id", sa.Text(), nullable=False),
-    )
-    op.create_index(
-        "conversation_removed_item", "conversation_removed", ["conversation", "item_id"], unique=True
-    )
 
 
 def _prompts() -> None:
