@@ -24,7 +24,7 @@ def get_time(city: Annotated[str, "Where"]) -> str:
     return f"noon in {city}"
 
 
-def text_of(content: Any) -> str:
+def text_of(content: str | list[Any] | None) -> str:
     """Of a message of either kind: chat completions give a string, the Responses client a list of parts."""
     if isinstance(content, list):
         return "".join(part.get("text") or "" for part in content)
@@ -97,7 +97,7 @@ class Flows:
         weather = pydantic.create_model("Weather", city=(str, ...), degrees=(int, ...))
         agent = autogen.AssistantAgent("form", llm_config=self._config("demo", response_format=weather))
         reply = agent.generate_reply([{"role": "user", "content": "Oslo?"}])
-        text = reply if isinstance(reply, str) else text_of(reply["content"])
+        text: str = reply if isinstance(reply, str) else text_of(reply["content"])
         answer: dict[str, Any] = json.loads(text)
         return answer
 

@@ -67,11 +67,15 @@ class Flows:
     async def run(self) -> dict[str, Any]:
         """`run()`: the turn is watched while it goes on."""
         chunks: list[str] = []
+
+        def on_chunk(event: Any) -> None:
+            chunks.append(event.content)
+
         clerk = self._agent(
             "clerk", "clerk", streaming=True, tools=[ag2.tool(get_weather), ag2.tool(get_time)]
         )
         async with clerk.run(QUESTION) as run:
-            run.stream.where(events.ModelMessageChunk).subscribe(lambda event: chunks.append(event.content))
+            run.stream.where(events.ModelMessageChunk).subscribe(on_chunk)
             reply = await run.result()
         return {"chunks": len(chunks), "spelled": "".join(chunks), "said": reply.body}
 
