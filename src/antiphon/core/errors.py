@@ -13,6 +13,7 @@
     │   └── ModelNotFound               404 model_not_found
     ├── MethodNotAllowed                405 method_not_allowed
     ├── ConversationChanged             409 conversation_changed
+    ├── PromptChanged                   409 prompt_changed
     ├── PayloadTooLarge                 413 payload_too_large
     ├── UnsupportedMediaType            415 unsupported_media_type
     ├── ProviderError                   502 (the upstream's side)
@@ -166,6 +167,26 @@ class ConversationChanged(AntiphonError):
             " send the request again.",
             param="conversation",
         )
+
+
+class PromptChanged(AntiphonError):
+    """Somebody else added a version to the prompt meanwhile. Sending the same again cannot help."""
+
+    status = 409
+    type = "conflict_error"
+    code = "prompt_changed"
+
+    def __init__(self, prompt_id: str, *, sent: int, latest: int) -> None:
+        super().__init__(
+            f'the latest version of prompt "{prompt_id}" is {latest}, not {sent}; nothing was changed. Get it, see what'
+            " changed, and send the update for it.",
+            param="version",
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The clients that OpenAI and Llama Stack generate repeat a 409 unless they are told not to."""
+        return {"x-should-retry": "false"}
 
 
 class PayloadTooLarge(AntiphonError):

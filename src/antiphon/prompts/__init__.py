@@ -1,0 +1,1 @@
+"""Stored prompts: templates with versions, and what a response makes of one."""
