@@ -4,6 +4,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta
 
+from antiphon.core.hosted_items import AdditionalTools, ToolSearchCall, ToolSearchOutput
 from antiphon.core.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -18,6 +19,16 @@ from antiphon.core.items import (
     Reasoning,
     Text,
 )
+from antiphon.core.machine_items import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
+    ComputerCall,
+    ComputerCallOutput,
+    LocalShellCall,
+    LocalShellCallOutput,
+    ShellCall,
+    ShellCallOutput,
+)
 from antiphon.core.tools import Tool, ToolChoice
 from antiphon.core.wire import UNSET, Json, JsonObject, UnsetType, Wire
 
@@ -28,6 +39,17 @@ InputItem = (
     | FunctionCallOutput
     | CustomToolCall
     | CustomToolCallOutput
+    | ComputerCall
+    | ComputerCallOutput
+    | LocalShellCall
+    | LocalShellCallOutput
+    | ShellCall
+    | ShellCallOutput
+    | ApplyPatchCall
+    | ApplyPatchCallOutput
+    | ToolSearchCall
+    | ToolSearchOutput
+    | AdditionalTools
     | ItemReference
 )
 
@@ -165,6 +187,12 @@ class CreateResponse(Wire, Generic[ItemT, ToolT, ChoiceT], omit_defaults=True):
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     chat_template_kwargs: JsonObject | None = None
     repetition_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation that the response is to be made in, however it was named."""
+        named = self.conversation
+        return named.id if isinstance(named, ConversationRef) else named
 
 
 Runnable = CreateResponse[InputItem, Tool, ToolChoice]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from antiphon.core.items import FunctionCall, ItemStatus
 from antiphon.core.request import ResponseRequest
-from antiphon.core.signals import ModelItem
+from antiphon.core.signals import OutputItem
 from antiphon.core.transcript import Transcript
 
 
@@ -13,8 +13,9 @@ from antiphon.core.transcript import Transcript
 class CallModel:
     """One sampling step.
 
-    `transcript` is all the model sees; `request` carries the settings, whole. The other fields are what the loop
-    decided for this step and win over the request's. `tool_choice` is a `tools.ToolChoice`.
+    `transcript` is all the model sees; `request` carries the settings, whole, its tools as the model is shown them.
+    The other fields are what the loop decided for this step and win over the request's. `tool_choice` is a
+    `tools.ModelChoice`.
     """
 
     request: ResponseRequest
@@ -36,7 +37,7 @@ class OpenItem:
     """Show an item of the model: it gets its id and its place in the output."""
 
     slot: int
-    item: ModelItem
+    item: OutputItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class CloseItem:
     """Finish a shown item."""
 
     slot: int
-    item: ModelItem
+    item: OutputItem
     status: ItemStatus
 
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from antiphon.core.errors import InvalidRequest
+from antiphon.core.hosted_items import AdditionalTools, ToolSearchCall, ToolSearchOutput
 from antiphon.core.ids import ItemIds
 from antiphon.core.items import (
     Call,
     CallOutput,
-    CustomToolCall,
-    CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     InputText,
@@ -19,7 +19,10 @@ from antiphon.core.items import (
     OutputText,
     Reasoning,
 )
-from antiphon.core.transcript import PastTurn, TranscriptItem, sendable
+from antiphon.core.loose_ends import OpenCalls
+from antiphon.core.machine_items import LocalShellCallOutput, ShellCall, ShellCallOutput
+from antiphon.core.seen import StoredItem, TranscriptItem, as_seen, seen_with_places
+from antiphon.core.transcript import PastTurn, sendable
 from antiphon.core.wire import UNSET
 
 
@@ -27,11 +30,11 @@ from antiphon.core.wire import UNSET
 class Context:
     """`stored` is what the client sent, every item with an id; `shown` is what the model sees of it."""
 
-    stored: tuple[TranscriptItem, ...]
+    stored: tuple[StoredItem, ...]
     shown: tuple[TranscriptItem, ...]
 
 
-def own_items(given: str | Sequence[TranscriptItem] | None, ids: ItemIds) -> tuple[TranscriptItem, ...]:
+def own_items(given: str | Sequence[StoredItem] | None, ids: ItemIds) -> tuple[StoredItem, ...]:
     """The items of `input` in their stored form: a string is one user message, string content is one text part."""
     if given is None:
         return ()
@@ -41,7 +44,7 @@ def own_items(given: str | Sequence[TranscriptItem] | None, ids: ItemIds) -> tup
     return tuple(_stored_form(item, ids) for item in given)
 
 
-def _stored_form(item: TranscriptItem, ids: ItemIds) -> TranscriptItem:
+def _stored_form(item: StoredItem, ids: ItemIds) -> StoredItem:
     match item:
         case Message():
             content = item.content
@@ -56,20 +59,39 @@ def _stored_form(item: TranscriptItem, ids: ItemIds) -> TranscriptItem:
             status = item.status if item.status is not UNSET else "completed"
             item_id = item.id or ids.new("message")
             return msgspec.structs.replace(item, id=item_id, status=status, content=content)
-        case Reasoning():
-            return item if item.id else msgspec.structs.replace(item, id=ids.new("reasoning"))
-        case FunctionCall():
-            return item if item.id else msgspec.structs.replace(item, id=ids.new("function_call"))
-        case FunctionCallOutput():
-            return item if item.id else msgspec.structs.replace(item, id=ids.new("function_call_output"))
-        case CustomToolCall() | CustomToolCallOutput():
-            # `CustomToolCallResource` and its output need both; of function calls the status may be missing.
-            kind = "custom_tool_call" if isinstance(item, CustomToolCall) else "custom_tool_call_output"
-            status = item.status if item.status is not UNSET else "completed"
-            return msgspec.structs.replace(item, id=item.id or ids.new(kind), status=status)
+        case Reasoning() | FunctionCall() | FunctionCallOutput() | AdditionalTools():
+            return item if item.id else msgspec.structs.replace(item, id=ids.new(_type_of(item)))
+        case ToolSearchCall() | ToolSearchOutput():
+            return msgspec.structs.replace(
+                item,
+                id=item.id or ids.new(_type_of(item)),
+                call_id=item.call_id or None,
+                execution=item.execution or ("client" if item.call_id else "server"),
+                status=item.status or "completed",
+            )
+        case LocalShellCallOutput():
+            call_id = item.call_id or item.id  # some clients put the call's id there
+            return msgspec.structs.replace(
+                item, id=ids.new(_type_of(item)), call_id=call_id, status=item.status or "completed"
+            )
+        case _:
+            # Their stored forms (`CustomToolCallResource` and its like) need both.
+            filled: dict[str, Any] = {
+                "id": item.id or ids.new(_type_of(item)),
+                "status": item.status or "completed",
+            }
+            if isinstance(item, ShellCallOutput) and item.max_output_length is UNSET:
+                filled["max_output_length"] = None
+            if isinstance(item, ShellCall) and item.environment is UNSET:
+                filled["environment"] = None
+            return msgspec.structs.replace(item, **filled)
 
 
-def build_context(history: Sequence[PastTurn], own: Iterable[TranscriptItem]) -> Context:
+def _type_of(item: StoredItem) -> str:
+    return str(item.__struct_config__.tag)
+
+
+def build_context(history: Sequence[PastTurn], own: Iterable[StoredItem]) -> Context:
     """Match calls and outputs across the chain.
 
     Some clients send `previous_response_id` and the earlier items again: a call or an output that the chain holds
@@ -78,12 +100,13 @@ def build_context(history: Sequence[PastTurn], own: Iterable[TranscriptItem]) ->
     Raises InvalidRequest: an output whose `call_id` no call has, or a call that has no output.
     """
     stored = tuple(own)
-    pending = _open_calls(history[-1:])
-    needs_past = any(_is_replay(item, pending) for item in stored)
+    open_calls = OpenCalls.of(history)
+    pending = dict.fromkeys([*open_calls.waiting, *open_calls.excused], -1)  # not in this input
+    needs_past = any(_is_replay(item, pending) for item in as_seen(stored))
     past = _all_calls(history) if needs_past else frozenset[str]()
     shown: list[TranscriptItem] = []
     answered: set[str] = set()
-    for at, item in enumerate(stored):
+    for at, item in seen_with_places(stored):
         if isinstance(item, Call):
             if item.call_id in pending or item.call_id in past or item.call_id in answered:
                 continue
@@ -97,6 +120,8 @@ def build_context(history: Sequence[PastTurn], own: Iterable[TranscriptItem]) ->
             else:
                 raise _orphan(item.call_id, at)
         shown.append(item)
+    for call_id in open_calls.excused:
+        pending.pop(call_id, None)
     _require_answers(stored, pending)
     return Context(stored, tuple(sendable(shown)))
 
@@ -105,11 +130,6 @@ def _is_replay(item: TranscriptItem, pending: dict[str, int]) -> bool:
     if isinstance(item, Call):
         return True
     return isinstance(item, CallOutput) and item.call_id not in pending
-
-
-def _open_calls(turns: Sequence[PastTurn]) -> dict[str, int]:
-    """Calls of the last turn that wait for the client's output; -1 marks that they are not in this input."""
-    return {call.call_id: -1 for turn in turns for call in turn.calls_made() if call.status != "incomplete"}
 
 
 def _all_calls(turns: Sequence[PastTurn]) -> frozenset[str]:
@@ -126,13 +146,15 @@ def _orphan(call_id: str, at: int) -> InvalidRequest:
     )
 
 
-def _require_answers(stored: tuple[TranscriptItem, ...], pending: dict[str, int]) -> None:
+def _require_answers(stored: tuple[StoredItem, ...], pending: dict[str, int]) -> None:
     for call_id, at in pending.items():
         call = stored[at] if at >= 0 else None
-        if isinstance(call, Call) and call.status == "incomplete":
+        if getattr(call, "status", None) == "incomplete":
             continue
+        kind = "function_call" if call is None else _type_of(call)
+        answer = "tool_search_output" if kind == "tool_search_call" else f"{kind}_output"
         raise InvalidRequest(
-            f"No tool output found for function call {call_id}. Send a `function_call_output` item (of a custom"
-            " tool: `custom_tool_call_output`) with this call_id.",
+            f"No tool output found for function call {call_id}. Send a `{answer}` item with this call_id (of a"
+            " tool of another type: its own output item, such as `custom_tool_call_output`).",
             param="input" if at < 0 else f"input[{at}]",
         )

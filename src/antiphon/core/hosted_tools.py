@@ -1,4 +1,4 @@
-"""Tool types and tool choices that later versions execute, typed in full (`Tool`, `ToolChoiceParam`)."""
+"""Tool types and tool choices of hosted tools, typed in full (`Tool`, `ToolChoiceParam`); others: `tools`."""
 
 from typing import Annotated, Literal
 
@@ -6,15 +6,30 @@ from msgspec import Meta
 
 from antiphon.core.tools import (
     AllowedCallers,
+    ApplyPatchTool,
     ChooseAllowed,
+    ChooseApplyPatch,
+    ChooseComputer,
+    ChooseComputerUse,
+    ChooseComputerUsePreview,
     ChooseCustom,
     ChooseFunction,
+    ChooseShell,
+    ComputerTool,
+    ComputerUsePreviewTool,
+    ComputerUseTool,
+    ContainerFiles,
     CustomTool,
     FunctionTool,
+    LocalShellTool,
+    MemoryLimit,
+    NamespaceTool,
+    NetworkPolicy,
+    ShellTool,
     ToolChoiceMode,
-    ToolName,
+    ToolSearchTool,
 )
-from antiphon.core.wire import UNSET, JsonObject, UnsetType, Wire
+from antiphon.core.wire import UNSET, UnsetType, Wire
 
 ContextSize = Literal["low", "medium", "high"]
 
@@ -46,16 +61,6 @@ class FileSearchTool(Wire, tag="file_search"):
     max_num_results: int | UnsetType = UNSET
     ranking_options: RankingOptions | UnsetType = UNSET
     filters: Filter | UnsetType | None = UNSET
-
-
-class ComputerTool(Wire, tag="computer"):
-    pass
-
-
-class ComputerUsePreviewTool(Wire, tag="computer_use_preview"):
-    environment: Literal["windows", "mac", "linux", "ubuntu", "browser"]
-    display_width: int
-    display_height: int
 
 
 class Location(Wire):
@@ -131,26 +136,6 @@ class McpTool(Wire, tag="mcp"):
     defer_loading: bool | UnsetType = UNSET
 
 
-class NetworkDisabled(Wire, tag="disabled"):
-    pass
-
-
-class DomainSecret(Wire):
-    domain: str
-    name: str
-    value: str
-
-
-class NetworkAllowlist(Wire, tag="allowlist"):
-    allowed_domains: list[str]
-    domain_secrets: list[DomainSecret] | UnsetType = UNSET
-
-
-NetworkPolicy = NetworkDisabled | NetworkAllowlist | UnsetType
-MemoryLimit = Literal["1g", "4g", "16g", "64g"] | UnsetType | None
-ContainerFiles = Annotated[list[str], Meta(max_length=50)] | UnsetType
-
-
 class CodeContainer(Wire, tag="auto"):
     file_ids: ContainerFiles = UNSET
     memory_limit: MemoryLimit = UNSET
@@ -185,83 +170,10 @@ class ImageGenerationTool(Wire, tag="image_generation"):
     action: Literal["generate", "edit", "auto"] | UnsetType = UNSET
 
 
-class LocalShellTool(Wire, tag="local_shell"):
-    pass
-
-
-class SkillReference(Wire, tag="skill_reference"):
-    skill_id: str
-    version: str | UnsetType = UNSET
-
-
-class SkillArchive(Wire, tag="base64"):
-    media_type: Literal["application/zip"]
-    data: str
-
-
-class InlineSkill(Wire, tag="inline"):
-    name: str
-    description: str
-    source: SkillArchive
-
-
-class ShellContainer(Wire, tag="container_auto"):
-    file_ids: ContainerFiles = UNSET
-    memory_limit: MemoryLimit = UNSET
-    network_policy: NetworkPolicy = UNSET
-    skills: Annotated[list[SkillReference | InlineSkill], Meta(max_length=200)] | UnsetType = UNSET
-
-
-class SkillAt(Wire):
-    name: str
-    description: str
-    path: str
-
-
-class LocalEnvironment(Wire, tag="local"):
-    skills: Annotated[list[SkillAt], Meta(max_length=200)] | UnsetType = UNSET
-
-
-class ContainerReference(Wire, tag="container_reference"):
-    container_id: str
-
-
-class ShellTool(Wire, tag="shell"):
-    environment: ShellContainer | LocalEnvironment | ContainerReference | UnsetType | None = UNSET
-    allowed_callers: AllowedCallers = UNSET
-
-
-class NamespaceFunction(Wire, tag="function"):
-    """`FunctionToolParam`: unlike `FunctionTool` it renders nothing that was left out."""
-
-    name: ToolName
-    parameters: JsonObject | UnsetType | None = UNSET
-    strict: bool | UnsetType | None = UNSET
-    description: str | UnsetType | None = UNSET
-    output_schema: JsonObject | UnsetType | None = UNSET
-    defer_loading: bool | UnsetType = UNSET
-    allowed_callers: AllowedCallers = UNSET
-
-
-class NamespaceTool(Wire, tag="namespace"):
-    name: Annotated[str, Meta(min_length=1)]
-    description: str
-    tools: Annotated[list[NamespaceFunction | CustomTool], Meta(min_length=1)]
-
-
-class ToolSearchTool(Wire, tag="tool_search"):
-    execution: Literal["server", "client"] | UnsetType = UNSET
-    description: str | UnsetType | None = UNSET
-    parameters: JsonObject | UnsetType | None = UNSET
-
-
-class ApplyPatchTool(Wire, tag="apply_patch"):
-    allowed_callers: AllowedCallers = UNSET
-
-
 HostedTool = (
     FileSearchTool
     | ComputerTool
+    | ComputerUseTool
     | ComputerUsePreviewTool
     | WebSearchTool
     | WebSearchToolDated
@@ -302,18 +214,6 @@ class ChooseWebSearch(Wire, tag="web_search"):
     """Not in the specification, though the tool is."""
 
 
-class ChooseComputer(Wire, tag="computer"):
-    pass
-
-
-class ChooseComputerUse(Wire, tag="computer_use"):
-    pass
-
-
-class ChooseComputerUsePreview(Wire, tag="computer_use_preview"):
-    pass
-
-
 class ChooseImageGeneration(Wire, tag="image_generation"):
     pass
 
@@ -323,14 +223,6 @@ class ChooseCodeInterpreter(Wire, tag="code_interpreter"):
 
 
 class ChooseProgrammatic(Wire, tag="programmatic_tool_calling"):
-    pass
-
-
-class ChooseApplyPatch(Wire, tag="apply_patch"):
-    pass
-
-
-class ChooseShell(Wire, tag="shell"):
     pass
 
 

@@ -2,15 +2,19 @@
 
 It decides which items and calls are let through, when the model is asked again, and how the response ends. Deltas
 do not pass through it. A call that the request does not permit (not among `tools`, outside `allowed_tools`, a second
-one with `parallel_tool_calls: false`) never becomes an output item; the model is told and asked again.
+one with `parallel_tool_calls: false`) never becomes an output item; the model is told and asked again. So it is with
+a call of a client-run tool whose arguments cannot be read. A tool search of the server's own is made here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard, assert_never
 
-from antiphon.core import signals
+from antiphon.core import signals, tool_search
+from antiphon.core.client_tools import BadArguments
 from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
+from antiphon.core.hosted_items import ToolSearchCall, ToolSearchOutput
+from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import (
     Call,
     CallOutput,
@@ -24,12 +28,14 @@ from antiphon.core.items import (
 )
 from antiphon.core.permission import Permission
 from antiphon.core.request import ResponseRequest
-from antiphon.core.signals import FinishReason, ItemDone, ModelItem, Signal
+from antiphon.core.signals import FinishReason, ItemDone, ModelItem, OutputItem, Signal
+from antiphon.core.toolbox import Toolbox
 from antiphon.core.transcript import Transcript
 from antiphon.core.usage import Usage
 
 MAX_REJECTED_STEPS = 3
 DEFAULT_MAX_STEPS = 64
+MAX_TOOL_CALLS = "Error: max_tool_calls is reached; answer without further calls."
 
 
 @dataclass(slots=True)
@@ -44,6 +50,9 @@ class Loop:
     service_tier: str | None = None
     stop_sequence: str | None = None
     finished: bool = False
+    brought: Sequence[AnyTool] = ()
+    """The definitions of tools that the conversation has loaded."""
+    _toolbox: Toolbox = field(init=False)
     _permission: Permission = field(init=False)
     _steps: int = 0
     _rejected_steps: int = 0
@@ -55,12 +64,19 @@ class Loop:
     _rejections: list[tuple[Call, str]] = field(default_factory=list[tuple[Call, str]])
     _step_calls: int = 0
     _held: ItemDone | None = None
+    _unseen: set[int] = field(default_factory=set[int])
+    _searched: bool = False
+    _own_slots: int = 0
     _waiting: dict[str, FunctionCallOutput | None] = field(
         default_factory=dict[str, FunctionCallOutput | None]
     )
 
     def __post_init__(self) -> None:
-        self._permission = Permission.of(self.request)
+        self._use(Toolbox(self.request, self.brought))
+
+    def _use(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+        self._permission = Permission.of(self.request, toolbox)
 
     def start(self) -> Iterator[Step]:
         yield self._call_model()
@@ -73,7 +89,7 @@ class Loop:
             case signals.ItemStarted(slot=slot, item=item):
                 yield from self._release("completed")
                 if self._admit(slot, item):
-                    yield OpenItem(slot, item)
+                    yield OpenItem(slot, self._outward(item))
             case signals.ItemDone():
                 yield from self._item_done(signal)
             case signals.StepDone(finish=finish, usage=usage, service_tier=tier):
@@ -99,7 +115,7 @@ class Loop:
     # --- items --------------------------------------------------------------------------------------------
     def _admit(self, slot: int, item: ModelItem) -> bool:
         """May this item be shown? Calls need permission; the answer holds for all signals of the slot."""
-        if slot in self._admitted or slot in self._refused:
+        if slot in self._admitted or slot in self._refused or slot in self._unseen:
             return False
         if isinstance(item, Call):
             reason = self._permission.refusal(item.name, self._step_calls, self._steps)
@@ -112,6 +128,9 @@ class Loop:
             if self._is_ours(item):
                 self._refused[slot] = ""
                 return False
+            if self._toolbox.is_whole(item.name):
+                self._unseen.add(slot)
+                return False
         self._admitted.add(slot)
         return True
 
@@ -119,8 +138,8 @@ class Loop:
         yield from self._release("completed")
         slot, item = signal.slot, signal.item
         if self._admit(slot, item):
-            yield OpenItem(slot, item)
-        if slot in self._admitted:
+            yield OpenItem(slot, self._outward(item))
+        if slot in self._admitted or slot in self._unseen:
             self._held = signal
         elif isinstance(item, Call):
             if self._refused[slot]:
@@ -133,13 +152,61 @@ class Loop:
         held, self._held = self._held, None
         if held is None:
             return
-        self._admitted.discard(held.slot)
         self._refused[held.slot] = ""
+        if held.slot in self._unseen:
+            self._unseen.discard(held.slot)
+            if isinstance(held.item, Call) and status == "completed":
+                yield from self._whole_call(held.item)
+            return
+        self._admitted.discard(held.slot)
         if status == "completed" or not isinstance(held.item, Call):
             self.transcript = self.transcript.plus(held.item)
         if isinstance(held.item, Call) and status == "completed":
             self._calls.append(held.item)
-        yield CloseItem(held.slot, held.item, status)
+        yield CloseItem(held.slot, self._outward(held.item), status)
+
+    def _outward(self, item: ModelItem) -> ModelItem:
+        return self._toolbox.outward(item) if isinstance(item, Call) else item
+
+    def _whole_call(self, call: Call) -> Iterator[Step]:
+        """A complete call of a tool that is no function for the client: its own item, or a search that is made now."""
+        try:
+            if isinstance(call, FunctionCall) and self._toolbox.is_search(call.name):
+                yield from self._search(call)
+                return
+            item = self._toolbox.item_of(call)
+        except BadArguments as error:
+            self._rejections.append((call, f"this call of {call.name} cannot be used: {error}"))
+            return
+        self.transcript = self.transcript.plus(call)
+        self._calls.append(call)
+        yield from self._show(item)
+
+    def _search(self, call: FunctionCall) -> Iterator[Step]:
+        """Raises BadArguments."""
+        arguments = tool_search.arguments_of(call)
+        self._server_calls += 1
+        limit = self.request.max_tool_calls
+        over = limit is not None and self._server_calls > limit
+        found = [] if over else tool_search.find(arguments, self._toolbox.deferred)
+        loaded = tool_search.definitions(found)
+        text = MAX_TOOL_CALLS if over else tool_search.said([one.face.name for one in found])
+        self.transcript = self.transcript.plus(call, _answer(call, text))
+        self._searched = True
+        if over:
+            return
+        self._use(self._toolbox.with_loaded(loaded))
+        asked = ToolSearchCall(call_id=None, execution="server", arguments=arguments, status="completed")
+        yield from self._show(asked)
+        yield from self._show(
+            ToolSearchOutput(call_id=None, execution="server", tools=loaded, status="completed")
+        )
+
+    def _show(self, item: OutputItem) -> Iterator[Step]:
+        """An item that is there at once. Slots below zero are ours: no model call numbers so."""
+        self._own_slots -= 1
+        yield OpenItem(self._own_slots, item)
+        yield CloseItem(self._own_slots, item, "completed")
 
     # --- steps --------------------------------------------------------------------------------------------
     @property
@@ -151,11 +218,14 @@ class Loop:
         self._steps += 1
         self._admitted.clear()
         self._refused.clear()
+        self._unseen.clear()
         self._calls.clear()
         self._rejections.clear()
+        self._searched = False
         self._step_calls = 0
         choice = "none" if self._last_step else self._permission.choice_for(self._steps)
-        return CallModel(self.request, self.transcript, choice, self._tokens_left(), self.streamed)
+        request = self._toolbox.request()
+        return CallModel(request, self.transcript, choice, self._tokens_left(), self.streamed)
 
     def _tokens_left(self) -> int | None:
         limit = self.request.max_output_tokens
@@ -170,6 +240,8 @@ class Loop:
             yield self._finish(Finish("incomplete", incomplete_reason="content_filter"))
         elif server_calls := [call for call in self._calls if self._is_ours(call)]:
             yield from self._run_tools(server_calls)
+        elif self._searched and not self._calls:
+            yield from self._answer_rejections()
         elif self._calls or not self._rejections:
             yield self._finish(Finish("completed"))
         elif self._last_step:
@@ -209,9 +281,7 @@ class Loop:
             else:
                 yield CallTool(call)
         for call_id in over:
-            yield from self._tool_done(
-                call_id, "Error: max_tool_calls is reached; answer without further calls."
-            )
+            yield from self._tool_done(call_id, MAX_TOOL_CALLS)
 
     def _tool_done(self, call_id: str, output: str) -> Iterator[Step]:
         if call_id not in self._waiting or self._waiting[call_id] is not None:

@@ -5,8 +5,8 @@ Source of the shapes: `Item`, `ItemResource` and `OutputItem` of the official Op
 
 from typing import Literal
 
-from antiphon.core.hosted_tools import ContainerReference, LocalEnvironment
 from antiphon.core.items import CacheBreakpoint, Caller, CallId, Id, ImageDetail, ItemStatus, Text
+from antiphon.core.tools import ContainerReference, LocalEnvironment
 from antiphon.core.wire import UNSET, UnsetType, Wire
 
 Keys = list[str] | UnsetType | None
@@ -137,11 +137,11 @@ class LocalShellCall(Wire, tag="local_shell_call"):
 
 
 class LocalShellCallOutput(Wire, tag="local_shell_call_output"):
-    """`call_id` is required by the specification, which forgets to describe it."""
+    """`call_id` is required by the specification, which forgets to describe it; `id` alone may name the call."""
 
-    id: Id
-    call_id: CallId
     output: Text
+    id: Id | UnsetType = UNSET
+    call_id: CallId | UnsetType = UNSET
     status: ItemStatus | UnsetType | None = UNSET
 
 

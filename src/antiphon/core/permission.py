@@ -3,27 +3,29 @@
 from dataclasses import dataclass
 
 from antiphon.core.request import ResponseRequest
-from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, ToolChoice
+from antiphon.core.toolbox import Toolbox
+from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, ModelChoice
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What `tool_choice` means for each step and each call.
+    """What `tool_choice` means for each step and each call. Names are those that the model is shown.
 
     `required` and a named tool bind the first step only: afterwards the model may answer. `none`,
     `allowed_tools` and a named tool's exclusion of other tools in its step are enforced by us, since not every
     upstream does. The list of tools that the model sees always stays whole.
     """
 
-    choice: ToolChoice
+    choice: ModelChoice
     known: frozenset[str]
     allowed: frozenset[str]
     parallel: bool
 
     @classmethod
-    def of(cls, request: ResponseRequest) -> "Permission":
-        known = frozenset(tool.name for tool in request.tools or ())
-        choice: ToolChoice = request.tool_choice if request.tool_choice is not None else "auto"
+    def of(cls, request: ResponseRequest, toolbox: Toolbox) -> "Permission":
+        known = frozenset(toolbox.names)
+        given = toolbox.choice()
+        choice: ModelChoice = given if given is not None else "auto"
         allowed = known
         if isinstance(choice, ChooseAllowed):
             allowed = frozenset(str(tool.get("name")) for tool in choice.tools)
@@ -31,7 +33,7 @@ class Permission:
             allowed = frozenset[str]()
         return cls(choice, known, allowed, request.parallel_tool_calls is not False)
 
-    def choice_for(self, step: int) -> ToolChoice:
+    def choice_for(self, step: int) -> ModelChoice:
         """What to tell the model at step 1, 2, …"""
         if step == 1:
             return self.choice

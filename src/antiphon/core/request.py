@@ -1,5 +1,7 @@
 """`ResponseRequest`: the one request object, from the handler to the provider."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from antiphon.core import parse, request_rules, support
@@ -21,6 +23,7 @@ from antiphon.core.body import (
     StreamOptions,
     TextConfig,
 )
+from antiphon.core.tools import ModelTool
 
 __all__ = [
     "ContextManagement",
@@ -47,6 +50,11 @@ class ResponseRequest(Runnable):
 
     Use `parse`; it is the only way in from bytes.
     """
+
+    @property
+    def model_tools(self) -> Sequence[ModelTool]:
+        """The tools of the two kinds that models are shown: all of them, in the request of a `CallModel`."""
+        return [tool for tool in self.tools or () if isinstance(tool, ModelTool)]
 
     @classmethod
     def parse(cls, body: bytes) -> "ResponseRequest":

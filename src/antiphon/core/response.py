@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.core.commands import Finish
+from antiphon.core.items import Message
 from antiphon.core.request import ResponseRequest
-from antiphon.core.signals import ModelItem
+from antiphon.core.signals import OutputItem
 from antiphon.core.usage import Usage
 from antiphon.core.wire import UNSET, JsonObject, encode
 
@@ -50,11 +51,21 @@ class ResponseObject:
 
     __slots__ = ("_echo", "_identity", "created_at", "id")
 
-    def __init__(self, response_id: str, created_at: int, request: ResponseRequest) -> None:
+    def __init__(
+        self,
+        response_id: str,
+        created_at: int,
+        request: ResponseRequest,
+        instructions: Sequence[Message] | None = None,
+    ) -> None:
+        """`instructions` are shown in place of the request's: those of a filled prompt are items."""
         self.id = response_id
         self.created_at = created_at
         self._identity = b'{"id":%b,"object":"response","created_at":%d' % (encode(response_id), created_at)
-        self._echo = encode(_echo(request))[1:-1]
+        echo = _echo(request)
+        if instructions is not None:
+            echo["instructions"] = instructions
+        self._echo = encode(echo)[1:-1]
 
     def head(self, state: ResponseState) -> bytes:
         """The object without `output`, as it is stored."""
@@ -69,7 +80,7 @@ def with_output(head: bytes, output: bytes) -> bytes:
     return b'%b,"output":%b}' % (head[:-1], output)
 
 
-def encode_items(items: Sequence[ModelItem]) -> bytes:
+def encode_items(items: Sequence[OutputItem]) -> bytes:
     return encode(items)
 
 
@@ -111,6 +122,10 @@ def _echo(request: ResponseRequest) -> JsonObject:
         "safety_identifier": request.safety_identifier,
         "prompt_cache_key": request.prompt_cache_key,
     }
+    if request.conversation_id is not None:
+        fields["conversation"] = {"id": request.conversation_id}
+    if request.prompt is not None:
+        fields["prompt"] = request.prompt
     if request.user is not None:
         fields["user"] = request.user
     if request.prompt_cache_retention is not None:

@@ -9,10 +9,15 @@ from typing import Literal
 
 import msgspec
 
+from antiphon.core.client_tools import ClientCall
+from antiphon.core.hosted_items import ToolSearchOutput
 from antiphon.core.items import Call, CustomToolCall, FunctionCall, Logprob, Message, Reasoning
 from antiphon.core.usage import Usage
 
 ModelItem = Message | Reasoning | FunctionCall | CustomToolCall
+"""What a model makes."""
+OutputItem = ModelItem | ClientCall | ToolSearchOutput
+"""What a response's output may hold."""
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
 
 

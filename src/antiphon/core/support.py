@@ -13,6 +13,9 @@ from antiphon.core.body import Runnable
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.items import CallOutput, InputFile, InputImage, Message
 from antiphon.core.json_values import is_array, is_object
+from antiphon.core.machine_items import ComputerCallOutput
+from antiphon.core.tools import ContainerReference, ShellContainer, ShellTool
+from antiphon.core.wire import Wire
 
 Place = Literal["parameter", "tool", "item", "content", "tool_choice"]
 
@@ -74,8 +77,6 @@ def _parameters() -> tuple[Row, ...]:
         row(
             "background", "runs end with the request that started them", "Send background: false, and stream"
         ),
-        row("conversation", "there are no stored conversations", "Continue with previous_response_id"),
-        row("prompt", "there are no stored prompt templates", "Send instructions and input"),
         row("context_management", "there is no compaction", "Send truncation: auto, or a shorter input"),
         row("moderation", "there is no moderation service", "Check the text in your client"),
         row("multi_agent", "one response is run by one agent", "Start the other agents from your client"),
@@ -95,41 +96,21 @@ def _tools() -> tuple[Row, ...]:
         "code_interpreter",
         "image_generation",
         "mcp",
-        "computer",
-        "computer_use_preview",
-        "local_shell",
-        "shell",
-        "apply_patch",
-        "tool_search",
         "programmatic_tool_calling",
     )
-    return (
-        *(Row("tool", name, _HOSTED, _AS_FUNCTION) for name in hosted),
-        Row("tool", "namespace", "names are not grouped", "List its functions in `tools` one by one"),
-    )
+    return tuple(Row("tool", name, _HOSTED, _AS_FUNCTION) for name in hosted)
 
 
 def _items() -> tuple[Row, ...]:
     hosted = (
         "file_search_call",
         "web_search_call",
-        "computer_call",
-        "computer_call_output",
         "image_generation_call",
         "code_interpreter_call",
-        "local_shell_call",
-        "local_shell_call_output",
-        "shell_call",
-        "shell_call_output",
-        "apply_patch_call",
-        "apply_patch_call_output",
         "mcp_list_tools",
         "mcp_approval_request",
         "mcp_approval_response",
         "mcp_call",
-        "tool_search_call",
-        "tool_search_output",
-        "additional_tools",
         "program",
         "program_output",
     )
@@ -150,6 +131,15 @@ _PARTS: Final = MappingProxyType(
             "content", "input_image.file_id", _FILES, "Send image_url, also as a data URL"
         ),
         "input_file.file_id": Row("content", "input_file.file_id", _FILES, "Send file_data as a data URL"),
+        "computer_screenshot.file_id": Row(
+            "content", "computer_screenshot.file_id", _FILES, "Send image_url, also as a data URL"
+        ),
+        "shell.environment": Row(
+            "content",
+            "shell.environment",
+            "there are no containers",
+            'Send an environment of type "local" and run the commands in your client',
+        ),
         "input_file.file_url": Row(
             "content", "input_file.file_url", "files are not fetched", "Send file_data as a data URL"
         ),
@@ -158,9 +148,8 @@ _PARTS: Final = MappingProxyType(
 
 
 def _choices() -> tuple[Row, ...]:
-    hosted = [row.name for row in _tools() if row.name != "namespace"]
+    names = [row.name for row in _tools()]
     why = "tools of that type are refused, so there is none to choose"
-    names = (*hosted, "computer_use")
     return tuple(Row("tool_choice", name, why, 'Send "auto" or {"type": "function", …}') for name in names)
 
 
@@ -200,12 +189,17 @@ def refuse_request(request: Runnable) -> None:
     """Raises UnsupportedParameter. Tool and item types need no look: a `Runnable` holds no refused ones."""
     for row in _PARAMETERS:
         _refuse_value(row, getattr(request, row.name, None))
+    if request.prompt is not None:
+        for name, value in (request.prompt.variables or {}).items():
+            _refuse_part(value, f"prompt.variables.{name[:100]}")
     if isinstance(request.input, list):
         for at, item in enumerate(request.input):
             if isinstance(item, Message):
                 _refuse_parts(item.content, f"input[{at}].content")
             elif isinstance(item, CallOutput):
                 _refuse_parts(item.output, f"input[{at}].output")
+            elif isinstance(item, ComputerCallOutput) and item.output.file_id:
+                raise _PARTS["computer_screenshot.file_id"].refuse(f"input[{at}].output.file_id")
 
 
 def refuse_parameter(name: str, value: Any) -> None:
@@ -225,6 +219,14 @@ def refuse_json(body: dict[str, Any]) -> None:
         _refuse_type(_ITEMS, item.get("type"), f"input[{at}]")
     for choice in _objects([body.get("tool_choice")]):
         _refuse_type(_CHOICES, choice.get("type"), "tool_choice", "type")
+
+
+def refuse_tool(tool: object, path: str) -> None:
+    """Refuse a tool of a type, or in an environment, that is not served here."""
+    kind = tool.__struct_config__.tag if isinstance(tool, Wire) else None
+    _refuse_type(_TOOLS, kind, path, "type")
+    if isinstance(tool, ShellTool) and isinstance(tool.environment, ShellContainer | ContainerReference):
+        raise _PARTS["shell.environment"].refuse(f"{path}.environment")
 
 
 def refuse_choice(kind: object, param: str) -> None:
@@ -253,12 +255,16 @@ def _refuse_parts(parts: Any, path: str) -> None:
     if isinstance(parts, str):
         return
     for at, part in enumerate(parts):
-        if isinstance(part, InputImage) and part.file_id:
-            raise _PARTS["input_image.file_id"].refuse(f"{path}[{at}].file_id")
-        if isinstance(part, InputFile) and part.file_id:
-            raise _PARTS["input_file.file_id"].refuse(f"{path}[{at}].file_id")
-        if isinstance(part, InputFile) and part.file_url:
-            raise _PARTS["input_file.file_url"].refuse(f"{path}[{at}].file_url")
+        _refuse_part(part, f"{path}[{at}]")
+
+
+def _refuse_part(part: Any, path: str) -> None:
+    if isinstance(part, InputImage) and part.file_id:
+        raise _PARTS["input_image.file_id"].refuse(f"{path}.file_id")
+    if isinstance(part, InputFile) and part.file_id:
+        raise _PARTS["input_file.file_id"].refuse(f"{path}.file_id")
+    if isinstance(part, InputFile) and part.file_url:
+        raise _PARTS["input_file.file_url"].refuse(f"{path}.file_url")
 
 
 _HEADINGS: Final = MappingProxyType(

@@ -44,6 +44,120 @@ class CustomTool(Wire, tag="custom"):
     allowed_callers: AllowedCallers = UNSET
 
 
+# --- tools that the client runs, besides functions -----------------------------------------------------------
+class ComputerTool(Wire, tag="computer"):
+    pass
+
+
+class ComputerUseTool(Wire, tag="computer_use"):
+    """`ComputerTool` as AG2 spells it, with or without the measures of the preview tool."""
+
+    environment: Literal["windows", "mac", "linux", "ubuntu", "browser"] | UnsetType = UNSET
+    display_width: int | UnsetType = UNSET
+    display_height: int | UnsetType = UNSET
+
+
+class ComputerUsePreviewTool(Wire, tag="computer_use_preview"):
+    environment: Literal["windows", "mac", "linux", "ubuntu", "browser"]
+    display_width: int
+    display_height: int
+
+
+class NetworkDisabled(Wire, tag="disabled"):
+    pass
+
+
+class DomainSecret(Wire):
+    domain: str
+    name: str
+    value: str
+
+
+class NetworkAllowlist(Wire, tag="allowlist"):
+    allowed_domains: list[str]
+    domain_secrets: list[DomainSecret] | UnsetType = UNSET
+
+
+NetworkPolicy = NetworkDisabled | NetworkAllowlist | UnsetType
+MemoryLimit = Literal["1g", "4g", "16g", "64g"] | UnsetType | None
+ContainerFiles = Annotated[list[str], Meta(max_length=50)] | UnsetType
+
+
+class LocalShellTool(Wire, tag="local_shell"):
+    pass
+
+
+class SkillReference(Wire, tag="skill_reference"):
+    skill_id: str
+    version: str | UnsetType = UNSET
+
+
+class SkillArchive(Wire, tag="base64"):
+    media_type: Literal["application/zip"]
+    data: str
+
+
+class InlineSkill(Wire, tag="inline"):
+    name: str
+    description: str
+    source: SkillArchive
+
+
+class ShellContainer(Wire, tag="container_auto"):
+    file_ids: ContainerFiles = UNSET
+    memory_limit: MemoryLimit = UNSET
+    network_policy: NetworkPolicy = UNSET
+    skills: Annotated[list[SkillReference | InlineSkill], Meta(max_length=200)] | UnsetType = UNSET
+
+
+class SkillAt(Wire):
+    name: str
+    description: str
+    path: str
+
+
+class LocalEnvironment(Wire, tag="local"):
+    skills: Annotated[list[SkillAt], Meta(max_length=200)] | UnsetType = UNSET
+
+
+class ContainerReference(Wire, tag="container_reference"):
+    container_id: str
+
+
+class ShellTool(Wire, tag="shell"):
+    environment: ShellContainer | LocalEnvironment | ContainerReference | UnsetType | None = UNSET
+    allowed_callers: AllowedCallers = UNSET
+
+
+class NamespaceFunction(Wire, tag="function"):
+    """`FunctionToolParam`: unlike `FunctionTool` it renders nothing that was left out."""
+
+    name: ToolName
+    parameters: JsonObject | UnsetType | None = UNSET
+    strict: bool | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+    output_schema: JsonObject | UnsetType | None = UNSET
+    defer_loading: bool | UnsetType = UNSET
+    allowed_callers: AllowedCallers = UNSET
+
+
+class NamespaceTool(Wire, tag="namespace"):
+    name: Annotated[str, Meta(min_length=1)]
+    description: str
+    tools: Annotated[list[NamespaceFunction | CustomTool], Meta(min_length=1)]
+
+
+class ToolSearchTool(Wire, tag="tool_search"):
+    execution: Literal["server", "client"] | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    parameters: JsonObject | UnsetType | None = UNSET
+
+
+class ApplyPatchTool(Wire, tag="apply_patch"):
+    allowed_callers: AllowedCallers = UNSET
+
+
+# --- tool_choice ---------------------------------------------------------------------------------------------
 class ChooseFunction(Wire, tag="function"):
     name: str
 
@@ -59,6 +173,47 @@ class ChooseAllowed(Wire, tag="allowed_tools"):
     tools: Annotated[list[JsonObject], Meta(max_length=512)]
 
 
-Tool = FunctionTool | CustomTool
+class ChooseComputer(Wire, tag="computer"):
+    pass
+
+
+class ChooseComputerUse(Wire, tag="computer_use"):
+    pass
+
+
+class ChooseComputerUsePreview(Wire, tag="computer_use_preview"):
+    pass
+
+
+class ChooseApplyPatch(Wire, tag="apply_patch"):
+    pass
+
+
+class ChooseShell(Wire, tag="shell"):
+    pass
+
+
+ModelTool = FunctionTool | CustomTool
+"""What a model is shown; every other tool is shown as one of these (`toolbox`)."""
+Tool = (
+    FunctionTool
+    | CustomTool
+    | ComputerTool
+    | ComputerUseTool
+    | ComputerUsePreviewTool
+    | LocalShellTool
+    | ShellTool
+    | ApplyPatchTool
+    | NamespaceTool
+    | ToolSearchTool
+)
 ToolChoiceMode = Literal["none", "auto", "required"]
-ToolChoice = ToolChoiceMode | ChooseFunction | ChooseCustom | ChooseAllowed
+ModelChoice = ToolChoiceMode | ChooseFunction | ChooseCustom | ChooseAllowed
+ToolChoice = (
+    ModelChoice
+    | ChooseComputer
+    | ChooseComputerUse
+    | ChooseComputerUsePreview
+    | ChooseApplyPatch
+    | ChooseShell
+)

@@ -1,15 +1,22 @@
 """What the model sees: instructions, the stored turns of the chain, this response's items."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from antiphon.core.hosted_items import AdditionalTools, ToolSearchOutput
+from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import Call, CallOutput, Message, Reasoning
+from antiphon.core.seen import StoredItem, TranscriptItem, as_seen
 
-TranscriptItem = Message | Reasoning | Call | CallOutput
+__all__ = ["PastTurn", "StoredItem", "Transcript", "TranscriptItem", "brought_tools", "sendable"]
 
-_CALL_TYPES = (b'"function_call', b'"custom_tool_call')
-_ITEMS = msgspec.json.Decoder(list[TranscriptItem])
+_CALL = b'_call"'
+"""How the type of every call ends, and nothing else that is stored but text, whose quotes are escaped."""
+_OUTPUT = b'_call_output"'
+_BRINGS_TOOLS = (b'"tool_search_output"', b'"additional_tools"')
+_ITEMS = msgspec.json.Decoder(list[StoredItem])
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +31,46 @@ class PastTurn:
     output: bytes
     served_by: str = ""
     """The model that answered, `provider_id/model`; "" where it is not known."""
+    removes: tuple[str, ...] = ()
+    """Ids of items of earlier turns that are left out from here on; such a turn has no items of its own."""
+    by_hand: bool = False
+    """Put together, or thinned out, by a client: its calls and outputs may stand alone."""
+    unanswered: frozenset[str] = frozenset()
+    """The `call_id`s of outputs that were taken out of it."""
+    brings_tools: bool = field(init=False, repr=False, compare=False)
+    """Whether items of it bring tools; kept, since every later turn asks."""
+
+    def __post_init__(self) -> None:
+        brings = any(kind in part for part in (self.input, self.output) for kind in _BRINGS_TOOLS)
+        object.__setattr__(self, "brings_tools", brings)
+
+    def stored(self) -> list[StoredItem]:
+        """Its items as they are stored, input first."""
+        return _ITEMS.decode(self.input) + _ITEMS.decode(self.output)
 
     def items(self) -> list[TranscriptItem]:
         """The items the model may see: a call that was cut short was never made, so it is left out."""
-        return sendable(_ITEMS.decode(self.input) + _ITEMS.decode(self.output))
+        return sendable(as_seen(self.stored()))
 
     def calls_made(self) -> list[Call]:
-        """The calls in this turn's output: none of them is answered in it."""
-        if b'"function_call"' not in self.output and b'"custom_tool_call"' not in self.output:
+        """The calls in this turn's output that are not answered in it."""
+        if _CALL not in self.output:
             return []
-        return [item for item in _ITEMS.decode(self.output) if isinstance(item, Call)]
+        items = as_seen(_ITEMS.decode(self.output))
+        answered = {item.call_id for item in items if isinstance(item, CallOutput)}
+        return [item for item in items if isinstance(item, Call) and item.call_id not in answered]
 
     @property
     def has_calls(self) -> bool:
         """Whether a look inside for calls or their outputs can pay; told without decoding."""
-        return any(kind in part for part in (self.output, self.input) for kind in _CALL_TYPES)
+        return any(kind in part for part in (self.output, self.input) for kind in (_CALL, _OUTPUT))
+
+
+def brought_tools(history: Sequence[PastTurn], items: Sequence[StoredItem]) -> list[AnyTool]:
+    """The tools that items of the conversation have loaded, oldest first."""
+    past = [item for turn in history if turn.brings_tools for item in turn.stored()]
+    bringing = [item for item in (*past, *items) if isinstance(item, ToolSearchOutput | AdditionalTools)]
+    return [tool for item in bringing for tool in item.tools]
 
 
 def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:

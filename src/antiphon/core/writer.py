@@ -22,7 +22,8 @@ from antiphon.core.items import (
     Refusal,
     SummaryText,
 )
-from antiphon.core.signals import ModelItem
+from antiphon.core.machine_items import ShellCall
+from antiphon.core.signals import OutputItem
 from antiphon.core.wire import UNSET, encode
 
 
@@ -59,7 +60,7 @@ class _Open:
     of the summary part that is being written. `held` are its events while an earlier item is not done.
     """
 
-    item: ModelItem
+    item: OutputItem
     place: bytes
     parts: list[_Part] = field(default_factory=list[_Part])
     part: _Part | None = None
@@ -119,7 +120,7 @@ class EventWriter:
     )
 
     def __init__(self, *, summaries: bool = False, obfuscate: bool = False, muted: bool = False) -> None:
-        self.output: list[ModelItem | None] = []
+        self.output: list[OutputItem | None] = []
         self.muted = muted
         self._events: list[Event] = []
         self._next = 0
@@ -157,7 +158,7 @@ class EventWriter:
         return events
 
     # --- items --------------------------------------------------------------------------------------------
-    def open(self, slot: int, item: ModelItem) -> None:
+    def open(self, slot: int, item: OutputItem) -> None:
         """`output_item.added`. `item` is the skeleton, with its id; its place in the output is fixed here."""
         self._check_running()
         if slot in self._open:
@@ -223,7 +224,7 @@ class EventWriter:
             self._new_part(open_item, "summary_text")
         self.delta(slot, "summary_text", text)
 
-    def close(self, slot: int, item: ModelItem) -> ModelItem:
+    def close(self, slot: int, item: OutputItem) -> OutputItem:
         """Finish an item with its final content; parts that had no delta yet get them here. Returns it as written."""
         open_item = self._open.get(slot)
         if open_item is None:
@@ -265,15 +266,15 @@ class EventWriter:
                 return
             del line[0]
 
-    def partial(self) -> list[tuple[int, ModelItem]]:
+    def partial(self) -> list[tuple[int, OutputItem]]:
         """What is open, by slot, with what it has, status `incomplete`: to be closed so when the run is cut off."""
         return [(slot, _partial(open_item)) for slot, open_item in self._open.items()]
 
-    def finished_items(self) -> list[ModelItem]:
+    def finished_items(self) -> list[OutputItem]:
         return [item for item in self.output if item is not None]
 
     # --- inside -------------------------------------------------------------------------------------------
-    def _shape(self, item: ModelItem) -> ModelItem:
+    def _shape(self, item: OutputItem) -> OutputItem:
         if isinstance(item, Reasoning) and self._summaries and not item.summary and item.content:
             summary = [SummaryText(text=part.text) for part in item.content]
             return msgspec.structs.replace(item, summary=summary, content=UNSET)
@@ -311,7 +312,7 @@ class EventWriter:
             self._part_event(f"response.{added}", open_item, part, _wire_part(kind, "", ()))
         return part
 
-    def _close_parts(self, open_item: _Open, final: ModelItem) -> None:
+    def _close_parts(self, open_item: _Open, final: OutputItem) -> None:
         place = open_item.place
         match final:
             case FunctionCall():
@@ -333,11 +334,26 @@ class EventWriter:
                 texts = _texts(final)[open_item.closed :]
                 for part, (kind, text, _) in zip(open_item.parts[open_item.closed :], texts, strict=False):
                     self._part_done(open_item, part, text, _wire_part(kind, text, ()))
+            case ShellCall():
+                self._commands(open_item, final)
             case Message():
                 for part, shown in zip(open_item.parts, _shown_parts(final), strict=False):
                     self._annotations(open_item, part, shown)
                     _, text, logprobs = _message_text(shown)
                     self._part_done(open_item, part, text, shown, logprobs)
+
+    def _commands(self, open_item: _Open, call: ShellCall) -> None:
+        """A shell call's commands, which are there at once. Their events name no item in the specification."""
+        index = open_item.place.rpartition(b":")[2]
+        for number, command in enumerate(call.action.commands):
+            at, text = b'"output_index":%b,"command_index":%d' % (index, number), encode(command)
+            for step, fields in (
+                ("added", b'"command":""'),
+                ("delta", b'"delta":' + text),
+                ("done", b'"command":' + text),
+            ):
+                event = f"response.shell_call_command.{step}"
+                self._say(open_item, event, b'{"type":"%b",%b,%b' % (event.encode(), at, fields))
 
     def _close_thought(self, open_item: _Open) -> None:
         """Finish the parts of a reasoning item before its next one begins."""
@@ -381,7 +397,7 @@ class EventWriter:
             % (event.encode(), open_item.place, key, part.index, encode(value)),
         )
 
-    def _item_event(self, event: str, open_item: _Open, index: int, item: ModelItem) -> None:
+    def _item_event(self, event: str, open_item: _Open, index: int, item: OutputItem) -> None:
         body = b'{"type":"%b","output_index":%d,"item":%b' % (event.encode(), index, encode(item))
         self._say(open_item, event, body)
 
@@ -407,7 +423,7 @@ class EventWriter:
             raise IllegalOrder("nothing may be written before the response began or after it ended")
 
 
-def _skeleton(item: ModelItem) -> ModelItem:
+def _skeleton(item: OutputItem) -> OutputItem:
     """The item as `output_item.added` shows it: in progress, nothing in it."""
     match item:
         case Message():
@@ -420,9 +436,14 @@ def _skeleton(item: ModelItem) -> ModelItem:
             return msgspec.structs.replace(item, status="in_progress", arguments="")
         case CustomToolCall():
             return msgspec.structs.replace(item, status="in_progress", input="")
+        case ShellCall():
+            action = msgspec.structs.replace(item.action, commands=[])
+            return msgspec.structs.replace(item, status="in_progress", action=action)
+        case _:
+            return msgspec.structs.replace(item, status="in_progress")
 
 
-def _partial(open_item: _Open) -> ModelItem:
+def _partial(open_item: _Open) -> OutputItem:
     """What an open item holds so far, as an `incomplete` item."""
     item, status = open_item.item, _INCOMPLETE
     match item:
@@ -447,12 +468,14 @@ def _partial(open_item: _Open) -> ModelItem:
             return msgspec.structs.replace(
                 item, status=status, input="".join(part.text for part in open_item.parts)
             )
+        case _:
+            return item  # these are there at once, whole
 
 
 _INCOMPLETE: ItemStatus = "incomplete"
 
 
-def _texts(item: ModelItem) -> list[tuple[str, str, Sequence[Logprob]]]:
+def _texts(item: OutputItem) -> list[tuple[str, str, Sequence[Logprob]]]:
     """(kind, text, logprobs) of each part of a final item, in part order."""
     match item:
         case FunctionCall():
@@ -467,6 +490,8 @@ def _texts(item: ModelItem) -> list[tuple[str, str, Sequence[Logprob]]]:
             return summary or [("reasoning_text", part.text, ()) for part in content]
         case Message():
             return [_message_text(part) for part in _shown_parts(item)]
+        case _:
+            return []
 
 
 def _shown_parts(item: Message) -> list[OutputText | Refusal]:

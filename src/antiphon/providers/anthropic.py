@@ -24,9 +24,11 @@ from antiphon.providers.messages_render import MessagesRenderer
 from antiphon.providers.messages_stream import MessagesDecoder
 from antiphon.providers.site import Site
 from antiphon.providers.sse import SSEParser
+from antiphon.providers.token_counts import MESSAGES_FIELDS, count_of, only
 from antiphon.providers.upstream import UpstreamClient
 
 MESSAGES = "/messages"
+COUNT = "/messages/count_tokens"
 CHAT = "/chat/completions"
 MODELS = "/models"
 MAX_PAGES = 10
@@ -125,7 +127,7 @@ class Anthropic:
         except ProviderError as error:
             rename_param(error)
             raise
-        custom = frozenset(tool.name for tool in call.request.tools or () if isinstance(tool, CustomTool))
+        custom = frozenset(tool.name for tool in call.request.model_tools if isinstance(tool, CustomTool))
         decoder = MessagesDecoder(self.provider_id, self._site.upstream.redaction, custom)
         async with reply:
             yield ()
@@ -150,6 +152,19 @@ class Anthropic:
                 param="model",
             )
         return await self._chat.post(path, body, model)
+
+    async def count_tokens(self, model: str, call: CallModel) -> int | None:
+        """See `ports.ModelProvider.count_tokens`."""
+        if asks_for_effort(call.request):
+            await self._learn()
+        question = only(self._renderer.render(model, call), MESSAGES_FIELDS)
+        answer = await self._site.ask(COUNT, question, model)
+        return count_of(self.provider_id, COUNT, answer)
+
+    async def compact(self, model: str, call: CallModel) -> ports.UpstreamCompaction | None:
+        """See `ports.ModelProvider.compact`. That API has no route for it."""
+        del model, call
+        return None
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """The models that the upstream lists and that still answer. Raises ProviderError."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from antiphon.core.body import FormatJsonObject, FormatJsonSchema
 from antiphon.core.commands import CallModel
 from antiphon.core.request import ResponseRequest
-from antiphon.core.tools import CustomTool, FunctionTool, GrammarFormat, Tool
+from antiphon.core.tools import CustomTool, FunctionTool, GrammarFormat, ModelTool
 from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem, sendable
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.chat_messages import Rendered, render_items
@@ -98,7 +98,7 @@ class ChatRenderer(OpenAISettings[Capabilities]):
         if call.max_output_tokens is not None:
             body[self._can.max_tokens_field] = call.max_output_tokens
         if request.tools:
-            self._tools(request.tools, call.tool_choice, request, body)
+            self._tools(request.model_tools, call.tool_choice, request, body)
         if request.text is not None:
             self._text(request, body)
         if request.reasoning is not None:
@@ -129,7 +129,7 @@ class ChatRenderer(OpenAISettings[Capabilities]):
     def _allowed(self, mode: str, named: list[JsonObject]) -> JsonObject:
         return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": named}}
 
-    def _tool(self, tool: Tool) -> JsonObject:
+    def _tool(self, tool: ModelTool) -> JsonObject:
         if isinstance(tool, CustomTool):
             if self._can.custom_tools:
                 return {"type": "custom", "custom": _custom(tool)}

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from antiphon.core.commands import CallModel
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import summary_asked
-from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, CustomTool, Tool, ToolChoice
+from antiphon.core.tools import (
+    ChooseAllowed,
+    ChooseCustom,
+    ChooseFunction,
+    CustomTool,
+    ModelChoice,
+    ModelTool,
+)
 from antiphon.core.transcript import PastTurn, sendable
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.chat_parameters import Unsupported
@@ -168,10 +175,10 @@ class MessagesRenderer:
         if "thinking" in body and summary_asked(request) is not None:
             body["thinking"]["display"] = "summarized"
 
-    def _tools(self, request: ResponseRequest, choice: ToolChoice, body: JsonObject) -> None:
+    def _tools(self, request: ResponseRequest, choice: ModelChoice, body: JsonObject) -> None:
         if not request.tools:
             return
-        tools = [_tool(tool) for tool in request.tools]
+        tools = [_tool(tool) for tool in request.model_tools]
         strict = [tool for tool in tools if tool.get("strict")]
         for tool in strict[MAX_STRICT_TOOLS:] if self._can.strict_tools else strict:
             del tool["strict"]
@@ -192,7 +199,7 @@ def _system(call: CallModel, conversation: Conversation, *, json_schema: bool) -
     return [{"type": "text", "text": line} for line in lines]
 
 
-def _tool(tool: Tool) -> JsonObject:
+def _tool(tool: ModelTool) -> JsonObject:
     if isinstance(tool, CustomTool):
         function = as_function(tool, patterns=False)
         sent: JsonObject = {"name": tool.name, "input_schema": function["parameters"]}
@@ -209,11 +216,11 @@ def _tool(tool: Tool) -> JsonObject:
     return sent
 
 
-def _forces(choice: ToolChoice) -> bool:
+def _forces(choice: ModelChoice) -> bool:
     return _choice(choice)["type"] in ("any", "tool")
 
 
-def _choice(choice: ToolChoice) -> JsonObject:
+def _choice(choice: ModelChoice) -> JsonObject:
     match choice:
         case "none":
             return {"type": "none"}

@@ -1,10 +1,18 @@
 """What both wires of OpenAI's family are sent alike. Each has its own words for a tool and for a choice."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from antiphon.core.request import ResponseRequest
-from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, CustomTool, Tool, ToolChoice
+from antiphon.core.tools import (
+    ChooseAllowed,
+    ChooseCustom,
+    ChooseFunction,
+    CustomTool,
+    ModelChoice,
+    ModelTool,
+)
 from antiphon.core.wire import JsonObject
 from antiphon.providers.capabilities import Capabilities, ResponsesCapabilities
 from antiphon.providers.chat_parameters import Plan
@@ -20,7 +28,7 @@ class OpenAISettings(ABC, Generic[CanT]):
         self._plan = plan
 
     @abstractmethod
-    def _tool(self, tool: Tool) -> JsonObject: ...
+    def _tool(self, tool: ModelTool) -> JsonObject: ...
 
     @abstractmethod
     def _named(self, kind: str, name: str) -> JsonObject:
@@ -33,7 +41,7 @@ class OpenAISettings(ABC, Generic[CanT]):
         """The custom tools that go over as functions."""
         if self._can.custom_tools or not request.tools:
             return frozenset()
-        return frozenset(tool.name for tool in request.tools if isinstance(tool, CustomTool))
+        return frozenset(tool.name for tool in request.model_tools if isinstance(tool, CustomTool))
 
     def _scalars(self, request: ResponseRequest, body: JsonObject) -> None:
         for name, field in self._plan.passed:
@@ -42,7 +50,7 @@ class OpenAISettings(ABC, Generic[CanT]):
                 body[field] = value
 
     def _tools(
-        self, tools: list[Tool], choice: ToolChoice, request: ResponseRequest, body: JsonObject
+        self, tools: Sequence[ModelTool], choice: ModelChoice, request: ResponseRequest, body: JsonObject
     ) -> None:
         if choice == "none" and not self._can.tool_choice:
             return
@@ -54,7 +62,7 @@ class OpenAISettings(ABC, Generic[CanT]):
         if self._can.parallel_tool_calls and request.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = request.parallel_tool_calls
 
-    def _choice(self, choice: ToolChoice) -> str | JsonObject:
+    def _choice(self, choice: ModelChoice) -> str | JsonObject:
         match choice:
             case ChooseFunction(name=name):
                 return self._named("function", name)

@@ -6,7 +6,7 @@ As on the chat wire, each turn of the history is rendered once and kept.
 from antiphon.core.commands import CallModel
 from antiphon.core.request import FormatJsonObject, FormatJsonSchema, ResponseRequest
 from antiphon.core.response import summary_asked
-from antiphon.core.tools import CustomTool, FunctionTool, GrammarFormat, Tool
+from antiphon.core.tools import CustomTool, FunctionTool, GrammarFormat, ModelTool
 from antiphon.core.transcript import PastTurn, Transcript
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.capabilities import ResponsesCapabilities
@@ -87,7 +87,7 @@ class ResponsesRenderer(OpenAISettings[ResponsesCapabilities]):
         if call.max_output_tokens is not None:
             body["max_output_tokens"] = max(call.max_output_tokens, FEWEST_TOKENS)
         if request.tools:
-            self._tools(request.tools, call.tool_choice, request, body)
+            self._tools(request.model_tools, call.tool_choice, request, body)
         if request.text is not None:
             self._text(request, body)
         if request.reasoning is not None:
@@ -115,7 +115,7 @@ class ResponsesRenderer(OpenAISettings[ResponsesCapabilities]):
     def _allowed(self, mode: str, named: list[JsonObject]) -> JsonObject:
         return {"type": "allowed_tools", "mode": mode, "tools": named}
 
-    def _tool(self, tool: Tool) -> JsonObject:
+    def _tool(self, tool: ModelTool) -> JsonObject:
         if isinstance(tool, CustomTool):
             if not self._can.custom_tools:
                 return {

@@ -17,7 +17,7 @@ from antiphon.core.items import (
     OutputText,
     Reasoning,
 )
-from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, Tool
+from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, ModelTool
 from antiphon.core.transcript import TranscriptItem
 from antiphon.core.wire import JsonObject
 from antiphon.providers.script import Call, Rule, Step, When
@@ -71,11 +71,11 @@ class Hearing:
         return groups + 1
 
     @cached_property
-    def tools(self) -> dict[str, Tool]:
-        return {tool.name: tool for tool in self.call.request.tools or ()}
+    def tools(self) -> dict[str, ModelTool]:
+        return {tool.name: tool for tool in self.call.request.model_tools}
 
     @cached_property
-    def callable_tools(self) -> dict[str, Tool]:
+    def callable_tools(self) -> dict[str, ModelTool]:
         """The tools that `tool_choice` leaves, in the order of the request."""
         choice = self.call.tool_choice
         if choice == "none":

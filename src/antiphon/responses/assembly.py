@@ -2,27 +2,52 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
+from antiphon.conversations.reading import get_conversation, turns_of
 from antiphon.core.context import build_context, own_items
 from antiphon.core.errors import InvalidRequest, PreviousResponseNotFound
+from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.ids import ItemIds, response_of
 from antiphon.core.items import ItemReference, Reasoning
+from antiphon.core.loose_ends import tied
+from antiphon.core.removals import as_left
 from antiphon.core.request import ResponseRequest
-from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem
+from antiphon.core.transcript import PastTurn, StoredItem, Transcript, brought_tools
 from antiphon.ports import Owner, Sealer, Store
+from antiphon.runs.runner import ResponseKeeper
 from antiphon.runs.thoughts import Thoughts
 
-_ITEMS = msgspec.json.Decoder(list[TranscriptItem])
+_ITEMS = msgspec.json.Decoder(list[StoredItem])
+
+
+class TurnMemory(Protocol):
+    """Responses that can be continued although they are not in the store: those of one connection."""
+
+    def turns(self, response_id: str) -> tuple[Sequence[PastTurn], str | None] | None:
+        """The remembered turns up to this response, root first, and the stored response that the first of them
+        continues. None when it is not remembered.
+        """
+        ...
+
+    def keeper(self, store: ResponseKeeper | None) -> ResponseKeeper:
+        """What keeps the response of a run: this memory, behind the store where there is one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """`transcript` is what the model sees; `stored` what the client sent, every item with an id."""
+    """`transcript` is what the model sees; `stored` what the client sent, every item with an id; `continues` the
+    newest turn of the conversation that it goes on from.
+    """
 
     transcript: Transcript
-    stored: tuple[TranscriptItem, ...]
+    stored: tuple[StoredItem, ...]
+    brought: Sequence[AnyTool] = ()
+    """The tools that items of the conversation have loaded."""
+    continues: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,61 +57,88 @@ class Assembly:
     store: Store
     sealer: Sealer
 
-    async def assemble(self, owner: Owner, request: ResponseRequest, item_ids: ItemIds) -> Assembled:
-        """Raises PreviousResponseNotFound, InvalidRequest."""
-        history = await self._history(owner, request.previous_response_id)
-        given = await self._inner_items(owner, request.input, history)
-        context = build_context(history, own_items(given, item_ids))
-        return Assembled(Transcript(request.instructions, tuple(history), context.shown), context.stored)
-
-    async def _history(self, owner: Owner, parent_id: str | None) -> Sequence[PastTurn]:
-        if parent_id is None:
-            return ()
-        turns = await self.store.get_chain(owner, parent_id)
-        if not turns:
-            raise PreviousResponseNotFound(parent_id)
-        return turns
-
-    async def _inner_items(
+    async def assemble(
         self,
         owner: Owner,
-        given: str | Sequence[object] | None,
-        history: Sequence[PastTurn],
-    ) -> str | list[TranscriptItem] | None:
-        """The input in its inner form: each `item_reference` replaced by the stored item, reasoning opened."""
-        if given is None or isinstance(given, str):
-            return given
+        request: ResponseRequest,
+        item_ids: ItemIds,
+        memory: TurnMemory | None = None,
+    ) -> Assembled:
+        """Raises PreviousResponseNotFound, InvalidRequest, and NotFound for a conversation that is not there."""
+        history, continues = await self._history(owner, request, memory)
+        given = request.input
+        inner = await self.inner_items(owner, given, history, "input") if isinstance(given, list) else given
+        context = build_context(history, own_items(inner, item_ids))
+        past, own = tied(history, context.shown)
+        transcript = Transcript(request.instructions, tuple(past), own)
+        return Assembled(transcript, context.stored, brought_tools(history, context.stored), continues)
+
+    async def _history(
+        self, owner: Owner, request: ResponseRequest, memory: TurnMemory | None
+    ) -> tuple[Sequence[PastTurn], str | None]:
+        """What came before, and where it is a conversation, its newest turn."""
+        if request.conversation_id is not None:
+            found = await get_conversation(self.store, owner, request.conversation_id, "conversation")
+            return await turns_of(self.store, owner, found), found.tip
+        if request.previous_response_id is None:
+            return (), None
+        return await self._chain(owner, request.previous_response_id, memory), None
+
+    async def _chain(self, owner: Owner, parent_id: str, memory: TurnMemory | None) -> Sequence[PastTurn]:
+        remembered = memory.turns(parent_id) if memory is not None else None
+        recent, stored_id = remembered or ((), parent_id)
+        if stored_id is None:
+            return recent
+        turns = await self.store.get_chain(owner, stored_id)
+        if not turns:
+            raise PreviousResponseNotFound(parent_id)
+        return as_left((*turns, *recent))
+
+    async def inner_items(
+        self, owner: Owner, given: Sequence[object], history: Sequence[PastTurn], field: str
+    ) -> list[StoredItem]:
+        """Items of a body in their inner form: each `item_reference` replaced by the stored item, reasoning opened.
+
+        `field` is where they stand in it. Raises InvalidRequest.
+        """
         thoughts = Thoughts(self.sealer, owner.tenant)
-        items: list[TranscriptItem] = []
+        items: list[StoredItem] = []
         for at, item in enumerate(given):
             if isinstance(item, ItemReference):
-                items.append(await self._referenced(owner, item.id, history, at))
+                items.append(await self._referenced(owner, item.id, history, f"{field}[{at}]"))
             elif isinstance(item, Reasoning):
-                items.append(thoughts.opened(item, f"input[{at}]"))
+                items.append(thoughts.opened(item, f"{field}[{at}]"))
             else:
                 items.append(item)  # type: ignore[arg-type]  # `parse` refused every other item type
         return items
 
     async def _referenced(
-        self, owner: Owner, item_id: str, history: Sequence[PastTurn], at: int
-    ) -> TranscriptItem:
+        self, owner: Owner, item_id: str, history: Sequence[PastTurn], path: str
+    ) -> StoredItem:
         for turn in reversed(history):
             if item_id.encode() in turn.input or item_id.encode() in turn.output:
                 found = _find(item_id, turn.input, turn.output)
                 if found is not None:
                     return found
-        response_id = response_of(item_id)
-        stored = await self.store.get_response(owner, response_id) if response_id else None
-        found = _find(item_id, stored.input, stored.output) if stored is not None else None
+        turn_id = response_of(item_id)
+        found = _find(item_id, *await self._arrays(owner, turn_id)) if turn_id is not None else None
         if found is None:
             raise InvalidRequest(
                 f'there is no stored item "{item_id}"; send the item itself instead of a reference.',
-                param=f"input[{at}].id",
+                param=f"{path}.id",
             )
         return found
 
+    async def _arrays(self, owner: Owner, turn_id: str) -> tuple[bytes, ...]:
+        """The stored items of a response, or of what was added to a conversation; nothing for others."""
+        stored = await self.store.get_response(owner, turn_id)
+        if stored is not None:
+            return stored.input, stored.output
+        added = await self.store.conversations.get_items(owner, turn_id)
+        return () if added is None else (added,)
 
-def _find(item_id: str, *arrays: bytes) -> TranscriptItem | None:
+
+def _find(item_id: str, *arrays: bytes) -> StoredItem | None:
     for array in arrays:
         for item in _ITEMS.decode(array):
             if item.id == item_id:

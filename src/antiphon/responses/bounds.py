@@ -1,14 +1,14 @@
 """What binds an answer and is checked here has to be readable: else a model would be asked for nothing it can do."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from antiphon.core.body import FormatJsonSchema
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.request import ResponseRequest
-from antiphon.core.tools import CustomTool, GrammarFormat
+from antiphon.core.tools import CustomTool, GrammarFormat, NamespaceTool
 from antiphon.core.wire import UNSET, encode
 from antiphon.ports import Constraint, ModelProvider
 from antiphon.runs import grammars, schemas
@@ -53,13 +53,23 @@ def _bounds(request: ResponseRequest) -> list[_Check]:
         size = len(encode(wanted.schema))
         fault = partial(schemas.fault, wanted.schema)
         checks.append(_Check("json_schema", "text.format.schema", "JSON schema", size, fault))
-    for at, tool in enumerate(request.tools or ()):
-        if isinstance(tool, CustomTool) and isinstance(tool.format, GrammarFormat):
+    for path, tool in _custom_tools(request):
+        if isinstance(tool.format, GrammarFormat):
             grammar = tool.format
-            param = f"tools[{at}].format.definition"
+            param = f"{path}.format.definition"
             fault = partial(grammars.fault, grammar)
             checks.append(_Check("grammar", param, grammar.syntax, len(grammar.definition), fault))
     return checks
+
+
+def _custom_tools(request: ResponseRequest) -> Iterator[tuple[str, CustomTool]]:
+    for at, tool in enumerate(request.tools or ()):
+        if isinstance(tool, CustomTool):
+            yield f"tools[{at}]", tool
+        elif isinstance(tool, NamespaceTool):
+            for inner_at, inner in enumerate(tool.tools):
+                if isinstance(inner, CustomTool):
+                    yield f"tools[{at}].tools[{inner_at}]", inner
 
 
 def _first_fault(checks: Sequence[_Check]) -> tuple[_Check, str] | None:

@@ -10,14 +10,16 @@ import msgspec
 
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.items import InputImage, Message, MessagePart, OutputText, Reasoning
+from antiphon.core.machine_items import ComputerCallOutput
 from antiphon.core.support import INCLUDES
-from antiphon.core.transcript import TranscriptItem
+from antiphon.core.transcript import StoredItem
 from antiphon.core.wire import UNSET, encode
 from antiphon.runs.thoughts import Thoughts
 
-_ITEMS = msgspec.json.Decoder(list[TranscriptItem])
+_ITEMS = msgspec.json.Decoder(list[StoredItem])
 _LOGPROBS = "message.output_text.logprobs"
 _IMAGE_URL = "message.input_image.image_url"
+_SCREENSHOT = "computer_call_output.output.image_url"
 _ENCRYPTED = "reasoning.encrypted_content"
 
 
@@ -27,6 +29,7 @@ class Visible:
 
     logprobs: bool = True
     image_urls: bool = True
+    screenshots: bool = True
     encrypted: bool = False
 
     @classmethod
@@ -39,7 +42,7 @@ class Visible:
                 raise InvalidRequest(
                     f'"{value}" is not a value of include; there are: {known}.', param="include"
                 )
-        return cls(_LOGPROBS in asked, _IMAGE_URL in asked, _ENCRYPTED in asked)
+        return cls(_LOGPROBS in asked, _IMAGE_URL in asked, _SCREENSHOT in asked, _ENCRYPTED in asked)
 
 
 def render_items(stored: bytes, visible: Visible, thoughts: Thoughts) -> bytes:
@@ -51,11 +54,13 @@ def render_items(stored: bytes, visible: Visible, thoughts: Thoughts) -> bytes:
     return encode([render_item(item, visible, thoughts) for item in _ITEMS.decode(stored)])
 
 
-def render_item(item: TranscriptItem, visible: Visible, thoughts: Thoughts) -> TranscriptItem:
+def render_item(item: StoredItem, visible: Visible, thoughts: Thoughts) -> StoredItem:
     if isinstance(item, Reasoning):
         if visible.encrypted:
             return thoughts.sealed(item)
         return msgspec.structs.replace(item, encrypted_content=UNSET)
+    if isinstance(item, ComputerCallOutput) and not visible.screenshots:
+        return msgspec.structs.replace(item, output=msgspec.structs.replace(item.output, image_url=UNSET))
     if not isinstance(item, Message) or isinstance(item.content, str):
         return item
     content = [_render_part(part, visible) for part in item.content]

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from antiphon.conversations.keeper import ConversationKeeper
+from antiphon.conversations.turns import Turns
 from antiphon.core.errors import NotFound
 from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
 from antiphon.core.loop import Loop
+from antiphon.core.removals import as_left
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, summary_asked, with_output
-from antiphon.core.transcript import TranscriptItem
+from antiphon.core.transcript import PastTurn, StoredItem
 from antiphon.core.wire import UNSET, encode
 from antiphon.core.writer import EventWriter
 from antiphon.models.catalog import Catalog
@@ -24,13 +27,14 @@ from antiphon.ports import (
     StoredResponse,
     ToolRuntime,
 )
-from antiphon.responses.assembly import Assembly
+from antiphon.prompts.filling import filled
+from antiphon.responses.assembly import Assembly, TurnMemory
 from antiphon.responses.bounds import check_bounds
 from antiphon.responses.rendering import Visible, render_item, render_items
-from antiphon.runs.runner import Run, RunPorts
+from antiphon.runs.runner import ResponseKeeper, Run, RunPorts
 from antiphon.runs.thoughts import Thoughts
 
-_ITEMS = msgspec.json.Decoder(list[TranscriptItem])
+_ITEMS = msgspec.json.Decoder(list[StoredItem])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class ResponseService:
     ids: Ids
     sealer: Sealer
     watch: Callable[[Run], None] | None = None  # told of each run before it goes
+    turns: Turns = field(default_factory=Turns)
 
     @property
     def assembly(self) -> Assembly:
@@ -49,37 +54,51 @@ class ResponseService:
 
     def turn(self, owner: Owner, request: ResponseRequest) -> AbstractAsyncContextManager[None]:
         """What `prepare` and the run that it makes happen in, so that turns of a conversation do not interleave."""
-        del owner, request
-        return nullcontext()
+        conversation_id = request.conversation_id
+        return nullcontext() if conversation_id is None else self.turns.one(owner, conversation_id)
 
-    async def prepare(self, owner: Owner, request: ResponseRequest) -> Run:
+    async def prepare(self, owner: Owner, request: ResponseRequest, memory: TurnMemory | None = None) -> Run:
         """Check a request against the models and the chain, and make its run. Nothing is sent or stored yet.
 
-        Raises ModelNotFound, PreviousResponseNotFound, InvalidRequest.
+        `memory` is that of the connection it came by, if that has one.
+
+        Raises ModelNotFound, NotFound for an unknown prompt, PreviousResponseNotFound, InvalidRequest.
         """
+        request, prompt = await filled(self.store.prompts, owner, request)
         resolved = await self.catalog.resolve(request.model)
         await check_bounds(request, resolved.provider)
         response_id = self.ids.new(RESPONSE_PREFIX)
         item_ids = ItemIds(response_id)
-        context = await self.assembly.assemble(owner, request, item_ids)
-        if context.transcript.history:
-            resolved.prefer(context.transcript.history[-1].served_by)
-        keeps = request.store is not False
+        context = await self.assembly.assemble(owner, request, item_ids, memory)
+        resolved.prefer(_served_last(context.transcript.history))
+        keeper = self._keeper(request, context.continues)
+        if memory is not None:
+            keeper = memory.keeper(keeper)
         run = Run(
             owner=owner,
-            loop=Loop(request, context.transcript, streamed=request.stream is True),
+            loop=Loop(
+                request,
+                context.transcript if prompt is None else prompt.before(context.transcript),
+                streamed=request.stream is True,
+                brought=context.brought,
+            ),
             writer=EventWriter(
                 summaries=summary_asked(request) is not None,
                 obfuscate=_obfuscated(request),
                 muted=not request.stream,
             ),
-            response=ResponseObject(response_id, self.clock.now(), request),
+            response=ResponseObject(
+                response_id,
+                self.clock.now(),
+                request,
+                prompt.shown_instructions(request.instructions) if prompt is not None else None,
+            ),
             item_ids=item_ids,
-            stored_input=encode(context.stored) if keeps else b"[]",
+            stored_input=encode(context.stored) if keeper is not None else b"[]",
             ports=RunPorts(
                 resolved.provider,
                 resolved.upstream_model,
-                self.store if keeps else None,
+                keeper,
                 self.tools,
                 self.clock,
                 Thoughts(self.sealer, owner.tenant),
@@ -89,6 +108,14 @@ class ResponseService:
         if self.watch is not None:
             self.watch(run)
         return run
+
+    def _keeper(self, request: ResponseRequest, continues: str | None) -> ResponseKeeper | None:
+        """Where its response is to be kept; None: nowhere."""
+        if request.store is False:
+            return None
+        if request.conversation_id is None:
+            return self.store
+        return ConversationKeeper(self.store, request.conversation_id, continues)
 
     async def get(self, owner: Owner, response_id: str, visible: Visible) -> bytes:
         """The response object. Raises NotFound: unknown, deleted and foreign ids answer alike."""
@@ -106,17 +133,15 @@ class ResponseService:
         if not await self.store.delete_response(owner, response_id):
             raise _unknown(response_id)
 
-    async def input_items(self, owner: Owner, response_id: str) -> list[TranscriptItem]:
+    async def input_items(self, owner: Owner, response_id: str) -> list[StoredItem]:
         """The whole context that was sent, oldest first: the chain's items, then the response's own input."""
         stored = await self._stored(owner, response_id)
         chain = await self.store.get_chain(owner, response_id)  # hidden ancestors too: they were sent
-        arrays = [array for turn in chain[:-1] for array in (turn.input, turn.output)]
+        arrays = [array for turn in as_left(chain)[:-1] for array in (turn.input, turn.output)]
         earlier = [item for array in arrays for item in _ITEMS.decode(array)]
         return earlier + _ITEMS.decode(stored.input)
 
-    def shown_items(
-        self, owner: Owner, items: Sequence[TranscriptItem], visible: Visible
-    ) -> list[TranscriptItem]:
+    def shown_items(self, owner: Owner, items: Sequence[StoredItem], visible: Visible) -> list[StoredItem]:
         """Stored items as the caller sees them."""
         thoughts = Thoughts(self.sealer, owner.tenant)
         return [render_item(item, visible, thoughts) for item in items]
@@ -126,6 +151,11 @@ class ResponseService:
         if stored is None:
             raise _unknown(response_id)
         return stored
+
+
+def _served_last(history: Sequence[PastTurn]) -> str:
+    """Who answered last in this chain; "" where nobody did, or it is not known."""
+    return next((turn.served_by for turn in reversed(history) if turn.served_by), "")
 
 
 def _unknown(response_id: str) -> NotFound:

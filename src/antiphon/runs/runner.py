@@ -6,7 +6,7 @@ sent or stored; an error after it ends the response as `failed`.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
 
@@ -16,6 +16,7 @@ from antiphon.core import signals
 from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
 from antiphon.core.errors import (
     AntiphonError,
+    ConversationChanged,
     ProviderContextLength,
     ProviderRateLimited,
     ProviderRejected,
@@ -26,10 +27,10 @@ from antiphon.core.ids import ItemIds
 from antiphon.core.items import Reasoning
 from antiphon.core.loop import Loop
 from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
-from antiphon.core.signals import ModelItem, ModelSignal
+from antiphon.core.signals import ModelSignal, OutputItem
 from antiphon.core.wire import UNSET
 from antiphon.core.writer import Event, EventWriter
-from antiphon.ports import Clock, ModelProvider, Owner, ResponseStore, StoredResponse, ToolRuntime
+from antiphon.ports import Clock, ModelProvider, Owner, StoredResponse, ToolRuntime
 from antiphon.runs.held_answer import Constraints, HeldAnswer
 from antiphon.runs.thoughts import Thoughts
 
@@ -37,13 +38,23 @@ Emit = Callable[[list[Event]], Awaitable[None]]
 MAX_TRUNCATIONS = 8
 
 
+class ResponseKeeper(Protocol):
+    """Where a response is kept: a store, or something beside one."""
+
+    async def put_response(self, owner: Owner, response: StoredResponse) -> None:
+        """As `ResponseStore.put_response`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RunPorts:
-    """What a run needs from outside. `store` is None for `store: false`: then nothing can be kept by mistake."""
+    """What a run needs from outside. With `store: false` its `store` is none, or no more than the memory of the
+    connection it came by: then nothing can be kept by mistake.
+    """
 
     provider: ModelProvider
     upstream_model: str
-    store: ResponseStore | None
+    store: ResponseKeeper | None
     tools: ToolRuntime
     clock: Clock
     thoughts: Thoughts
@@ -117,6 +128,14 @@ class Run:
             raise
         return await self._conclude()
 
+    async def skip(self) -> bytes:
+        """End as completed with no output, and return the final response object: no model is asked."""
+        if self.watcher is not None:
+            self.emit = self.watcher.around(self.emit)
+        self.begin()
+        self._finish = Finish("completed")
+        return await self._conclude()
+
     def begin(self) -> None:
         """`response.created` and `response.in_progress`; from here on errors are events. Repeating does nothing."""
         if self.begun:
@@ -163,7 +182,7 @@ class Run:
                 case Finish():
                     self._finish = step
 
-    def _close(self, slot: int, item: ModelItem) -> None:
+    def _close(self, slot: int, item: OutputItem) -> None:
         """A reasoning item is sealed for the client; what is stored is its inner form."""
         if not isinstance(item, Reasoning):
             self.writer.close(slot, item)
@@ -252,16 +271,8 @@ class Run:
         head = self.response.head(self.state)
         try:
             await self._store(head)
-        except StoreUnavailable as error:
-            self.state = replace(
-                self.state,
-                status="failed",
-                completed_at=None,
-                incomplete_reason=None,
-                error_code="server_error",
-                error_message=f"the response could not be stored: {error.message}",
-            )
-            head = self.response.head(self.state)
+        except (StoreUnavailable, ConversationChanged) as error:
+            head = await self._not_stored(error)
         final = with_output(head, self.output)
         if self.state.status == "failed" and self.state.error_code and self.state.error_message:
             self.writer.error(self.state.error_code, self.state.error_message)
@@ -270,6 +281,22 @@ class Run:
         if self.watcher is not None:
             self.watcher.ended(final)
         return final
+
+    async def _not_stored(self, error: StoreUnavailable | ConversationChanged) -> bytes:
+        """The response fails although the model answered. Its head; beside its conversation it can be kept."""
+        self.state = replace(
+            self.state,
+            status="failed",
+            completed_at=None,
+            incomplete_reason=None,
+            error_code="server_error",
+            error_message=f"the response could not be stored: {error.message}",
+        )
+        head = self.response.head(self.state)
+        if isinstance(error, ConversationChanged):
+            with suppress(StoreUnavailable):
+                await self._store(head)
+        return head
 
     def _inner_output(self) -> bytes:
         if not self._inner:
@@ -295,7 +322,7 @@ class Run:
         await self.ports.store.put_response(self.owner, record)
 
 
-def _type_of(item: ModelItem) -> str:
+def _type_of(item: OutputItem) -> str:
     return cast("str", item.__struct_config__.tag)
 
 

@@ -1,0 +1,155 @@
+"""Stored items as the model sees them: calls of client-run tools and their outputs as those of functions."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from antiphon.core.client_tools import APPLY_PATCH, COMPUTER, LOCAL_SHELL, SHELL, TOOL_SEARCH
+from antiphon.core.hosted_items import AdditionalTools, ToolSearchCall, ToolSearchOutput
+from antiphon.core.items import (
+    Call,
+    CallOutput,
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputImage,
+    ItemStatus,
+    Message,
+    Reasoning,
+)
+from antiphon.core.machine_items import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
+    ComputerCall,
+    ComputerCallOutput,
+    LocalShellCall,
+    LocalShellCallOutput,
+    ShellCall,
+    ShellCallOutput,
+    ShellExit,
+    ShellOutput,
+)
+from antiphon.core.shown_tools import shown, shown_name
+from antiphon.core.tool_search import said
+from antiphon.core.wire import UNSET, UnsetType, encode
+
+TranscriptItem = Message | Reasoning | Call | CallOutput
+"""What a model sees."""
+ToolItem = (
+    ComputerCall
+    | ComputerCallOutput
+    | LocalShellCall
+    | LocalShellCallOutput
+    | ShellCall
+    | ShellCallOutput
+    | ApplyPatchCall
+    | ApplyPatchCallOutput
+    | ToolSearchCall
+    | ToolSearchOutput
+    | AdditionalTools
+)
+StoredItem = TranscriptItem | ToolItem
+"""What a response may hold; `as_seen` says what of it the model sees."""
+
+
+def as_seen(items: Iterable[StoredItem]) -> list[TranscriptItem]:
+    """In order. Tools that are brought by an item are no item of their own: `toolbox` shows them."""
+    return [seen for _, seen in seen_with_places(items)]
+
+
+def seen_with_places(items: Iterable[StoredItem]) -> Iterator[tuple[int, TranscriptItem]]:
+    """Each with the place of the stored item that it stands for."""
+    search = ""  # the last search of the server's own, which has no call id
+    for at, item in enumerate(items):
+        match item:
+            case Message() | Reasoning() | CustomToolCallOutput():
+                yield at, item
+            case FunctionCall() | CustomToolCall():
+                yield at, _by_shown_name(item)
+            case FunctionCallOutput():
+                yield at, item
+            case ToolSearchCall():
+                search = item.call_id or item.id or f"search_{at}"
+                yield at, _call(item, search, TOOL_SEARCH, item.arguments)
+            case ToolSearchOutput():
+                yield at, _output(item.call_id or search or f"search_{at}", _loaded(item))
+            case AdditionalTools():
+                continue
+            case _:
+                yield at, _machine(item)
+
+
+def _by_shown_name(call: Call) -> Call:
+    if not isinstance(call.namespace, str):
+        return call
+    return msgspec.structs.replace(call, name=shown_name(call.namespace, call.name), namespace=UNSET)
+
+
+MachineItem = (
+    ComputerCall
+    | ComputerCallOutput
+    | LocalShellCall
+    | LocalShellCallOutput
+    | ShellCall
+    | ShellCallOutput
+    | ApplyPatchCall
+    | ApplyPatchCallOutput
+)
+
+
+def _machine(item: MachineItem) -> TranscriptItem:
+    match item:
+        case ComputerCall():
+            actions = item.actions if item.actions is not UNSET else [item.action]
+            return _call(item, item.call_id, COMPUTER, {"actions": actions})
+        case ShellCall():
+            return _call(item, item.call_id, SHELL, item.action)
+        case LocalShellCall():
+            return _call(item, item.call_id, LOCAL_SHELL, item.action)
+        case ApplyPatchCall():
+            return _call(item, item.call_id, APPLY_PATCH, item.operation)
+        case ComputerCallOutput():
+            image = InputImage(image_url=item.output.image_url, detail=item.output.detail)
+            return FunctionCallOutput(call_id=item.call_id, output=[image])
+        case ShellCallOutput():
+            return _output(item.call_id, "\n\n".join(_printed(one) for one in item.output))
+        case LocalShellCallOutput():
+            return _output(item.call_id or item.id or "", item.output)
+        case ApplyPatchCallOutput():
+            text = item.output or ""
+            if item.status == "failed":
+                text = f"Failed: {text}" if text else "Failed."
+            return _output(item.call_id, text or "Done.")
+
+
+def _call(item: ToolItem, call_id: str, name: str, arguments: Any) -> FunctionCall:
+    """`arguments` in the form that `client_tools.item_of` reads."""
+    value: Any = msgspec.to_builtins(arguments)
+    if name == LOCAL_SHELL:
+        del value["type"]
+    status: ItemStatus | UnsetType | None = getattr(item, "status", UNSET)
+    return FunctionCall(
+        call_id=call_id,
+        name=name,
+        arguments=encode(value).decode(),
+        status=status if status is not None else UNSET,
+    )
+
+
+def _output(call_id: str, text: str) -> FunctionCallOutput:
+    return FunctionCallOutput(call_id=call_id, output=text)
+
+
+def _printed(output: ShellOutput) -> str:
+    """What one command wrote and how it ended, as a terminal would show it."""
+    ended = (
+        f"[exit code {output.outcome.exit_code}]" if isinstance(output.outcome, ShellExit) else "[timed out]"
+    )
+    parts = [output.stdout.rstrip("\n"), output.stderr.rstrip("\n"), ended]
+    return "\n".join(part for part in parts if part)
+
+
+def _loaded(item: ToolSearchOutput) -> str:
+    return said([one.face.name for one in shown(item.tools)])

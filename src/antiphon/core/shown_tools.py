@@ -1,0 +1,116 @@
+"""What a model is shown of each tool, and under which name.
+
+A function or custom tool is shown as it is, one of a namespace under `NAMESPACE__NAME`, and one of another type as a
+function (`client_tools`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from zlib import crc32
+
+import msgspec
+
+from antiphon.core.client_tools import FixedTool, as_function
+from antiphon.core.hosted_tools import AnyTool
+from antiphon.core.tools import (
+    CustomTool,
+    FunctionTool,
+    ModelTool,
+    NamespaceFunction,
+    NamespaceTool,
+    Tool,
+    ToolChoice,
+)
+from antiphon.core.wire import UNSET, JsonObject
+
+MAX_NAME = 64
+"""Characters of a function's name that every chat API takes."""
+_HASH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A tool as the model is shown it. `name` is its own in the request, `sent` its definition (in its namespace, if
+    it has one), `fixed` the tool itself where its calls become items of another type.
+    """
+
+    face: ModelTool
+    name: str
+    sent: AnyTool
+    namespace: str | None = None
+    fixed: FixedTool | None = None
+    deferred: bool = False
+
+    @property
+    def kind(self) -> str:
+        if self.fixed is not None:
+            return str(self.fixed.__struct_config__.tag)
+        return "custom" if isinstance(self.face, CustomTool) else "function"
+
+
+def shown_name(namespace: str | None, name: str) -> str:
+    """The name under which the model knows a function or custom tool; what is too long ends in a checksum."""
+    if not namespace:
+        return name
+    whole = f"{_plain(namespace)}__{name}"
+    if len(whole) <= MAX_NAME:
+        return whole
+    return f"{whole[: MAX_NAME - _HASH - 1]}_{crc32(whole.encode()):08x}"
+
+
+def _plain(namespace: str) -> str:
+    return "".join(one if one.isascii() and (one.isalnum() or one in "_-") else "_" for one in namespace)
+
+
+def shown(tools: Iterable[AnyTool | Tool]) -> Iterator[Shown]:
+    """Each tool that can be called, in order; a namespace is one for each of its tools."""
+    for tool in tools:
+        match tool:
+            case FunctionTool() | CustomTool():
+                yield Shown(tool, tool.name, tool, deferred=tool.defer_loading is True)
+            case NamespaceTool():
+                for inner in tool.tools:
+                    yield _in_namespace(tool, inner)
+            case _ if isinstance(tool, FixedTool):
+                face = as_function(tool)
+                yield Shown(face, face.name, tool, fixed=tool)
+            case _:
+                pass  # refused before: `support`
+
+
+def _in_namespace(namespace: NamespaceTool, tool: NamespaceFunction | CustomTool) -> Shown:
+    name = shown_name(namespace.name, tool.name)
+    about = f"{tool.description or tool.name} (one of {namespace.name}: {namespace.description})"
+    face: ModelTool
+    if isinstance(tool, CustomTool):
+        face = msgspec.structs.replace(tool, name=name, description=about)
+    else:
+        face = FunctionTool(
+            name=name,
+            description=about,
+            parameters=tool.parameters or None,
+            strict=tool.strict if tool.strict is not UNSET else None,
+        )
+    sent = msgspec.structs.replace(namespace, tools=[tool])
+    return Shown(face, tool.name, sent, namespace.name, deferred=tool.defer_loading is True)
+
+
+_COMPUTERS = ("computer", "computer_use", "computer_use_preview")
+
+
+def means(entry: Mapping[str, object], one: Shown) -> bool:
+    """Whether an entry of `tool_choice`, `{type, name?}`, names this tool. All computer tools are alike."""
+    kind, name = entry.get("type"), entry.get("name")
+    if kind == "namespace":
+        return one.namespace is not None and one.namespace == name
+    if kind in _COMPUTERS:
+        return one.kind in _COMPUTERS
+    if kind != one.kind:
+        return False
+    return kind not in ("function", "custom") or name in (one.name, one.face.name)
+
+
+def as_entry(choice: ToolChoice) -> JsonObject:
+    """A choice of one tool in the form of an entry of `allowed_tools`."""
+    found: JsonObject = msgspec.to_builtins(choice)
+    return found

@@ -1,0 +1,175 @@
+"""The rules of tools and of `tool_choice` that a request keeps to."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from antiphon.core import support
+from antiphon.core.errors import InvalidRequest
+from antiphon.core.hosted_items import AdditionalTools, ToolSearchOutput
+from antiphon.core.hosted_tools import AnyTool
+from antiphon.core.json_schemas import fault_of_schema, nesting_exceeds
+from antiphon.core.shown_tools import Shown, as_entry, means, shown
+from antiphon.core.tools import (
+    ChooseAllowed,
+    CustomTool,
+    FunctionTool,
+    GrammarFormat,
+    NamespaceFunction,
+    NamespaceTool,
+    Tool,
+    ToolChoice,
+    ToolSearchTool,
+)
+
+MAX_NESTING = 64
+_NAME = re.compile(r"[a-zA-Z0-9_-]+\Z")
+
+
+def check_tools(tools: Sequence[Tool | AnyTool], path: str, *, names_must_differ: bool) -> None:
+    """Raises InvalidRequest or UnsupportedParameter. `path` is that of the list."""
+    seen: dict[str, str] = {}
+    for at, tool in enumerate(tools):
+        here = f"{path}[{at}]"
+        support.refuse_tool(tool, here)
+        _check_tool(tool, here)
+        for one, place in zip(shown([tool]), _places(tool, here), strict=True):
+            first = seen.setdefault(one.face.name, place)
+            if first != place and names_must_differ:
+                raise _same_name(one, place, first)
+
+
+def check_brought(items: Sequence[object]) -> None:
+    """The tools that items of the input bring."""
+    for at, item in enumerate(items):
+        if isinstance(item, ToolSearchOutput | AdditionalTools):
+            check_tools(item.tools, f"input[{at}].tools", names_must_differ=False)
+        if isinstance(item, AdditionalTools) and item.role != "developer":
+            raise InvalidRequest(
+                f'`input[{at}].role`: "{item.role}" may not bring tools; send "developer".',
+                param=f"input[{at}].role",
+            )
+
+
+def _places(tool: Tool | AnyTool, path: str) -> list[str]:
+    if isinstance(tool, NamespaceTool):
+        return [f"{path}.tools[{at}].name" for at in range(len(tool.tools))]
+    return [f"{path}.name" if isinstance(tool, FunctionTool | CustomTool) else path]
+
+
+def _same_name(one: Shown, place: str, first: str) -> InvalidRequest:
+    name = one.face.name
+    if place.endswith(".name") and first.endswith(".name") and one.namespace is None:
+        other = first.removesuffix(".name")
+        return InvalidRequest(
+            f'`{place}`: "{name}" is the name of {other} too; names must differ.', param=place
+        )
+    return InvalidRequest(
+        f'`{place}`: the model would know it as "{name}", as it does {first}; rename or remove one.',
+        param=place,
+    )
+
+
+def _check_tool(tool: Tool | AnyTool, path: str) -> None:
+    match tool:
+        case CustomTool():
+            _check_custom(tool, path)
+        case FunctionTool() | NamespaceFunction():
+            if isinstance(tool.parameters, dict):
+                check_schema(tool.parameters, f"{path}.parameters", of_arguments=True)
+            if isinstance(tool.output_schema, dict):
+                check_schema(tool.output_schema, f"{path}.output_schema")
+        case NamespaceTool():
+            for at, inner in enumerate(tool.tools):
+                if isinstance(inner, CustomTool):
+                    _check_custom(inner, f"{path}.tools[{at}]")
+                elif isinstance(inner.parameters, dict):
+                    check_schema(inner.parameters, f"{path}.tools[{at}].parameters", of_arguments=True)
+        case ToolSearchTool() if isinstance(tool.parameters, dict):
+            check_schema(tool.parameters, f"{path}.parameters", of_arguments=True)
+        case _:
+            return
+
+
+def _check_custom(tool: CustomTool, path: str) -> None:
+    if not _NAME.match(tool.name):
+        raise InvalidRequest(
+            f'`{path}.name`: "{tool.name}" must be letters, digits, "_" and "-".', param=f"{path}.name"
+        )
+    if isinstance(tool.format, GrammarFormat) and not tool.format.definition.strip():
+        raise InvalidRequest(
+            f"`{path}.format.definition`: empty; send a grammar, or a format of type text.",
+            param=f"{path}.format.definition",
+        )
+
+
+def check_schema(schema: dict[str, Any], path: str, *, of_arguments: bool = False) -> None:
+    if nesting_exceeds(schema, MAX_NESTING):
+        raise InvalidRequest(f"`{path}`: nested deeper than {MAX_NESTING} levels; flatten it.", param=path)
+    fault = fault_of_schema(schema, of_arguments=of_arguments)
+    if fault is not None:
+        where, what = fault
+        raise InvalidRequest(f"`{path}{where}`: {what}.", param=f"{path}{where}")
+
+
+def check_choice(choice: ToolChoice, tools: Sequence[Tool]) -> None:
+    """Raises InvalidRequest for a choice of what is not among `tools`."""
+    among = list(shown(tools))
+    match choice:
+        case "required" if not among:
+            raise InvalidRequest(
+                '`tool_choice`: "required" needs `tools`, and there are none; add a tool or leave it out.',
+                param="tool_choice",
+            )
+        case str():
+            return
+        case ChooseAllowed(tools=allowed):
+            if not allowed:
+                raise InvalidRequest(
+                    '`tool_choice.tools`: names no tool; to forbid all calls send "none".',
+                    param="tool_choice.tools",
+                )
+            for at, entry in enumerate(allowed):
+                _check_allowed(entry, among, f"tool_choice.tools[{at}]")
+        case _:
+            _check_named(as_entry(choice), among, "tool_choice")
+
+
+_NAMED = ("function", "custom", "namespace")
+_KINDS = (
+    *_NAMED,
+    "computer",
+    "computer_use",
+    "computer_use_preview",
+    "local_shell",
+    "shell",
+    "apply_patch",
+    "tool_search",
+)
+
+
+def _check_allowed(entry: dict[str, Any], among: Sequence[Shown], path: str) -> None:
+    kind, name = entry.get("type"), entry.get("name")
+    if kind not in _KINDS:
+        support.refuse_choice(kind, f"{path}.type")
+        raise InvalidRequest(
+            f"`{path}.type`: expected one of {', '.join(_KINDS)}, the type of a tool.", param=f"{path}.type"
+        )
+    if kind in _NAMED and not isinstance(name, str):
+        raise InvalidRequest(f"`{path}.name`: expected the name of a tool.", param=f"{path}.name")
+    _check_named(entry, among, path)
+
+
+def _check_named(entry: Mapping[str, Any], among: Sequence[Shown], path: str) -> None:
+    if any(means(entry, one) for one in among):
+        return
+    kind, name = entry.get("type"), entry.get("name")
+    if kind in _NAMED:
+        path = f"{path}.name"
+        known = ", ".join([one.name for one in among if one.kind == kind][:20]) or "none"
+        what = f'"{str(name)[:128]}" is not among `tools`; there: {known}.'
+    else:
+        what = f'there is no tool of type "{kind}" among `tools`.'
+    raise InvalidRequest(
+        f"`{path}`: {what} `tools` are not inherited from an earlier response; send them again.", param=path
+    )

@@ -1,0 +1,128 @@
+"""The tools of a request as one model call has them, and its calls as the client gets them.
+
+Tools with `defer_loading` are shown once a tool search has found them, or an item of the conversation has brought
+them; without a `tool_search` tool nothing could find them, and they are shown at once.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from antiphon.core.client_tools import BadArguments, ClientCall, FixedTool, item_of
+from antiphon.core.hosted_tools import AnyTool
+from antiphon.core.items import Call, FunctionCall
+from antiphon.core.request import ResponseRequest
+from antiphon.core.shown_tools import Shown, as_entry, means, shown
+from antiphon.core.tools import (
+    ChooseAllowed,
+    ChooseCustom,
+    ChooseFunction,
+    CustomTool,
+    ModelChoice,
+    ModelTool,
+    Tool,
+    ToolSearchTool,
+)
+from antiphon.core.wire import JsonObject
+
+MAX_LISTED = 200
+"""Names of tools that the description of a search holds."""
+
+
+class Toolbox:
+    """What one model call may use. `brought` are the definitions that the conversation has loaded."""
+
+    __slots__ = ("_brought", "_request", "deferred", "names", "search")
+
+    def __init__(self, request: ResponseRequest, brought: Sequence[AnyTool] = ()) -> None:
+        self._request = request
+        self._brought = tuple(brought)
+        every = list(shown(request.tools or ()))
+        self.search = next((one for one in every if isinstance(one.fixed, ToolSearchTool)), None)
+        loaded = {one.face.name: one for one in shown(brought)}
+        hides = self.search is not None
+        self.names: Mapping[str, Shown] = {
+            one.face.name: one for one in every if not (hides and one.deferred) or one.face.name in loaded
+        } | {name: one for name, one in loaded.items() if name not in {own.face.name for own in every}}
+        self.deferred = [one for one in every if one.face.name not in self.names]
+        if self.deferred and self.search is not None and self.is_search(self.search.face.name):
+            self.names = {**self.names, self.search.face.name: _with_contents(self.search, self.deferred)}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the model is shown the request's tools as they are."""
+        given = self._request.tools or ()
+        return len(given) == len(self.names) and all(isinstance(tool, ModelTool) for tool in given)
+
+    def request(self) -> ResponseRequest:
+        """The request with the tools, and the choice among them, in the form that models know."""
+        if self.is_plain:
+            return self._request
+        faces: list[Tool] = [one.face for one in self.names.values()]
+        return msgspec.structs.replace(self._request, tools=faces or None, tool_choice=self.choice())
+
+    def choice(self) -> ModelChoice | None:
+        """`tool_choice` by the names that the model knows."""
+        given = self._request.tool_choice
+        match given:
+            case None | str():
+                return given
+            case ChooseAllowed(mode=mode, tools=entries):
+                allowed = [one for entry in entries for one in self.named(entry)]
+                return ChooseAllowed(mode=mode, tools=[_entry(one) for one in allowed])
+            case _:
+                chosen = next(self.named(as_entry(given)), None)
+                if chosen is None:
+                    return "auto"  # not loaded yet
+                name = chosen.face.name
+                is_custom = isinstance(chosen.face, CustomTool)
+                return ChooseCustom(name=name) if is_custom else ChooseFunction(name=name)
+
+    def named(self, entry: Mapping[str, object]) -> Iterator[Shown]:
+        """The tools that an entry of `tool_choice` means, `{type, name?}`."""
+        return (one for one in self.names.values() if means(entry, one))
+
+    def with_loaded(self, found: Sequence[AnyTool]) -> "Toolbox":
+        return Toolbox(self._request, (*self._brought, *found))
+
+    # --- calls ----------------------------------------------------------------------------------------------
+    def is_search(self, name: str) -> bool:
+        """Whether a call of this name is a search that the server makes."""
+        fixed = self._fixed(name)
+        return isinstance(fixed, ToolSearchTool) and fixed.execution != "client"
+
+    def is_whole(self, name: str) -> bool:
+        """Whether a call of this name is shown once it is complete, as an item of its own type."""
+        return self._fixed(name) is not None
+
+    def outward(self, call: Call) -> Call:
+        """A call of a function or custom tool by the names that the client knows."""
+        one = self.names.get(call.name)
+        if one is None or one.namespace is None:
+            return call
+        return msgspec.structs.replace(call, name=one.name, namespace=one.namespace)
+
+    def item_of(self, call: Call) -> ClientCall:
+        """The item of a call that `is_whole`. Raises BadArguments."""
+        fixed = self._fixed(call.name)
+        if fixed is None or not isinstance(call, FunctionCall):
+            raise BadArguments("it is no call of this tool")
+        return item_of(fixed, call)
+
+    def _fixed(self, name: str) -> FixedTool | None:
+        one = self.names.get(name)
+        return None if one is None else one.fixed
+
+
+def _with_contents(search: Shown, deferred: Sequence[Shown]) -> Shown:
+    """The search, with the names of what it can find."""
+    names = dict.fromkeys(one.namespace or one.name for one in deferred)
+    listed = ", ".join([*names][:MAX_LISTED])
+    about = f"{search.face.description} There are: {listed}{' and more' if len(names) > MAX_LISTED else ''}."
+    return replace(search, face=msgspec.structs.replace(search.face, description=about))
+
+
+def _entry(one: Shown) -> JsonObject:
+    kind = "custom" if isinstance(one.face, CustomTool) else "function"
+    return {"type": kind, "name": one.face.name}
