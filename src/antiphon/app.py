@@ -19,12 +19,15 @@ from antiphon.models.health import Guarded, UpstreamHealth
 from antiphon.models.router import routed_models
 from antiphon.models.routes import ModelRoutes
 from antiphon.ports import Clock, Ids, ModelProvider, Sealer, Store
+from antiphon.prompts.routes import PromptRoutes
+from antiphon.prompts.service import PromptService
 from antiphon.providers.presets import ProviderConfigError
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.rerank.routes import RerankRoutes
 from antiphon.responses.counting import TokenCountRoutes
 from antiphon.responses.routes import ResponseRoutes, StreamSettings
 from antiphon.responses.service import ResponseService
+from antiphon.responses.socket import ResponseSockets
 from antiphon.sealing.aead import AeadSealer
 from antiphon.sealing.keys import check, configured, kept
 from antiphon.storage.sqlite import SqliteStore
@@ -34,7 +37,7 @@ from antiphon.web.auth import ANONYMOUS, Authenticator
 from antiphon.web.docs import DocsRoutes
 from antiphon.web.edge import Edge
 from antiphon.web.health import HealthRoutes
-from antiphon.web.routing import Route, Router
+from antiphon.web.routing import Route, Router, SocketRoute
 from antiphon.web.streams import OpenStreams
 
 if TYPE_CHECKING:  # loaded by a server that records, and by no other
@@ -170,7 +173,7 @@ def _provider(
 def serve(services: Services, ids: Ids) -> Edge:
     """The ASGI application over the services."""
     server = services.settings.server
-    router = Router(routes(services))
+    router = Router(*routes(services))
     return Edge(
         router,
         Authenticator(server.auth.keys),
@@ -181,20 +184,25 @@ def serve(services: Services, ids: Ids) -> Edge:
     )
 
 
-def routes(services: Services) -> list[Route]:
-    """Everything that is served, `/openapi.json` included."""
+def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
+    """Everything that is served, `/openapi.json` included, and where WebSockets are taken."""
     server = services.settings.server
     streams = OpenStreams(server.limits.max_open_streams)
     tap = services.recorder.tap if services.recorder is not None else None
     stream_settings = StreamSettings(server.heartbeat_s, server.responses_done_marker)
     lenient = server.parameters == "lenient"
+    max_frame = server.limits.max_body_bytes
+    sockets = ResponseSockets(services.responses, streams, server.websocket, max_frame, lenient).table()
     table = [
         *ResponseRoutes(services.responses, stream_settings, streams, lenient).table(),
         *TokenCountRoutes(services.responses, lenient).table(),
         *ChatRoutes(services.catalog, server.heartbeat_s, streams, tap).table(),
         *EmbeddingRoutes(services.catalog, tap).table(),
         *RerankRoutes(services.catalog, services.responses.ids, tap).table(),
+        *PromptRoutes(
+            PromptService(services.store.prompts, services.responses.clock, services.responses.ids)
+        ).table(),
         *ModelRoutes(services.catalog).table(),
         *HealthRoutes(services.check_store, services.catalog.breakers).table(),
     ]
-    return [*table, *DocsRoutes(table).table()]
+    return [*table, *DocsRoutes(table, sockets).table()], sockets

@@ -48,7 +48,17 @@ def test_help_and_settings_load_no_server() -> None:
 
 
 def test_a_server_loads_no_migrations_no_schema_checker_and_no_test_tools() -> None:
-    lazy = {"alembic", "sqlalchemy", "mako", "jsonschema_rs", "yaml", "rich", "cyclopts", "zstandard"}
+    lazy = {
+        "alembic",
+        "sqlalchemy",
+        "mako",
+        "jsonschema_rs",
+        "yaml",
+        "rich",
+        "cyclopts",
+        "zstandard",
+        "websockets",
+    }
     loaded = loaded_after("import antiphon.cli.serve")
     assert {"uvicorn", "aiohttp", "apsw"} <= loaded
     assert not loaded & (lazy | NEVER)

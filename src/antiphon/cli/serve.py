@@ -69,7 +69,7 @@ class _Server(uvicorn.Server):
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._edge.ending = True
+        self._edge.end()
         await super().shutdown(sockets=sockets)
 
 

@@ -86,6 +86,30 @@ class LimitSettings(_Section):
     ] = 2048
 
 
+class WebSocketSettings(_Section):
+    """Connections of `/v1/responses` that stay open."""
+
+    max_age_s: Annotated[
+        float,
+        Meta(gt=0, le=86_400, description="A connection that is older is told so, and closed."),
+    ] = 3600.0
+    max_lanes: Annotated[
+        int,
+        Meta(ge=1, le=256, description="Responses of one connection that run at once, a lane each."),
+    ] = 16
+    max_waiting: Annotated[
+        int, Meta(ge=1, le=4096, description="Frames of one connection that may wait for their turn.")
+    ] = 64
+    memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How much a connection keeps of responses with `store: false`, so that they can be continued"
+            " on it; those not used for longest are forgotten first.",
+        ),
+    ] = 32 * 1024 * 1024
+
+
 class SealingSettings(_Section):
     """Keys of the blobs that clients carry for us, such as encrypted reasoning."""
 
@@ -111,6 +135,7 @@ class ServerSettings(_Section):
     port: PortNumber = 8321
     auth: AuthSettings = AuthSettings()
     limits: LimitSettings = LimitSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
     sealing: SealingSettings = SealingSettings()
     breaker: BreakerSettings = BreakerSettings()
     heartbeat_s: Annotated[

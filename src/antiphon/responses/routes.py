@@ -49,7 +49,7 @@ class ResponseStream:
 
     async def respond(self, request: Request, send: Send) -> None:
         run = self._run
-        sender = SseSender(send, request.request_id, lambda: _headers(run))
+        sender = SseSender(send, request.request_id, lambda: response_headers(run))
         run.emit = sender.emit
         seen = 0
 
@@ -87,10 +87,10 @@ class WholeResponse:
         self._run = run
 
     async def respond(self, request: Request, send: Send) -> None:
-        await answer_whole(request, send, self._run.execute, lambda: _headers(self._run))
+        await answer_whole(request, send, self._run.execute, lambda: response_headers(self._run))
 
 
-def _headers(run: Run) -> dict[str, str]:
+def response_headers(run: Run) -> dict[str, str]:
     """Who answers, and what a lenient server left out."""
     return served_by_header(run.ports.served_by()) | left_out_header(run.unknown, run.dropped)
 

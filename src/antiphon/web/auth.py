@@ -20,6 +20,10 @@ class Authenticator:
             bytes.fromhex(key.hash.removeprefix("sha256:")): Owner(key.tenant, key.subject) for key in keys
         }
 
+    @property
+    def has_keys(self) -> bool:
+        return bool(self._by_digest)
+
     def owner(self, headers: Mapping[bytes, bytes]) -> Owner:
         """The caller of a request. Raises Unauthenticated; the message never repeats the key."""
         if not self._by_digest:

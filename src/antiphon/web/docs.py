@@ -6,7 +6,7 @@ from html import escape
 from antiphon.core.wire import JsonObject, encode
 from antiphon.version import __version__
 from antiphon.web.http import JsonReply, Reply, Request
-from antiphon.web.routing import Route
+from antiphon.web.routing import Route, SocketRoute
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
@@ -24,8 +24,9 @@ pre { background: var(--soft); padding: .8rem; border-radius: 6px; overflow-x: a
 class DocsRoutes:
     """The document is built on the first request for it, so that start-up need not pay for it."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], sockets: Sequence[SocketRoute] = ()) -> None:
         self._routes = [*routes, *self.table()]
+        self._sockets = sockets
         self._document: JsonObject | None = None
 
     @property
@@ -33,7 +34,7 @@ class DocsRoutes:
         if self._document is None:
             from antiphon.web.openapi import build
 
-            self._document = build(self._routes)
+            self._document = build(self._routes, self._sockets)
         return self._document
 
     async def openapi(self, request: Request) -> Reply:
@@ -55,6 +56,8 @@ def _page(document: JsonObject) -> str:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             by_tag.setdefault(operation["tags"][0], []).append(_operation(path, method, operation))
+    for path, socket in document.get("x-websockets", {}).items():
+        by_tag["OpenAI"].append(_operation(path, "socket", {"parameters": [], **socket}))
     sections = "".join(f"<h2>{escape(tag)}</h2>{''.join(parts)}" for tag, parts in by_tag.items())
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"

@@ -14,6 +14,7 @@ from antiphon.ports import Ids
 from antiphon.web.auth import ANONYMOUS, Authenticator
 from antiphon.web.http import ClientGone, Request, send_whole
 from antiphon.web.routing import Router
+from antiphon.web.socket import Socket, SocketClosed, SocketHandler, check_origin
 from antiphon.web.sse import LAST_WORDS_S
 
 log = logging.getLogger("antiphon.http")
@@ -23,10 +24,7 @@ Hook = Callable[[], Awaitable[None]]
 
 
 class Edge:
-    """Serves a route table. `startup` and `shutdown` run with the server's lifespan.
-
-    `ending` is set by whoever stops the server: a request that is cancelled from then on is told so.
-    """
+    """Serves a route table. `startup` and `shutdown` run with the server's lifespan."""
 
     def __init__(
         self,
@@ -44,7 +42,8 @@ class Edge:
         self._max_body = max_body
         self._startup = startup
         self._shutdown = shutdown
-        self.ending = False
+        self._sockets: set[Socket] = set()
+        self._ending = False
         self._under_way = 0
         self._idle = asyncio.Event()
 
@@ -54,12 +53,19 @@ class Edge:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
-            await self._refuse_websocket(scope, receive, send)
+            await self._websocket(scope, receive, send)
+
+    def end(self) -> None:
+        """Say that the server is about to stop: a request that is cancelled from now on is told so, and sockets
+        close when what runs on them is done.
+        """
+        self._ending = True
+        for socket in self._sockets:
+            socket.ending.set()
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        given = headers.get(b"x-request-id")
-        request_id = given.decode() if given and _SAFE_ID.fullmatch(given) else self._ids.new("req_")
+        request_id = self._request_id(headers)
         sent = _Sent(send)
         self._under_way += 1
         try:
@@ -76,7 +82,7 @@ class Edge:
         except ClientGone:
             return
         except asyncio.CancelledError:
-            if not self.ending:
+            if not self._ending:
                 raise
             if not sent.started:
                 await _send_error(sent, ShuttingDown(), request_id)
@@ -87,9 +93,51 @@ class Edge:
             else:
                 raise
         finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._idle.set()
+            self._leave()
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        socket = Socket(scope, headers, receive, send, ANONYMOUS, self._request_id(headers))
+        self._under_way += 1
+        self._sockets.add(socket)
+        await receive()  # the handshake
+        try:
+            await self._handler(socket, scope["path"])(socket)
+        except AntiphonError as error:
+            await socket.refuse(error)
+        except SocketClosed:
+            return
+        except asyncio.CancelledError:
+            if not self._ending:
+                raise
+        except Exception:
+            log.exception("socket %s failed", socket.request_id)
+            if socket.accepted:
+                await socket.close(1011, "the server failed")
+            else:
+                await socket.refuse(_internal(socket.request_id))
+        finally:
+            self._sockets.discard(socket)
+            self._leave()
+
+    def _handler(self, socket: Socket, path: str) -> SocketHandler:
+        """Who serves it, now that its caller is known. Raises what the upgrade is refused with."""
+        route = self.router.find_socket(path)
+        socket.owner = self._authenticator.owner(socket.headers)
+        if not self._authenticator.has_keys:
+            check_origin(socket.headers)
+        if self._ending:
+            raise ShuttingDown
+        return route.handler
+
+    def _request_id(self, headers: dict[bytes, bytes]) -> str:
+        given = headers.get(b"x-request-id")
+        return given.decode() if given and _SAFE_ID.fullmatch(given) else self._ids.new("req_")
+
+    def _leave(self) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -111,18 +159,6 @@ class Edge:
         if self._under_way:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), 2 * LAST_WORDS_S)
-
-    async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A clean refusal of the upgrade, so that clients fall back to HTTP."""
-        await receive()
-        if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        error = AntiphonError("WebSocket is not served here; use POST with `stream: true`.")
-        error.code = "websocket_not_supported"
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": encode(error.envelope())})
 
 
 class _Sent:

@@ -16,11 +16,13 @@ from antiphon.core.wire import JsonObject
 from antiphon.embeddings.answer import EmbeddingList
 from antiphon.embeddings.request import EmbeddingRequest
 from antiphon.models.catalog import Model
+from antiphon.prompts.shapes import CreatePrompt, PromptList, PromptObject, SetDefaultVersion, UpdatePrompt
 from antiphon.rerank.answer import RerankResponse, StackRerankResponse
 from antiphon.rerank.request import RerankRequest, StackRerankRequest
+from antiphon.responses.socket_frames import CreateFrame, ErrorFrame
 from antiphon.version import __version__
 from antiphon.web.bodies import FORM, JSON
-from antiphon.web.routing import Query, Route
+from antiphon.web.routing import Query, Route, SocketRoute
 
 
 class ErrorFacts(msgspec.Struct, kw_only=True):
@@ -73,15 +75,22 @@ TYPES: dict[str, Any] = {
     "Completion": Completion,
     "CompletionRequest": CompletionRequest,
     "CountTokens": CountBody,
+    "CreateFrame": CreateFrame,
     "CreateResponse": ResponseRequest,
     "Deleted": Deleted,
     "EmbeddingList": EmbeddingList,
     "EmbeddingRequest": EmbeddingRequest,
     "ErrorEnvelope": ErrorEnvelope,
+    "ErrorFrame": ErrorFrame,
     "Event": Event,
     "ItemList": InputItemList,
     "Model": Model,
     "ModelList": ModelList,
+    "CreatePrompt": CreatePrompt,
+    "Prompt": PromptObject,
+    "PromptList": PromptList,
+    "SetDefaultVersion": SetDefaultVersion,
+    "UpdatePrompt": UpdatePrompt,
     "RerankRequest": RerankRequest,
     "RerankResponse": RerankResponse,
     "Response": Response,
@@ -98,8 +107,8 @@ TYPES: dict[str, Any] = {
 _PARAM = re.compile(r"\{(\w+)(:path)?\}")
 
 
-def build(routes: Sequence[Route]) -> JsonObject:
-    """The whole document."""
+def build(routes: Sequence[Route], sockets: Sequence[SocketRoute] = ()) -> JsonObject:
+    """The whole document. WebSockets, which OpenAPI has no place for, are under `x-websockets`, by path."""
     schemas, components = msgspec.json.schema_components(
         list(TYPES.values()), ref_template="#/components/schemas/{name}"
     )
@@ -117,6 +126,7 @@ def build(routes: Sequence[Route]) -> JsonObject:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
+        "x-websockets": {one.path: _socket(one, by_name, components) for one in sockets},
         "components": {
             "schemas": dict(components),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
@@ -144,6 +154,18 @@ def _operation(route: Route, schemas: JsonObject, components: dict[str, Any]) ->
         operation["requestBody"] = {"required": True, "content": content}
         operation["x-fields"] = _fields(schema, components)
     return operation
+
+
+def _socket(route: SocketRoute, schemas: JsonObject, components: dict[str, Any]) -> JsonObject:
+    """What either side sends, as text frames of one JSON object each."""
+    frame = schemas[route.frames]
+    return {
+        "summary": route.summary,
+        "client": {"oneOf": [frame]},
+        "server": {"oneOf": [schemas[route.events], schemas["ErrorFrame"]]},
+        "x-fields": _fields(frame, components),
+        "security": [{"key": []}],
+    }
 
 
 def _fields(schema: JsonObject, components: dict[str, Any]) -> JsonObject:

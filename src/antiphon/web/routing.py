@@ -8,8 +8,9 @@ from starlette.routing import compile_path
 
 from antiphon.core.errors import MethodNotAllowed, NotFound
 from antiphon.web.http import NO_PARAMS, Handler
+from antiphon.web.socket import SocketHandler
 
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "DELETE"]
 OLD_PREFIX = "/v1/openai/v1"
 
 
@@ -43,11 +44,23 @@ class Route:
     form: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SocketRoute:
+    """A path where a WebSocket is taken. `frames` and `events` name the types of what either side sends."""
+
+    path: str
+    handler: SocketHandler
+    summary: str
+    frames: str
+    events: str
+
+
 class Router:
     """Finds the route of a method and a path, with and without a trailing slash, also below the old prefix."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], sockets: Sequence[SocketRoute] = ()) -> None:
         self.routes = tuple(routes)
+        self._sockets = {one.path: one for one in sockets}
         self._exact: dict[str, dict[str, Route]] = {}
         patterns: dict[str, dict[str, Route]] = {}
         for route in routes:
@@ -68,6 +81,14 @@ class Router:
         if route is None:
             raise MethodNotAllowed(method, path[:200], sorted(methods))
         return route, params
+
+    def find_socket(self, path: str) -> SocketRoute:
+        """The route of a WebSocket. Raises NotFound."""
+        route = self._sockets.get(_plain(path))
+        if route is None:
+            known = ", ".join(self._sockets) or "none"
+            raise NotFound(f"there is no WebSocket at {path[:200]}; there: {known}. Use HTTP here.")
+        return route
 
     def _methods(self, path: str) -> tuple[dict[str, Route] | None, Mapping[str, str]]:
         methods = self._exact.get(path)
