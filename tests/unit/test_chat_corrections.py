@@ -43,3 +43,17 @@ def test_a_broken_event_passes_as_it_came() -> None:
     corrections = StreamCorrections("mine", "theirs")
     for event in (b'data: {"a": \xff}\n\n', b"data: {" + b'"a":{' * 100_000 + b"\n\n", b"data: {x\n\n"):
         assert corrections.feed(event) == event
+
+
+CHUNK = b'data: {"model":"mine","choices":[]}\n\n'
+
+
+@pytest.mark.parametrize("done", [b"", b"data: [DONE]\n\n", b"data: [DONE]\n", b"data: [DONE]"])
+@pytest.mark.parametrize("cut", range(1, 20))
+def test_a_stream_ends_with_one_marker_or_with_none(done: bytes, cut: int) -> None:
+    """However the upstream ended it, and wherever the reads were cut."""
+    for marked, owed in ((True, b"data: [DONE]\n\n"), (False, b"")):
+        corrections = StreamCorrections("mine", "mine", done_marker=marked)
+        sent = CHUNK + done
+        passed = corrections.feed(sent[:-cut]) + corrections.feed(sent[-cut:]) + corrections.finish()
+        assert passed == CHUNK + owed

@@ -8,6 +8,7 @@ import msgspec
 from antiphon.core.json_values import is_array, is_object
 from antiphon.core.wire import JsonObject, decode_json, encode
 
+_DONE = b"data: [DONE]\n\n"
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -54,13 +55,15 @@ class StreamCorrections:
     """Corrects a chat stream event by event, decoding only those that need it.
 
     The model is named as the client named it; a tool call's first fragment gets the `type` that clients assert;
-    a stream that ends without `[DONE]` gets one. Feed it network reads; each result holds whole events.
+    a stream that ends without `[DONE]` gets one, and with `done_marker` false one that has it loses it. Feed it
+    network reads; each result holds whole events.
     """
 
-    __slots__ = ("_model", "_rest", "_same_model", "ended")
+    __slots__ = ("_done_marker", "_model", "_rest", "_same_model", "ended")
 
-    def __init__(self, model: str, upstream_model: str) -> None:
+    def __init__(self, model: str, upstream_model: str, *, done_marker: bool = True) -> None:
         self._model = model
+        self._done_marker = done_marker
         self._same_model = model == upstream_model
         self._rest = b""
         self.ended = False
@@ -74,8 +77,10 @@ class StreamCorrections:
             self._rest = data
             return b""
         whole, self._rest = data[: end + 2], data[end + 2 :]
-        if b"data: [DONE]" in whole:
+        if _DONE in whole:
             self.ended = True
+            if not self._done_marker:
+                whole = whole.replace(_DONE, b"")
         if self._same_model and b'"tool_calls"' not in whole:
             return whole
         return b"".join(self._corrected(event) for event in _events(whole))
@@ -84,8 +89,9 @@ class StreamCorrections:
         """What is owed at the end of a stream."""
         if self.ended:
             return b""
-        rest = self._corrected(self._rest.strip(b"\n")) if self._rest.strip() else b""
-        return rest + b"data: [DONE]\n\n"
+        last = self._rest.strip(b"\n")
+        rest = b"" if last in (b"", _DONE.strip()) else self._corrected(last)
+        return rest + _DONE if self._done_marker else rest
 
     def _corrected(self, event: bytes) -> bytes:
         if not event.startswith(b"data: {"):

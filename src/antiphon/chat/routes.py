@@ -19,6 +19,9 @@ from antiphon.web.sse import SseSender, Watch, last_words
 from antiphon.web.streams import OpenStreams
 from antiphon.web.whole import answer_whole
 
+_LLAMA_STACK = b"x-llamastack-client-version"
+"""Clients that send this header decode each `data:` line as JSON up to 0.6, so `[DONE]` is left out for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
@@ -63,7 +66,7 @@ class Forwarded:
         last = b""
         with Watch(request.receive, on_silence=sender.heartbeat, every_s=self.heartbeat_s) as watch:
             try:
-                last = await self._pass_on(sender)
+                last = await self._pass_on(sender, done_marker=_LLAMA_STACK not in request.headers)
             except AntiphonError as error:
                 if not sender.started:
                     raise
@@ -75,9 +78,10 @@ class Forwarded:
         if not watch.gone:
             await sender.finish(last)
 
-    async def _pass_on(self, sender: SseSender) -> bytes:
+    async def _pass_on(self, sender: SseSender, *, done_marker: bool) -> bytes:
         async with await self._open() as reply:
-            corrections = StreamCorrections(self.model, self.resolved.answering_model())
+            model = self.resolved.answering_model()
+            corrections = StreamCorrections(self.model, model, done_marker=done_marker)
             async for chunk in reply:
                 whole = corrections.feed(chunk)
                 if whole:
