@@ -11,6 +11,8 @@ from antiphon.core.commands import CallModel
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.items import ItemReference
 from antiphon.core.request import ResponseRequest
+from antiphon.core.seen import as_seen
+from antiphon.core.toolbox import Toolbox
 from antiphon.core.transcript import Transcript, sendable
 from antiphon.providers.presets import PRESETS
 from antiphon.providers.responses_render import ResponsesRenderer
@@ -71,11 +73,12 @@ def test_what_is_sent_keeps_to_the_document() -> None:
     sent = 0
     for request in requests:
         given = request.input if isinstance(request.input, list) else []
-        items = sendable([item for item in given if not isinstance(item, ItemReference)])
+        items = sendable(as_seen([item for item in given if not isinstance(item, ItemReference)]))
+        shown = Toolbox(request).request()
         call = CallModel(
-            request,
+            shown,
             Transcript(request.instructions, (), tuple(items)),
-            request.tool_choice or "auto",
+            shown.tool_choice or "auto",
             request.max_output_tokens,
         )
         for renderer in renderers.values():

@@ -223,7 +223,7 @@ CHOICES = [
             tool_choice={"type": "allowed_tools", "mode": "auto", "tools": [{"type": "functoin"}]},
         ),
         "tool_choice.tools[0].type",
-        'expected "function"',
+        "expected one of function, custom",
     ),
 ]
 OTHER = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.core import hosted_items, hosted_tools, support
+from antiphon.core import body, hosted_items, hosted_tools, support, tools
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.request import ResponseRequest
 
@@ -14,7 +14,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "refused.md"
 ASKING: dict[str, Any] = {
     "background": True,
     "conversation": "conv_1",
-    "prompt": {"id": "pmpt_1"},
     "context_management": [{"type": "compaction"}],
     "moderation": {"model": "m"},
     "multi_agent": {"enabled": True},
@@ -24,35 +23,42 @@ ASKING: dict[str, Any] = {
     "reasoning.context": "current_turn",
     "guardrails": ["no-pii"],
     "agent": "agent_1",
+    "personality": "friendly",
     "chat_template_kwargs": {"enable_thinking": False},
 }
 
 
 def asking_for(row: support.Row) -> tuple[dict[str, Any], str]:
     """A body that asks for what the row refuses, and the path at which it is refused."""
-    body: dict[str, Any] = {"model": "m", "input": "hi"}
+    asked: dict[str, Any] = {"model": "m", "input": "hi"}
     match row.place:
         case "parameter":
             outer, _, inner = row.name.partition(".")
-            body[outer] = {inner: ASKING[row.name]} if inner else ASKING[row.name]
-            return body, row.name
+            asked[outer] = {inner: ASKING[row.name]} if inner else ASKING[row.name]
+            return asked, row.name
         case "tool":
-            return body | {"tools": [{"type": row.name}]}, "tools[0].type"
+            return asked | {"tools": [{"type": row.name}]}, "tools[0].type"
         case "tool_choice":
-            return body | {"tool_choice": {"type": row.name}}, "tool_choice.type"
+            return asked | {"tool_choice": {"type": row.name}}, "tool_choice.type"
         case "item":
-            return body | {"input": [{"role": "user", "content": "x"}, {"type": row.name}]}, "input[1]"
+            return asked | {"input": [{"role": "user", "content": "x"}, {"type": row.name}]}, "input[1]"
         case "content":
             kind, _, key = row.name.partition(".")
+            if kind == "shell":
+                container = {"type": "container_auto"}
+                return asked | {"tools": [{"type": "shell", key: container}]}, f"tools[0].{key}"
+            if kind == "computer_screenshot":
+                item = {"type": "computer_call_output", "call_id": "c", "output": {"type": kind, key: "x"}}
+                return asked | {"input": [item]}, f"input[0].output.{key}"
             part = {"type": kind, key: "x"}
-            return body | {"input": [{"role": "user", "content": [part]}]}, f"input[0].content[0].{key}"
+            return asked | {"input": [{"role": "user", "content": [part]}]}, f"input[0].content[0].{key}"
 
 
 @pytest.mark.parametrize("row", support.rows(), ids=lambda row: f"{row.place}-{row.name}")
 def test_each_row_refuses_with_its_place_and_advice(row: support.Row) -> None:
-    body, param = asking_for(row)
+    asked, param = asking_for(row)
     with pytest.raises(UnsupportedParameter) as caught:
-        ResponseRequest.parse(json.dumps(body).encode())
+        ResponseRequest.parse(json.dumps(asked).encode())
     error = caught.value
     assert (error.status, error.code, error.param) == (400, "unsupported_parameter", param)
     assert row.why in error.message
@@ -63,13 +69,13 @@ def test_each_row_refuses_with_its_place_and_advice(row: support.Row) -> None:
 def test_inner_places_are_refused_too(at: str) -> None:
     choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "server_label": "x"}]}
     output = [{"type": "input_file", "file_id": "file_1"}]
-    body: dict[str, Any] = {"model": "m", "input": "hi"}
+    asked: dict[str, Any] = {"model": "m", "input": "hi"}
     if at.startswith("tool_choice"):
-        body["tool_choice"] = choice
+        asked["tool_choice"] = choice
     else:
-        body["input"] = [{"type": "function_call_output", "call_id": "c", "output": output}]
+        asked["input"] = [{"type": "function_call_output", "call_id": "c", "output": output}]
     with pytest.raises(UnsupportedParameter) as caught:
-        ResponseRequest.parse(json.dumps(body).encode())
+        ResponseRequest.parse(json.dumps(asked).encode())
     assert caught.value.param == at
 
 
@@ -79,12 +85,15 @@ def tags_of(union: Any) -> set[str]:
 
 def test_every_hosted_type_of_the_specification_has_a_row() -> None:
     named = {place: {row.name for row in support.rows() if row.place == place} for place in ("tool", "item")}
-    assert tags_of(hosted_tools.HostedTool) - {"custom"} <= named["tool"]
-    assert (tags_of(hosted_items.HostedItem) - {"custom_tool_call", "custom_tool_call_output"}) | {
-        "compaction_trigger"
-    } <= named["item"]
+    assert tags_of(hosted_tools.AnyTool) - tags_of(tools.Tool) <= named["tool"]
+    assert tags_of(hosted_items.AnyInputItem) - tags_of(body.InputItem) <= named["item"]
+    assert not tags_of(tools.Tool) & named["tool"]
+    assert not tags_of(body.InputItem) & named["item"]
     choices = {row.name for row in support.rows() if row.place == "tool_choice"}
-    assert tags_of(hosted_tools.HostedChoice) - {"custom"} <= choices
+    served = {
+        one.__struct_config__.tag for one in tools.ToolChoice.__args__ if hasattr(one, "__struct_config__")
+    }
+    assert tags_of(hosted_tools.HostedChoice) - served <= choices
 
 
 def test_each_known_extension_is_a_field_of_the_request() -> None:
