@@ -9,7 +9,6 @@ from antiphon.web.socket import FRAMES
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
-    from uvicorn._types import ASGISendEvent as Sent
 
 _TEXT = b"\x81"  # the final frame of a text message (RFC 6455, section 5.2)
 
@@ -31,7 +30,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if self.handshake_initiated and not self.close_sent:
-            cast("dict[str, Any]", self.scope)["extensions"][FRAMES] = {}
+            cast("Any", self.scope)["extensions"][FRAMES] = {}
 
     async def send(self, message: "ASGISendEvent") -> None:
         if cast("str", message["type"]) != FRAMES:

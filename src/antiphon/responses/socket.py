@@ -87,7 +87,7 @@ class Connection:
                 await self._drain(reader, None)
             else:
                 self._refusal = SocketTooOld(age)
-                code, reason = GOING_AWAY, SocketTooOld.code
+                code, reason = GOING_AWAY, "the connection is too old"
                 await self._drain(reader, FINISH_S)
         finally:
             await self._end_tasks(reader, ending)
