@@ -31,14 +31,18 @@ def load(
     wanted: type[T],
     *,
     refuse: Callable[[dict[str, Any]], None] | None = None,
+    spare: Callable[[dict[str, Any]], list[str]] | None = None,
     known: Container[str] | None = None,
     left_out: list[str] | None = None,
+    items: bool = True,
 ) -> T:
     """`body` as a `wanted`, repaired where it can be.
 
     `refuse` looks at the plain JSON object before its shape is judged and may raise: "not supported" is a
-    better answer than a list of faults in something that is not supported. With `known` and `left_out`, top-level
-    fields of other names are taken out and listed.
+    better answer than a list of faults in something that is not supported. `spare` comes before it, takes out what may
+    be left out, and names it for `left_out`. With `known` and `left_out`, top-level
+    fields of other names are taken out and listed. Without `items` the body is of an API that has other ones, and
+    nothing is done about their types.
 
     Raises:
         InvalidRequest: with `param`; the message has up to five faults.
@@ -46,13 +50,18 @@ def load(
     """
     try:
         value = _json_object(body)
+        if spare is not None:
+            spared = spare(value)
+            if left_out is not None:
+                left_out += spared
         if refuse is not None:
             refuse(value)
         if known is not None and left_out is not None:
-            left_out += [name for name in value if name not in known]
-            for name in left_out:
+            unknown = [name for name in value if name not in known]
+            left_out += unknown
+            for name in unknown:
                 del value[name]
-        return _converted(value, wanted)
+        return _converted(value, wanted) if items else _judged(value, wanted)
     except RecursionError:
         raise _too_deep() from None
 
@@ -70,6 +79,10 @@ def _converted(value: dict[str, Any], wanted: type[T]) -> T:
 def convert(value: Any, wanted: type[T]) -> T:
     """Plain JSON as a `wanted` type. Changes `value` in place. Raises InvalidRequest."""
     _name_easy_messages(value)
+    return _judged(value, wanted)
+
+
+def _judged(value: Any, wanted: type[T]) -> T:
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError:
@@ -87,15 +100,22 @@ def _name_easy_messages(value: Any) -> None:
 
     A tool without a type is a function.
     """
-    items: Any = value.get("input") if is_object(value) else None
-    if is_array(items):
-        for item in items:
-            if is_object(item) and "role" in item and "type" not in item:
-                item["type"] = "message"
+    for item in _items_of(value):
+        if is_object(item) and "role" in item and "type" not in item:
+            item["type"] = "message"
     tools: Any = value.get("tools") if is_object(value) else None
     for tool in tools if is_array(tools) else ():
         if is_object(tool):
             tool.setdefault("type", "function")
+
+
+def _items_of(value: Any) -> list[Any]:
+    """The items of a response's input, or of what is put into a conversation."""
+    found: list[Any] = []
+    for name in ("input", "items"):
+        items: Any = value.get(name) if is_object(value) else None
+        found += items if is_array(items) else []
+    return found
 
 
 def _drop_item_nulls(value: dict[str, Any]) -> None:
@@ -103,8 +123,7 @@ def _drop_item_nulls(value: dict[str, Any]) -> None:
 
     No field needs its null, and what was parsed is there as text too.
     """
-    items = value.get("input")
-    for item in items if is_array(items) else ():
+    for item in _items_of(value):
         if is_object(item):
             _drop_nulls(item)
             if item.get("type") == "function_call":

@@ -59,27 +59,29 @@ class ResponseRequest(Runnable):
     @classmethod
     def parse(cls, body: bytes) -> "ResponseRequest":
         """The request in `body`. Raises InvalidRequest or UnsupportedParameter, with the field in `param`."""
-        try:
-            request = _DECODER.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            request = parse.load(body, cls, refuse=support.refuse_json)
-        request_rules.check(request)
-        return request
+        return cls.read(body)[0]
 
     @classmethod
-    def parse_known(cls, body: bytes) -> "tuple[ResponseRequest, list[str]]":
-        """For a lenient server: the request without the top-level fields that nobody knows, and their names.
+    def read(cls, body: bytes, *, lenient: bool = False) -> "tuple[ResponseRequest, list[str]]":
+        """The request, and the names of what was left out of it: tools that its client only offers (`support.spare`)
+        and, for a lenient server, the top-level fields that nobody knows.
 
         Raises as `parse` does, also for what is known and refused.
         """
-        unknown: list[str] = []
+        left_out: list[str] = []
         try:
             request = _DECODER.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            fields = cls.__struct_fields__
-            request = parse.load(body, cls, refuse=support.refuse_json, known=fields, left_out=unknown)
+            request = parse.load(
+                body,
+                cls,
+                refuse=support.refuse_json,
+                spare=support.spare,
+                known=cls.__struct_fields__ if lenient else None,
+                left_out=left_out,
+            )
         request_rules.check(request)
-        return request, unknown
+        return request, left_out
 
 
 _DECODER: msgspec.json.Decoder[ResponseRequest] = msgspec.json.Decoder(ResponseRequest)

@@ -4,7 +4,7 @@ Each row refuses with `UnsupportedParameter` (400, code `unsupported_parameter`)
 value that asks for nothing (null, false, an empty list or object) is never refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -77,7 +77,6 @@ def _parameters() -> tuple[Row, ...]:
         row(
             "background", "runs end with the request that started them", "Send background: false, and stream"
         ),
-        row("context_management", "there is no compaction", "Send truncation: auto, or a shorter input"),
         row("moderation", "there is no moderation service", "Check the text in your client"),
         row("multi_agent", "one response is run by one agent", "Start the other agents from your client"),
         row("guardrails", "there are no guardrails", "Check the text in your client"),
@@ -116,8 +115,6 @@ def _items() -> tuple[Row, ...]:
     )
     return (
         *(Row("item", name, _HOSTED, _AS_MESSAGE) for name in hosted),
-        Row("item", "compaction", "there is no compaction", "Send the items it stands for"),
-        Row("item", "compaction_trigger", "there is no compaction", "Send a shorter input"),
         Row("item", "multi_agent_call", "one response is run by one agent", _AS_MESSAGE),
         Row("item", "multi_agent_call_output", "one response is run by one agent", _AS_MESSAGE),
         Row("item", "agent_message", "one response is run by one agent", _AS_MESSAGE),
@@ -170,7 +167,12 @@ def extensions() -> tuple[Extension, ...]:
         Extension("max_infer_iters", "OGX", "honoured: at most so many model calls, 1 to 100"),
         Extension("guardrails", "OGX", "accepted when null or empty, else refused"),
         Extension("agent", "others", "accepted when null or empty, else refused"),
-        Extension("client_metadata", "Codex", "accepted and inert: neither stored nor passed on"),
+        Extension(
+            "client_metadata",
+            "Codex",
+            "accepted: neither stored nor passed on; where it is Codex's, its `web_search` tool is left out, and a"
+            " `warning` header says so",
+        ),
         Extension("chat_template_kwargs", "vLLM", "passed to model servers that apply chat templates"),
         Extension("seed", "vLLM", "passed to the model"),
         Extension("stop", "vLLM", "passed to the model"),
@@ -193,13 +195,18 @@ def refuse_request(request: Runnable) -> None:
         for name, value in (request.prompt.variables or {}).items():
             _refuse_part(value, f"prompt.variables.{name[:100]}")
     if isinstance(request.input, list):
-        for at, item in enumerate(request.input):
-            if isinstance(item, Message):
-                _refuse_parts(item.content, f"input[{at}].content")
-            elif isinstance(item, CallOutput):
-                _refuse_parts(item.output, f"input[{at}].output")
-            elif isinstance(item, ComputerCallOutput) and item.output.file_id:
-                raise _PARTS["computer_screenshot.file_id"].refuse(f"input[{at}].output.file_id")
+        refuse_items(request.input, "input")
+
+
+def refuse_items(items: Sequence[object], field: str) -> None:
+    """The same for what items hold. `field` is where they stand in their body."""
+    for at, item in enumerate(items):
+        if isinstance(item, Message):
+            _refuse_parts(item.content, f"{field}[{at}].content")
+        elif isinstance(item, CallOutput):
+            _refuse_parts(item.output, f"{field}[{at}].output")
+        elif isinstance(item, ComputerCallOutput) and item.output.file_id:
+            raise _PARTS["computer_screenshot.file_id"].refuse(f"{field}[{at}].output.file_id")
 
 
 def refuse_parameter(name: str, value: Any) -> None:
@@ -215,10 +222,36 @@ def refuse_json(body: dict[str, Any]) -> None:
         _refuse_value(row, body.get(row.name))
     for at, tool in enumerate(_objects(body.get("tools"))):
         _refuse_type(_TOOLS, tool.get("type"), f"tools[{at}]", "type")
-    for at, item in enumerate(_objects(body.get("input"))):
-        _refuse_type(_ITEMS, item.get("type"), f"input[{at}]")
+    refuse_json_items(body, "input")
     for choice in _objects([body.get("tool_choice")]):
         _refuse_type(_CHOICES, choice.get("type"), "tool_choice", "type")
+
+
+def refuse_json_items(body: dict[str, Any], field: str) -> None:
+    """The same for the items alone that are in this field."""
+    for at, item in enumerate(_objects(body.get(field))):
+        _refuse_type(_ITEMS, item.get("type"), f"{field}[{at}]")
+
+
+_CODEX = "x-codex-installation-id"
+_CODEX_OFFERS: Final = ("web_search",)
+
+
+def spare(body: dict[str, Any]) -> list[str]:
+    """Take out the hosted tools that a known client puts into each of its requests, and name them.
+
+    Codex cannot know whether its model provider searches the web, and offers it by default; it works without. That
+    it is Codex is told by its `client_metadata`.
+    """
+    told = body.get("client_metadata")
+    tools = body.get("tools")
+    if not (is_object(told) and _CODEX in told and is_array(tools)):
+        return []
+    kept = [one for one in tools if not (is_object(one) and one.get("type") in _CODEX_OFFERS)]
+    if len(kept) == len(tools):
+        return []
+    body["tools"] = kept
+    return [f"tools.{name}" for name in _CODEX_OFFERS]
 
 
 def refuse_tool(tool: object, path: str) -> None:

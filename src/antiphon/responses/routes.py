@@ -1,12 +1,15 @@
 """Routes of the Responses API. Errors raised below become the envelope in `web/edge.py`."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from starlette.types import Send
 
 from antiphon.core.request import ResponseRequest
 from antiphon.core.support import INCLUDES
+from antiphon.ports import Owner
 from antiphon.responses.listing import list_responses
 from antiphon.responses.rendering import Visible
 from antiphon.responses.service import ResponseService
@@ -16,12 +19,12 @@ from antiphon.web.left_out import left_out_header
 from antiphon.web.paging import PAGE_QUERY, Page, included, refuse_unknown
 from antiphon.web.routing import Query, Route
 from antiphon.web.served_by import served_by_header
-from antiphon.web.sse import DONE, SseSender, Watch, last_words
+from antiphon.web.sse import DONE, PLAIN, Framing, SseSender, Watch, last_words
 from antiphon.web.streams import OpenStreams
 from antiphon.web.whole import answer_whole
 
 COMMIT_TO_STREAM_S = 10.0
-_INCLUDE = Query(
+INCLUDE = Query(
     "include",
     {"type": "array", "items": {"type": "string", "enum": sorted(INCLUDES)}},
     "Optional parts of items to show.",
@@ -42,14 +45,25 @@ class StreamSettings:
 class ResponseStream:
     """The events of a run as it goes. An error before the run begins is raised and becomes a real status."""
 
-    def __init__(self, run: Run, settings: StreamSettings, streams: OpenStreams) -> None:
+    def __init__(
+        self,
+        run: Run,
+        settings: StreamSettings,
+        streams: OpenStreams,
+        *,
+        framing: Framing | None = None,
+        headers: Callable[[Run], Mapping[str, str]] | None = None,
+    ) -> None:
+        """`framing` and `headers` are those of another API that shows the same run."""
         self._run = run
         self._settings = settings
         self._streams = streams
+        self._framing = framing or (Framing(end=DONE) if settings.done_marker else PLAIN)
+        self._headers = headers or response_headers
 
     async def respond(self, request: Request, send: Send) -> None:
         run = self._run
-        sender = SseSender(send, request.request_id, lambda: response_headers(run))
+        sender = SseSender(send, request.request_id, lambda: self._headers(run), self._framing)
         run.emit = sender.emit
         seen = 0
 
@@ -71,13 +85,13 @@ class ResponseStream:
                     await last_words(self._last_events(sender))
                 raise
         if not watch.gone:
-            await sender.finish(DONE if self._settings.done_marker else b"")
+            await sender.finish(self._framing.end)
 
     async def _last_events(self, sender: SseSender) -> None:
         """How the cancelled run ended."""
         self._run.emit = sender.emit
         await self._run.flush()
-        await sender.finish(DONE if self._settings.done_marker else b"")
+        await sender.finish(self._framing.end)
 
 
 class WholeResponse:
@@ -88,6 +102,24 @@ class WholeResponse:
 
     async def respond(self, request: Request, send: Send) -> None:
         await answer_whole(request, send, self._run.execute, lambda: response_headers(self._run))
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationTurn:
+    """A response in a conversation: it waits for the turns before it. A client that leaves stops waiting."""
+
+    routes: "ResponseRoutes"
+    asked: ResponseRequest
+    unknown: Sequence[str]
+
+    async def respond(self, request: Request, send: Send) -> None:
+        turn = self.routes.service.turn(request.owner, self.asked)
+        async with AsyncExitStack() as until_answered:
+            with Watch(request.receive) as watch:
+                await until_answered.enter_async_context(turn)
+            if not watch.gone:
+                reply = await self.routes.reply(request.owner, self.asked, self.unknown)
+                await reply.respond(request, send)
 
 
 def response_headers(run: Run) -> dict[str, str]:
@@ -104,14 +136,16 @@ class ResponseRoutes:
 
     async def create(self, request: Request) -> Reply:
         body = await request.json_body(ResponseRequest)
-        unknown: list[str] = []
-        if self.lenient:
-            asked, unknown = ResponseRequest.parse_known(body)
-        else:
-            asked = ResponseRequest.parse(body)
-        run = await self.service.prepare(request.owner, asked)
+        asked, unknown = ResponseRequest.read(body, lenient=self.lenient)
+        if asked.conversation_id is not None:
+            return ConversationTurn(self, asked, unknown)
+        return await self.reply(request.owner, asked, unknown)
+
+    async def reply(self, owner: Owner, asked: ResponseRequest, unknown: Sequence[str]) -> Reply:
+        """The answer to a request. `unknown` fields were left out of its body."""
+        run = await self.service.prepare(owner, asked)
         run.unknown = unknown
-        if run.loop.request.stream:
+        if asked.stream:
             return ResponseStream(run, self.settings, self.streams)
         return WholeResponse(run)
 
@@ -161,9 +195,9 @@ class ResponseRoutes:
                 self.list_all,
                 "List stored responses",
                 response="ResponseList",
-                query=(*PAGE_QUERY, _MODEL, _INCLUDE),
+                query=(*PAGE_QUERY, _MODEL, INCLUDE),
             ),
-            Route("GET", one, self.get, "Get a stored response", response="Response", query=(_INCLUDE,)),
+            Route("GET", one, self.get, "Get a stored response", response="Response", query=(INCLUDE,)),
             Route("DELETE", one, self.delete, "Delete a response", response="Deleted"),
             Route(
                 "GET",
@@ -171,6 +205,6 @@ class ResponseRoutes:
                 self.input_items,
                 "List what the model was given",
                 response="ItemList",
-                query=(*PAGE_QUERY, _INCLUDE),
+                query=(*PAGE_QUERY, INCLUDE),
             ),
         ]

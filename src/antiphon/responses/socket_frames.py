@@ -105,7 +105,9 @@ def _create(body: bytes, *, lenient: bool) -> Asked:
         frame = _FRAMES.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         known = CreateFrame.__struct_fields__ if lenient else None
-        frame = parse.load(body, CreateFrame, refuse=_refuse, known=known, left_out=unknown)
+        frame = parse.load(
+            body, CreateFrame, refuse=_refuse, spare=support.spare, known=known, left_out=unknown
+        )
     if frame.type is None or frame.stream is False or frame.background:
         _refuse({"type": frame.type, "stream": frame.stream, "background": frame.background})
     generate = frame.generate is not False
