@@ -1,7 +1,7 @@
 """Routes of the Responses API. Errors raised below become the envelope in `web/edge.py`."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import Message, Receive, Scope, Send
 
 from antiphon.core.errors import AntiphonError, ShuttingDown
-from antiphon.core.wire import encode
+from antiphon.core.wire import JsonObject, encode
 from antiphon.ports import Ids
 from antiphon.web.auth import ANONYMOUS, Authenticator
 from antiphon.web.http import ClientGone, Request, send_whole
@@ -21,6 +21,16 @@ log = logging.getLogger("antiphon.http")
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 Hook = Callable[[], Awaitable[None]]
+ErrorShape = Callable[[AntiphonError, str, str, Mapping[bytes, bytes]], tuple[JsonObject, Mapping[str, str]]]
+"""The body of an error and its own headers, for a request id, the path and the headers of the request."""
+
+
+def openai_shape(
+    error: AntiphonError, request_id: str, path: str, headers: Mapping[bytes, bytes]
+) -> tuple[JsonObject, Mapping[str, str]]:
+    """The envelope of the OpenAI APIs."""
+    del request_id, path, headers
+    return error.envelope(), {}
 
 
 class Edge:
@@ -35,8 +45,10 @@ class Edge:
         max_body: int,
         startup: Hook,
         shutdown: Hook,
+        error_shape: ErrorShape = openai_shape,
     ) -> None:
         self.router = router
+        self._error_shape = error_shape
         self._authenticator = authenticator
         self._ids = ids
         self._max_body = max_body
@@ -78,22 +90,28 @@ class Edge:
         except AntiphonError as error:
             if sent.started:
                 raise
-            await _send_error(sent, error, request_id)
+            await self._refuse(sent, error, request_id, scope, headers)
         except ClientGone:
             return
         except asyncio.CancelledError:
             if not self._ending:
                 raise
             if not sent.started:
-                await _send_error(sent, ShuttingDown(), request_id)
+                await self._refuse(sent, ShuttingDown(), request_id, scope, headers)
         except Exception:
             log.exception("request %s failed", request_id)
             if not sent.started:
-                await _send_error(sent, _internal(request_id), request_id)
+                await self._refuse(sent, _internal(request_id), request_id, scope, headers)
             else:
                 raise
         finally:
             self._leave()
+
+    async def _refuse(
+        self, send: Send, error: AntiphonError, request_id: str, scope: Scope, headers: Mapping[bytes, bytes]
+    ) -> None:
+        body, more = self._error_shape(error, request_id, scope["path"], headers)
+        await send_whole(send, error.status, encode(body), request_id, {**error.headers, **more})
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -173,10 +191,6 @@ class _Sent:
     def __call__(self, message: Message) -> Awaitable[None]:
         self.started = True
         return self._send(message)
-
-
-async def _send_error(send: Send, error: AntiphonError, request_id: str) -> None:
-    await send_whole(send, error.status, encode(error.envelope()), request_id, error.headers)
 
 
 def _internal(request_id: str) -> AntiphonError:

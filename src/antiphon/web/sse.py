@@ -7,6 +7,7 @@ ones may share one. A slow reader holds `send` up, and so the upstream: nothing 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
@@ -42,15 +43,32 @@ def _lines_before(event_type: str) -> bytes:
     return b"event: %b\ndata: " % event_type.encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How events go over the wire, what keeps a silent stream alive, and what ends one."""
+
+    frame: Callable[[list[Event]], bytes] = frame
+    heartbeat: bytes = HEARTBEAT
+    end: bytes = b""
+
+
+PLAIN = Framing()
+
+
 class SseSender:
     """Sends chunks of one stream; the head goes out with the first."""
 
-    __slots__ = ("_headers", "_lock", "_request_id", "_send", "started", "writes")
+    __slots__ = ("_framing", "_headers", "_lock", "_request_id", "_send", "started", "writes")
 
     def __init__(
-        self, send: Send, request_id: str, headers: Callable[[], Mapping[str, str]] = dict[str, str]
+        self,
+        send: Send,
+        request_id: str,
+        headers: Callable[[], Mapping[str, str]] = dict[str, str],
+        framing: Framing = PLAIN,
     ) -> None:
         """`headers` is asked when the head goes out: a route knows only then who answers."""
+        self._framing = framing
         self._send = send
         self._headers = headers
         self._request_id = request_id
@@ -59,7 +77,9 @@ class SseSender:
         self.writes = 0
 
     async def emit(self, events: list[Event]) -> None:
-        await self.write(frame(events))
+        chunk = self._framing.frame(events)
+        if chunk:
+            await self.write(chunk)
 
     async def write(self, chunk: bytes) -> None:
         """Send a chunk of whole events. Waits while the reader's buffers are full."""
@@ -78,9 +98,9 @@ class SseSender:
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def heartbeat(self) -> None:
-        """A comment between events, unless one is being sent right now."""
+        """A sign of life between events, unless one is being sent right now."""
         if self.started and not self._lock.locked():
-            await self.write(HEARTBEAT)
+            await self.write(self._framing.heartbeat)
 
     async def finish(self, last: bytes = b"") -> None:
         async with self._lock:
