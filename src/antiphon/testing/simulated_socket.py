@@ -61,7 +61,7 @@ class SimulatedSocket:
     async def __aenter__(self) -> Self:
         """Raises UpgradeRefused."""
         self._incoming.put_nowait({"type": "websocket.connect"})
-        self._task = asyncio.create_task(self._app(self._scope, self._incoming.get, self._take))
+        self._task = asyncio.create_task(self._serve())
         async with self._changed:
             await self._changed.wait_for(lambda: self._accepted or self._code != 0)
         if not self._accepted:
@@ -105,6 +105,9 @@ class SimulatedSocket:
     @property
     def unread(self) -> int:
         return len(self._frames)
+
+    async def _serve(self) -> None:
+        await self._app(self._scope, self._incoming.get, self._take)
 
     async def _take(self, message: Message) -> None:
         await asyncio.sleep(0)
