@@ -179,7 +179,6 @@ def test_an_unsupported_parameter_is_refused_by_its_name(row: support.Row) -> No
     values: dict[str, Any] = {
         "background": True,
         "conversation": "conv_1",
-        "prompt": {"id": "p"},
         "context_management": [{"type": "compaction", "compact_threshold": 2000}],
         "moderation": {"model": "m"},
         "multi_agent": {"enabled": True},

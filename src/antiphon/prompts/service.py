@@ -56,7 +56,7 @@ class PromptService:
         return await self.get(owner, prompt_id, version)
 
     async def get(self, owner: Owner, prompt_id: str, version: int | None = None) -> PromptObject:
-        """This version, without one the default. Raises NotFound."""
+        """The version of this number, without one the default. Raises NotFound."""
         stored = await self.store.get_prompt(owner, prompt_id, version)
         if stored is None:
             raise await self._missing(owner, prompt_id, version)
