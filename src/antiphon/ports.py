@@ -411,6 +411,8 @@ class ConversationStore(Protocol):
     ) -> None:
         """Put a turn and move the tip to it, in one transaction. `continues` is the tip that it was made for.
 
+        A caller that is cancelled meanwhile is so when it is known whether the tip has moved.
+
         Raises ConversationChanged, and writes nothing, when the tip is another one by now or the conversation is gone.
         """
         ...

@@ -1,5 +1,6 @@
 """`SqliteConversations`: the conversation store over the database, and the chains, that it shares with responses."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -51,7 +52,13 @@ class SqliteConversations:
         self, owner: Owner, conversation_id: str, turn: StoredResponse, *, continues: str | None
     ) -> None:
         work = partial(_append, owner, conversation_id, turn, continues)
-        if not await self._database.write(work, several_statements=True):
+        writing = self._database.write(work, several_statements=True)
+        try:
+            moved = await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])  # or the next turn would be made for a tip that is about to move
+            raise
+        if not moved:
             raise ConversationChanged(conversation_id)
         self._turns.added(owner, turn)
 

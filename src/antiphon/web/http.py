@@ -18,6 +18,10 @@ class ClientGone(Exception):
     """The client closed the connection before its request was read."""
 
 
+class EmptyBody(InvalidRequest):
+    """A request without a body, where one is needed."""
+
+
 class Request:
     """One HTTP request. `owner` is whose data it may see; `params` are the variable parts of the path."""
 
@@ -54,6 +58,13 @@ class Request:
         if media != JSON or b"content-encoding" in self.headers:
             return await self._unusual_body(media, form)
         return await self._plain_body()
+
+    async def optional_json_body(self) -> bytes:
+        """As `json_body`; an empty object where there is no body."""
+        try:
+            return await self.json_body()
+        except EmptyBody:
+            return b"{}"
 
     async def _unusual_body(self, media: bytes, form: type[Any] | None) -> bytes:
         is_form = media_kind(media) == "form"
@@ -109,7 +120,7 @@ class Request:
         if len(body) > self._max_body:
             raise too_large(self._max_body)
         if not body:
-            raise InvalidRequest("the body is empty; send a JSON object.")
+            raise EmptyBody("the body is empty; send a JSON object.")
         return body
 
 

@@ -8,8 +8,17 @@ import msgspec
 
 from antiphon.chat.answers import ChatCompletion, ChatCompletionChunk, Completion
 from antiphon.chat.request import ChatRequest, CompletionRequest
+from antiphon.conversations.bodies import (
+    ChangedConversation,
+    Conversation,
+    ConversationItemList,
+    DeletedConversation,
+    MoreItems,
+    NewConversation,
+)
 from antiphon.core.count_request import CountBody
 from antiphon.core.events import Event
+from antiphon.core.hosted_items import AnyOutputItem
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response_object import InputItemList, Response, TokenCount
 from antiphon.core.wire import JsonObject
@@ -68,16 +77,43 @@ class Version(msgspec.Struct, kw_only=True):
     version: str
 
 
+class Provider(msgspec.Struct, kw_only=True):
+    api: str
+    provider_id: str
+    provider_type: str
+    config: JsonObject
+    health: Status
+
+
+class ProviderList(msgspec.Struct, kw_only=True):
+    data: list[Provider]
+
+
+class RouteInfo(msgspec.Struct, kw_only=True):
+    route: str
+    method: str
+    provider_types: list[str]
+
+
+class RouteList(msgspec.Struct, kw_only=True):
+    data: list[RouteInfo]
+
+
 TYPES: dict[str, Any] = {
+    "ChangedConversation": ChangedConversation,
     "ChatCompletion": ChatCompletion,
     "ChatCompletionChunk": ChatCompletionChunk,
     "ChatRequest": ChatRequest,
     "Completion": Completion,
     "CompletionRequest": CompletionRequest,
+    "Conversation": Conversation,
+    "ConversationItem": AnyOutputItem,
+    "ConversationItemList": ConversationItemList,
     "CountTokens": CountBody,
     "CreateFrame": CreateFrame,
     "CreateResponse": ResponseRequest,
     "Deleted": Deleted,
+    "DeletedConversation": DeletedConversation,
     "EmbeddingList": EmbeddingList,
     "EmbeddingRequest": EmbeddingRequest,
     "ErrorEnvelope": ErrorEnvelope,
@@ -85,16 +121,21 @@ TYPES: dict[str, Any] = {
     "Event": Event,
     "ItemList": InputItemList,
     "Model": Model,
+    "MoreItems": MoreItems,
+    "NewConversation": NewConversation,
     "ModelList": ModelList,
     "CreatePrompt": CreatePrompt,
     "Prompt": PromptObject,
     "PromptList": PromptList,
     "SetDefaultVersion": SetDefaultVersion,
     "UpdatePrompt": UpdatePrompt,
+    "Provider": Provider,
+    "ProviderList": ProviderList,
     "RerankRequest": RerankRequest,
     "RerankResponse": RerankResponse,
     "Response": Response,
     "ResponseList": ResponseList,
+    "RouteList": RouteList,
     "StackRerankRequest": StackRerankRequest,
     "StackRerankResponse": StackRerankResponse,
     "Status": Status,
