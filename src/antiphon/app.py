@@ -37,6 +37,7 @@ from antiphon.web.auth import ANONYMOUS, Authenticator
 from antiphon.web.docs import DocsRoutes
 from antiphon.web.edge import Edge
 from antiphon.web.health import HealthRoutes
+from antiphon.web.inspection import InspectionRoutes
 from antiphon.web.routing import Route, Router, SocketRoute
 from antiphon.web.streams import OpenStreams
 
@@ -205,4 +206,6 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
         *ModelRoutes(services.catalog).table(),
         *HealthRoutes(services.check_store, services.catalog.breakers).table(),
     ]
+    types = {one.provider_id: one.provider_type for one in services.settings.providers.inference}
+    table += InspectionRoutes(types, lambda: services.catalog.failures, table).table()
     return [*table, *DocsRoutes(table, sockets).table()], sockets

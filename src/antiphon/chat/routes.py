@@ -13,14 +13,12 @@ from antiphon.models.catalog import Catalog, Resolved
 from antiphon.models.tap import Tap
 from antiphon.ports import UpstreamReply
 from antiphon.web.http import Reply, Request
+from antiphon.web.llama_stack import from_llama_stack
 from antiphon.web.routing import Route
 from antiphon.web.served_by import served_by_header
 from antiphon.web.sse import SseSender, Watch, last_words
 from antiphon.web.streams import OpenStreams
 from antiphon.web.whole import answer_whole
-
-_LLAMA_STACK = b"x-llamastack-client-version"
-"""Clients that send this header decode each `data:` line as JSON up to 0.6, so `[DONE]` is left out for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,9 @@ class Forwarded:
         last = b""
         with Watch(request.receive, on_silence=sender.heartbeat, every_s=self.heartbeat_s) as watch:
             try:
-                last = await self._pass_on(sender, done_marker=_LLAMA_STACK not in request.headers)
+                # Llama Stack's clients up to 0.6 decode each `data:` line as JSON.
+                done_marker = not from_llama_stack(request.headers)
+                last = await self._pass_on(sender, done_marker=done_marker)
             except AntiphonError as error:
                 if not sender.started:
                     raise

@@ -4,18 +4,31 @@ from dataclasses import dataclass
 
 from antiphon.models.catalog import Catalog
 from antiphon.web.http import Reply, Request, json_reply
+from antiphon.web.llama_stack import from_llama_stack
 from antiphon.web.routing import Route
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRoutes:
+    """Clients of Llama Stack get their own fields beside those of OpenAI."""
+
     catalog: Catalog
 
     async def list_all(self, request: Request) -> Reply:
-        return json_reply({"object": "list", "data": await self.catalog.list()})
+        models = await self.catalog.list()
+        if from_llama_stack(request.headers):
+            from antiphon.models.stack import stack_model
+
+            models = [stack_model(one, await self.catalog.resolve(one.id)) for one in models]
+        return json_reply({"object": "list", "data": models})
 
     async def get(self, request: Request) -> Reply:
-        return json_reply(await self.catalog.get(request.params["model_id"]))
+        model = await self.catalog.get(request.params["model_id"])
+        if from_llama_stack(request.headers):
+            from antiphon.models.stack import stack_model
+
+            model = stack_model(model, await self.catalog.resolve(model.id))
+        return json_reply(model)
 
     def table(self) -> list[Route]:
         return [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from antiphon.core.errors import AntiphonError, StoreUnavailable
 from antiphon.version import __version__
 from antiphon.web.http import Reply, Request, json_reply
+from antiphon.web.inspection import ADMIN
 from antiphon.web.routing import Route
 
 
@@ -40,6 +41,22 @@ class HealthRoutes:
             Route(
                 "GET", "/readyz", self.ready, "State can be reached", tag, response="Readiness", public=True
             ),
-            Route("GET", "/v1/health", self.health, "Health", tag, response="Status", public=True),
-            Route("GET", "/v1/version", self.version, "Version", tag, response="Version", public=True),
+            *(
+                route
+                for prefix in ("/v1", ADMIN)
+                for route in (
+                    Route(
+                        "GET", f"{prefix}/health", self.health, "Health", tag, response="Status", public=True
+                    ),
+                    Route(
+                        "GET",
+                        f"{prefix}/version",
+                        self.version,
+                        "Version",
+                        tag,
+                        response="Version",
+                        public=True,
+                    ),
+                )
+            ),
         ]
