@@ -99,28 +99,6 @@ class RouteList(msgspec.Struct, kw_only=True):
     data: list[RouteInfo]
 
 
-class Provider(msgspec.Struct, kw_only=True):
-    api: str
-    provider_id: str
-    provider_type: str
-    config: JsonObject
-    health: Status
-
-
-class ProviderList(msgspec.Struct, kw_only=True):
-    data: list[Provider]
-
-
-class RouteInfo(msgspec.Struct, kw_only=True):
-    route: str
-    method: str
-    provider_types: list[str]
-
-
-class RouteList(msgspec.Struct, kw_only=True):
-    data: list[RouteInfo]
-
-
 TYPES: dict[str, Any] = {
     "ChangedConversation": ChangedConversation,
     "ChatCompletion": ChatCompletion,
@@ -153,13 +131,10 @@ TYPES: dict[str, Any] = {
     "UpdatePrompt": UpdatePrompt,
     "Provider": Provider,
     "ProviderList": ProviderList,
-    "Provider": Provider,
-    "ProviderList": ProviderList,
     "RerankRequest": RerankRequest,
     "RerankResponse": RerankResponse,
     "Response": Response,
     "ResponseList": ResponseList,
-    "RouteList": RouteList,
     "RouteList": RouteList,
     "StackRerankRequest": StackRerankRequest,
     "StackRerankResponse": StackRerankResponse,
