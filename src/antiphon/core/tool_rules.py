@@ -39,15 +39,15 @@ def check_tools(tools: Sequence[Tool | AnyTool], path: str, *, names_must_differ
                 raise _same_name(one, place, first)
 
 
-def check_brought(items: Sequence[object]) -> None:
-    """The tools that items of the input bring."""
+def check_brought(items: Sequence[object], field: str = "input") -> None:
+    """The tools that items bring. `field` is where they stand in their body."""
     for at, item in enumerate(items):
         if isinstance(item, ToolSearchOutput | AdditionalTools):
-            check_tools(item.tools, f"input[{at}].tools", names_must_differ=False)
+            check_tools(item.tools, f"{field}[{at}].tools", names_must_differ=False)
         if isinstance(item, AdditionalTools) and item.role != "developer":
             raise InvalidRequest(
-                f'`input[{at}].role`: "{item.role}" may not bring tools; send "developer".',
-                param=f"input[{at}].role",
+                f'`{field}[{at}].role`: "{item.role}" may not bring tools; send "developer".',
+                param=f"{field}[{at}].role",
             )
 
 
