@@ -179,11 +179,11 @@ def test_an_unsupported_parameter_is_refused_by_its_name(row: support.Row) -> No
     values: dict[str, Any] = {
         "background": True,
         "conversation": "conv_1",
-        "context_management": [{"type": "compaction", "compact_threshold": 2000}],
         "moderation": {"model": "m"},
         "multi_agent": {"enabled": True},
         "guardrails": ["g"],
         "agent": {"name": "a"},
+        "personality": "friendly",
     }
     with pytest.raises(InvalidRequest) as caught:
         ResponseRequest.parse(json.dumps({**BASE, row.name: values[row.name]}).encode())

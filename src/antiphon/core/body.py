@@ -4,7 +4,13 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta
 
-from antiphon.core.hosted_items import AdditionalTools, ToolSearchCall, ToolSearchOutput
+from antiphon.core.hosted_items import (
+    AdditionalTools,
+    Compaction,
+    CompactionTrigger,
+    ToolSearchCall,
+    ToolSearchOutput,
+)
 from antiphon.core.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -50,6 +56,8 @@ InputItem = (
     | ToolSearchCall
     | ToolSearchOutput
     | AdditionalTools
+    | Compaction
+    | CompactionTrigger
     | ItemReference
 )
 

@@ -23,6 +23,23 @@ class CallModel:
     tool_choice: Any = "auto"
     max_output_tokens: int | None = None
     stream: bool = True
+    summarises: bool = False
+    """The model is asked for a summary by which a conversation is compacted, not to go on with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountTokens:
+    """Say how many input tokens this call would be. It is not made yet."""
+
+    call: CallModel
+
+
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """Compact the transcript of this call, which is not made itself. `required`: without that the response fails."""
+
+    call: CallModel
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +76,4 @@ class Finish:
     error_message: str | None = None
 
 
-Step = CallModel | CallTool | OpenItem | CloseItem | Finish
+Step = CallModel | CountTokens | Compact | CallTool | OpenItem | CloseItem | Finish

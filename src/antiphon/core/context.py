@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.compaction import UpstreamContext
 from antiphon.core.errors import InvalidRequest
-from antiphon.core.hosted_items import AdditionalTools, ToolSearchCall, ToolSearchOutput
+from antiphon.core.hosted_items import AdditionalTools, Compaction, ToolSearchCall, ToolSearchOutput
 from antiphon.core.ids import ItemIds
 from antiphon.core.items import (
     Call,
@@ -22,7 +23,7 @@ from antiphon.core.items import (
 from antiphon.core.loose_ends import OpenCalls
 from antiphon.core.machine_items import LocalShellCallOutput, ShellCall, ShellCallOutput
 from antiphon.core.seen import StoredItem, TranscriptItem, as_seen, seen_with_places
-from antiphon.core.transcript import PastTurn, sendable
+from antiphon.core.transcript import PastTurn, last_replacing, sendable
 from antiphon.core.wire import UNSET
 
 
@@ -32,6 +33,8 @@ class Context:
 
     stored: tuple[StoredItem, ...]
     shown: tuple[TranscriptItem, ...]
+    replaces: bool = False
+    """Whether `shown` stands for the history too."""
 
 
 def own_items(given: str | Sequence[StoredItem] | None, ids: ItemIds) -> tuple[StoredItem, ...]:
@@ -59,8 +62,10 @@ def _stored_form(item: StoredItem, ids: ItemIds) -> StoredItem:
             status = item.status if item.status is not UNSET else "completed"
             item_id = item.id or ids.new("message")
             return msgspec.structs.replace(item, id=item_id, status=status, content=content)
-        case Reasoning() | FunctionCall() | FunctionCallOutput() | AdditionalTools():
+        case Reasoning() | FunctionCall() | FunctionCallOutput() | AdditionalTools() | Compaction():
             return item if item.id else msgspec.structs.replace(item, id=ids.new(_type_of(item)))
+        case UpstreamContext():
+            return item
         case ToolSearchCall() | ToolSearchOutput():
             return msgspec.structs.replace(
                 item,
@@ -104,7 +109,7 @@ def build_context(history: Sequence[PastTurn], own: Iterable[StoredItem]) -> Con
     pending = dict.fromkeys([*open_calls.waiting, *open_calls.excused], -1)  # not in this input
     needs_past = any(_is_replay(item, pending) for item in as_seen(stored))
     past = _all_calls(history) if needs_past else frozenset[str]()
-    shown: list[TranscriptItem] = []
+    shown: list[tuple[int, TranscriptItem]] = []
     answered: set[str] = set()
     for at, item in seen_with_places(stored):
         if isinstance(item, Call):
@@ -119,11 +124,21 @@ def build_context(history: Sequence[PastTurn], own: Iterable[StoredItem]) -> Con
                 continue
             else:
                 raise _orphan(item.call_id, at)
-        shown.append(item)
+        shown.append((at, item))
     for call_id in open_calls.excused:
         pending.pop(call_id, None)
     _require_answers(stored, pending)
-    return Context(stored, tuple(sendable(shown)))
+    cut = last_replacing(stored)
+    kept = [item for at, item in shown if cut is None or at >= cut]
+    if cut is not None:
+        kept = _with_their_calls(kept)
+    return Context(stored, tuple(sendable(kept)), cut is not None)
+
+
+def _with_their_calls(items: list[TranscriptItem]) -> list[TranscriptItem]:
+    """Without the outputs of calls that a compaction stands for."""
+    called = {item.call_id for item in items if isinstance(item, Call)}
+    return [item for item in items if not isinstance(item, CallOutput) or item.call_id in called]
 
 
 def _is_replay(item: TranscriptItem, pending: dict[str, int]) -> bool:

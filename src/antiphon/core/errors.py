@@ -26,6 +26,7 @@
     │   ├── ProviderTimeout             504 provider_timeout
     │   └── ProviderProtocolError       502 provider_protocol_error
     ├── TooManyWaiting                  429 too_many_waiting
+    ├── CompactionFailed                502 compaction_failed
     ├── TooManyStreams                  503 too_many_streams, with Retry-After
     ├── ShuttingDown                    503 server_shutting_down
     ├── StoreUnavailable                503 store_unavailable
@@ -33,6 +34,11 @@
 
 A `ValueError` that reaches the edge is a bug of ours and answers 500.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from antiphon.core.usage import Usage
 
 
 class AntiphonError(Exception):
@@ -272,6 +278,20 @@ class TooManyWaiting(AntiphonError):
             f"{limit} frames of this connection wait for their turn, or as many bytes as may; read the responses"
             " before you ask for more."
         )
+
+
+class CompactionFailed(AntiphonError):
+    """The model that was to sum a context up did not. `usage` is what the attempt cost, if that was told."""
+
+    status = 502
+    code = "compaction_failed"
+
+    def __init__(self, model: str, problem: str, usage: "Usage | None" = None) -> None:
+        super().__init__(
+            f'the context could not be compacted: model "{model}" was asked for a summary, and {problem}. Try'
+            " again, or compact with another model.",
+        )
+        self.usage = usage
 
 
 class TooManyStreams(AntiphonError):

@@ -3,16 +3,27 @@
 It decides which items and calls are let through, when the model is asked again, and how the response ends. Deltas
 do not pass through it. A call that the request does not permit (not among `tools`, outside `allowed_tools`, a second
 one with `parallel_tool_calls: false`) never becomes an output item; the model is told and asked again. So it is with
-a call of a client-run tool whose arguments cannot be read. A tool search of the server's own is made here.
+a call of a client-run tool whose arguments cannot be read. A tool search of the server's own is made here. Before a
+model call it asks how full the context is, where the request wants it compacted, and has it compacted when it is.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeGuard, assert_never
 
-from antiphon.core import signals, tool_search
+from antiphon.core import compacting, signals, tool_search
 from antiphon.core.client_tools import BadArguments
-from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
+from antiphon.core.commands import (
+    CallModel,
+    CallTool,
+    CloseItem,
+    Compact,
+    CountTokens,
+    Finish,
+    OpenItem,
+    Step,
+)
+from antiphon.core.compaction import compaction_item, seen_of
 from antiphon.core.hosted_items import ToolSearchCall, ToolSearchOutput
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import (
@@ -67,11 +78,16 @@ class Loop:
     _unseen: set[int] = field(default_factory=set[int])
     _searched: bool = False
     _own_slots: int = 0
+    _summary_tokens: int = 0
     _waiting: dict[str, FunctionCallOutput | None] = field(
         default_factory=dict[str, FunctionCallOutput | None]
     )
 
+    _fullness: compacting.Fullness = field(init=False)
+    _split: compacting.Split | None = None
+
     def __post_init__(self) -> None:
+        self._fullness = compacting.Fullness(compacting.threshold_of(self.request))
         self._use(Toolbox(self.request, self.brought))
 
     def _use(self, toolbox: Toolbox) -> None:
@@ -79,7 +95,11 @@ class Loop:
         self._permission = Permission.of(self.request, toolbox)
 
     def start(self) -> Iterator[Step]:
-        yield self._call_model()
+        if compacting.is_triggered(self.request):
+            self._split = compacting.whole(self.transcript)
+            yield Compact(self._planned(), required=True)
+        else:
+            yield from self._ask()
 
     def feed(self, signal: Signal) -> Iterator[Step]:
         """Advance by one signal. Signals after the end are ignored: tools may answer late."""
@@ -97,12 +117,21 @@ class Loop:
                 self.stop_sequence = signal.stop_sequence
                 cut = finish in ("length", "content_filter")
                 yield from self._release("incomplete" if cut else "completed")
+                self._fullness.measured(usage, self.transcript)
                 yield from self._after_step(finish)
             case signals.ToolDone(call_id=call_id, output=output):
                 yield from self._tool_done(call_id, output)
             case signals.Invalid(usage=usage):
                 self._count(usage, None)
                 yield from self._repair(signal)
+            case signals.Counted(tokens=tokens):
+                yield from self._ask_or_compact(tokens)
+            case signals.Compacted():
+                yield from self._go_on_compacted(signal)
+            case signals.NotCompacted(usage=usage):
+                self._count_compaction(usage)
+                self._fullness.give_up()
+                yield self._call_model()
             case signals.Failed(code=code, message=message):
                 yield from self._release("completed")
                 yield self._finish(Finish("failed", error_code=code, error_message=message))
@@ -214,6 +243,43 @@ class Loop:
         limit = self.request.max_infer_iters or DEFAULT_MAX_STEPS
         return self._steps >= max(limit, 2) or self._rejected_steps >= MAX_REJECTED_STEPS
 
+    def _ask(self) -> Iterator[Step]:
+        """Ask the model, after a look at how full the context is."""
+        if not self._fullness.matters:
+            yield self._call_model()
+        elif (tokens := self._fullness.of(self.transcript)) is None:
+            yield CountTokens(self._planned())
+        else:
+            yield from self._ask_or_compact(tokens)
+
+    def _ask_or_compact(self, tokens: int) -> Iterator[Step]:
+        split = self._fullness.split(tokens, self.transcript)
+        if split is None:
+            yield self._call_model()
+            return
+        self._split = split
+        yield Compact(replace(self._planned(), transcript=split.to_sum_up(self.transcript.instructions)))
+
+    def _go_on_compacted(self, made: signals.Compacted) -> Iterator[Step]:
+        """Show the compaction; then ask the model, for whom it stands for what came before."""
+        self._count_compaction(made.usage)
+        split, self._split = self._split, None
+        if split is None:
+            return  # nobody asked for it
+        triggered = compacting.is_triggered(self.request)
+        item = compaction_item(split.replaced_by(made, replaces=not triggered or self._continues))
+        yield from self._show(item)
+        if triggered:
+            yield self._finish(Finish("completed"))
+            return
+        self.transcript = Transcript(self.transcript.instructions, (), tuple(seen_of(item)))
+        self._fullness.forget()
+        yield self._call_model()
+
+    @property
+    def _continues(self) -> bool:
+        return bool(self.request.previous_response_id or self.request.conversation)
+
     def _call_model(self) -> CallModel:
         self._steps += 1
         self._admitted.clear()
@@ -223,7 +289,11 @@ class Loop:
         self._rejections.clear()
         self._searched = False
         self._step_calls = 0
-        choice = "none" if self._last_step else self._permission.choice_for(self._steps)
+        return self._planned(self._steps)
+
+    def _planned(self, step: int | None = None) -> CallModel:
+        """The model call as it is made in this step, or would be in the next one."""
+        choice = "none" if self._last_step else self._permission.choice_for(step or self._steps + 1)
         request = self._toolbox.request()
         return CallModel(request, self.transcript, choice, self._tokens_left(), self.streamed)
 
@@ -231,7 +301,7 @@ class Loop:
         limit = self.request.max_output_tokens
         if limit is None or self.usage is None:
             return limit
-        return limit - self.usage.output_tokens
+        return limit - (self.usage.output_tokens - self._summary_tokens)
 
     def _after_step(self, finish: FinishReason) -> Iterator[Step]:
         if finish == "length":
@@ -262,7 +332,7 @@ class Loop:
         if left is not None and left <= 0:
             yield self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
         else:
-            yield self._call_model()
+            yield from self._ask()
 
     def _is_ours(self, call: Call) -> TypeGuard[FunctionCall]:
         """Whether the server runs this call."""
@@ -326,6 +396,11 @@ class Loop:
         if usage is not None:
             self.usage = usage if self.usage is None else self.usage + usage
         self.service_tier = tier or self.service_tier
+
+    def _count_compaction(self, usage: Usage | None) -> None:
+        """It costs, and is no part of what `max_output_tokens` bounds."""
+        self._count(usage, None)
+        self._summary_tokens += usage.output_tokens if usage is not None else 0
 
     def _finish(self, finish: Finish) -> Finish:
         self.finished = True

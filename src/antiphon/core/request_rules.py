@@ -3,6 +3,7 @@
 from antiphon.core import support, tool_rules
 from antiphon.core.body import FormatJsonSchema, Runnable
 from antiphon.core.errors import InvalidRequest
+from antiphon.core.hosted_items import CompactionTrigger
 from antiphon.core.json_schemas import nesting_exceeds
 
 
@@ -16,6 +17,7 @@ def check(request: Runnable) -> None:
 def check_contents(request: Runnable) -> None:
     """The rules of what is there, for every route that takes a part of a request. Raises as `check` does."""
     support.refuse_request(request)
+    _check_compaction(request)
     if request.include:
         _check_include(request.include)
     if request.tools:
@@ -67,6 +69,22 @@ def _check_needs(request: Runnable) -> None:
             "`background`: needs the response to be stored; leave `store` out or set it to true.",
             param="background",
         )
+
+
+def _check_compaction(request: Runnable) -> None:
+    for at, one in enumerate(request.context_management or ()):
+        if one.type != "compaction":
+            raise InvalidRequest(
+                f'`context_management[{at}].type`: "{one.type[:80]}" is not known; allowed: "compaction".',
+                param=f"context_management[{at}].type",
+            )
+    given = request.input if isinstance(request.input, list) else []
+    for at, item in enumerate(given[:-1]):
+        if isinstance(item, CompactionTrigger):
+            raise InvalidRequest(
+                f"`input[{at}]`: a compaction_trigger has to be the last item; items follow it.",
+                param=f"input[{at}]",
+            )
 
 
 def _check_include(values: list[str]) -> None:

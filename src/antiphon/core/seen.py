@@ -1,4 +1,6 @@
-"""Stored items as the model sees them: calls of client-run tools and their outputs as those of functions."""
+"""Stored items as the model sees them: calls of client-run tools and their outputs as those of functions, and what a
+compaction stands for.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,7 +8,8 @@ from typing import Any
 import msgspec
 
 from antiphon.core.client_tools import APPLY_PATCH, COMPUTER, LOCAL_SHELL, SHELL, TOOL_SEARCH
-from antiphon.core.hosted_items import AdditionalTools, ToolSearchCall, ToolSearchOutput
+from antiphon.core.compaction import UpstreamContext, seen_of
+from antiphon.core.hosted_items import AdditionalTools, Compaction, ToolSearchCall, ToolSearchOutput
 from antiphon.core.items import (
     Call,
     CallOutput,
@@ -35,7 +38,7 @@ from antiphon.core.shown_tools import shown, shown_name
 from antiphon.core.tool_search import said
 from antiphon.core.wire import UNSET, UnsetType, encode
 
-TranscriptItem = Message | Reasoning | Call | CallOutput
+TranscriptItem = Message | Reasoning | Call | CallOutput | UpstreamContext
 """What a model sees."""
 ToolItem = (
     ComputerCall
@@ -50,7 +53,7 @@ ToolItem = (
     | ToolSearchOutput
     | AdditionalTools
 )
-StoredItem = TranscriptItem | ToolItem
+StoredItem = TranscriptItem | ToolItem | Compaction
 """What a response may hold; `as_seen` says what of it the model sees."""
 
 
@@ -64,8 +67,10 @@ def seen_with_places(items: Iterable[StoredItem]) -> Iterator[tuple[int, Transcr
     search = ""  # the last search of the server's own, which has no call id
     for at, item in enumerate(items):
         match item:
-            case Message() | Reasoning() | CustomToolCallOutput():
+            case Message() | Reasoning() | CustomToolCallOutput() | UpstreamContext():
                 yield at, item
+            case Compaction():
+                yield from ((at, one) for one in seen_of(item))
             case FunctionCall() | CustomToolCall():
                 yield at, _by_shown_name(item)
             case FunctionCallOutput():

@@ -10,13 +10,13 @@ from typing import Literal
 import msgspec
 
 from antiphon.core.client_tools import ClientCall
-from antiphon.core.hosted_items import ToolSearchOutput
+from antiphon.core.hosted_items import Compaction, ToolSearchOutput
 from antiphon.core.items import Call, CustomToolCall, FunctionCall, Logprob, Message, Reasoning
 from antiphon.core.usage import Usage
 
 ModelItem = Message | Reasoning | FunctionCall | CustomToolCall
 """What a model makes."""
-OutputItem = ModelItem | ClientCall | ToolSearchOutput
+OutputItem = ModelItem | ClientCall | ToolSearchOutput | Compaction
 """What a response's output may hold."""
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
 
@@ -123,4 +123,37 @@ class Invalid(Signalled, frozen=True):
     usage: Usage | None = None
 
 
-Signal = ItemStarted | ItemDone | StepDone | ToolDone | Invalid | Failed | Cancelled
+class Counted(Signalled, frozen=True):
+    """How many input tokens the model call that was asked about would be."""
+
+    tokens: int
+
+
+class Compacted(Signalled, frozen=True):
+    """A context was compacted: into a `summary` of its model, or by its upstream into a blob that is marked with its
+    origin.
+    """
+
+    summary: str = ""
+    upstream: str = ""
+    usage: Usage | None = None
+
+
+class NotCompacted(Signalled, frozen=True):
+    """It could not be. `usage` is what the attempt cost."""
+
+    usage: Usage | None = None
+
+
+Signal = (
+    ItemStarted
+    | ItemDone
+    | StepDone
+    | ToolDone
+    | Invalid
+    | Counted
+    | Compacted
+    | NotCompacted
+    | Failed
+    | Cancelled
+)

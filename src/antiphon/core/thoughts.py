@@ -30,9 +30,12 @@ def marked(provider_id: str, blob: str) -> str:
 def upstream_blob(provider_id: str, item: Reasoning) -> str | None:
     """The blob of this item, if this provider made it."""
     content = item.encrypted_content
-    if not isinstance(content, str) or not content.startswith(f"{provider_id}:"):
-        return None
-    return content[len(provider_id) + 1 :]
+    return blob_of(provider_id, content) if isinstance(content, str) else None
+
+
+def blob_of(provider_id: str, content: str) -> str | None:
+    """The blob behind a mark of this provider."""
+    return content[len(provider_id) + 1 :] if content.startswith(f"{provider_id}:") else None
 
 
 def made_by(item: Reasoning) -> str | None:

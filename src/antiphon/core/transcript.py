@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from antiphon.core.hosted_items import AdditionalTools, ToolSearchOutput
+from antiphon.core.compaction import replaces
+from antiphon.core.hosted_items import AdditionalTools, Compaction, ToolSearchOutput
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import Call, CallOutput, Message, Reasoning
 from antiphon.core.seen import StoredItem, TranscriptItem, as_seen
@@ -15,6 +16,7 @@ __all__ = ["PastTurn", "StoredItem", "Transcript", "TranscriptItem", "brought_to
 _CALL = b'_call"'
 """How the type of every call ends, and nothing else that is stored but text, whose quotes are escaped."""
 _OUTPUT = b'_call_output"'
+_COMPACTION = b'"type":"compaction"'
 _BRINGS_TOOLS = (b'"tool_search_output"', b'"additional_tools"')
 _ITEMS = msgspec.json.Decoder(list[StoredItem])
 
@@ -49,8 +51,27 @@ class PastTurn:
         return _ITEMS.decode(self.input) + _ITEMS.decode(self.output)
 
     def items(self) -> list[TranscriptItem]:
-        """The items the model may see: a call that was cut short was never made, so it is left out."""
-        return sendable(as_seen(self.stored()))
+        """The items the model may see: a call that was cut short was never made, so it is left out.
+
+        Of a turn in which the context was compacted, only the compaction and what came after it.
+        """
+        return sendable(as_seen(self.stored()[self._last_cut() or 0 :]))
+
+    @property
+    def compacts(self) -> bool:
+        """Whether it stands for all turns before it as well."""
+        return self._last_cut() is not None
+
+    def _last_cut(self) -> int | None:
+        """The place among its items of the last compaction that replaces what came before; None where none does.
+
+        One in the output was made of all that had come; of one that the client sent, its content says so.
+        """
+        if _COMPACTION not in self.output and _COMPACTION not in self.input:
+            return None
+        given = _ITEMS.decode(self.input)
+        made = [at for at, item in enumerate(_ITEMS.decode(self.output)) if isinstance(item, Compaction)]
+        return len(given) + made[-1] if made else last_replacing(given)
 
     def calls_made(self) -> list[Call]:
         """The calls in this turn's output that are not answered in it."""
@@ -63,7 +84,19 @@ class PastTurn:
     @property
     def has_calls(self) -> bool:
         """Whether a look inside for calls or their outputs can pay; told without decoding."""
-        return any(kind in part for part in (self.output, self.input) for kind in (_CALL, _OUTPUT))
+        kinds = (_CALL, _OUTPUT, _COMPACTION)
+        return any(kind in part for part in (self.output, self.input) for kind in kinds)
+
+
+def last_replacing(items: Sequence[StoredItem]) -> int | None:
+    """The place of the last compaction that stands for all that came before it."""
+    return max((at for at, item in enumerate(items) if replaces(item)), default=None)
+
+
+def since_compaction(turns: Sequence[PastTurn]) -> Sequence[PastTurn]:
+    """The turns from the last one on that stands for those before it."""
+    cuts = [at for at, turn in enumerate(turns) if turn.compacts]
+    return turns[cuts[-1] :] if cuts else turns
 
 
 def brought_tools(history: Sequence[PastTurn], items: Sequence[StoredItem]) -> list[AnyTool]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from antiphon.core.hosted_items import Compaction
 from antiphon.core.items import (
     CustomToolCall,
     FunctionCall,
@@ -436,6 +437,8 @@ def _skeleton(item: OutputItem) -> OutputItem:
             return msgspec.structs.replace(item, status="in_progress", arguments="")
         case CustomToolCall():
             return msgspec.structs.replace(item, status="in_progress", input="")
+        case Compaction():
+            return msgspec.structs.replace(item, encrypted_content="")
         case ShellCall():
             action = msgspec.structs.replace(item.action, commands=[])
             return msgspec.structs.replace(item, status="in_progress", action=action)

@@ -15,6 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from antiphon.core.commands import CallModel
+from antiphon.core.compaction import UpstreamContext
 from antiphon.core.errors import AntiphonError, InvalidRequest, ProviderError, UnsupportedParameter
 from antiphon.core.items import Reasoning
 from antiphon.core.request import ResponseRequest
@@ -260,8 +261,12 @@ class _Tried:
 
 
 def _origin(call: CallModel) -> str:
-    """`provider_id/` of who made the last reasoning that was sent back here: nobody else can read what it hides."""
+    """`provider_id/` of who made the last reasoning or compaction that was sent back here: nobody else can read what it
+    hides.
+    """
     for item in reversed(call.transcript.items):
+        if isinstance(item, UpstreamContext):
+            return f"{item.blob.partition(':')[0]}/"
         if isinstance(item, Reasoning) and (provider_id := made_by(item)):
             return f"{provider_id}/"
     return ""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from antiphon.core.compaction import UpstreamContext, foreign_context
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.items import (
     CallOutput,
@@ -89,6 +90,8 @@ class _Writer:
                 self._output(item)
             case Reasoning():
                 self._think(item)
+            case UpstreamContext():
+                raise foreign_context()
 
     def finish(self) -> Rendered:
         self._flush()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from antiphon.core.compaction import UpstreamContext, foreign_context
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.items import (
     CacheBreakpoint,
@@ -183,6 +184,8 @@ class _Writer:
                 self._call(item.call_id, item.name, {KEY: item.input})
             case FunctionCallOutput() | CustomToolCallOutput():
                 self._result(item)
+            case UpstreamContext():
+                raise foreign_context()
 
     def finish(self) -> RenderedTurn:
         self._flush()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from antiphon.core.compaction import UpstreamContext, foreign_context
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.items import (
     Call,
@@ -24,7 +25,7 @@ from antiphon.core.items import (
     Reasoning,
     Refusal,
 )
-from antiphon.core.thoughts import upstream_blob
+from antiphon.core.thoughts import blob_of, upstream_blob
 from antiphon.core.transcript import TranscriptItem
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.capabilities import ResponsesCapabilities
@@ -76,6 +77,8 @@ class _Writer:
                 self._of_others(self._message(item))
             case FunctionCall() | CustomToolCall():
                 self._of_model(self._call(item))
+            case UpstreamContext():
+                self._of_others(self._compaction(item))
             case _:
                 self._output(item)
 
@@ -129,6 +132,12 @@ class _Writer:
     def _message(self, item: Message) -> JsonObject:
         content = item.content if isinstance(item.content, str) else self._parts(item.content)
         return {"type": "message", "role": item.role, "content": content}
+
+    def _compaction(self, item: UpstreamContext) -> JsonObject:
+        blob = blob_of(self.provider_id, item.blob)
+        if blob is None:
+            raise foreign_context()
+        return {"type": "compaction", "encrypted_content": blob}
 
     def _output(self, item: CallOutput) -> None:
         self.thoughts.clear()

@@ -46,6 +46,8 @@ class When(_Closed):
     """Which model call this is since the last user message."""
     tools: tuple[str, ...] | None = None
     """Tools that the request offers, all of these."""
+    summary: bool | None = None
+    """The model is asked for the summary by which a conversation is compacted. Rules without it are not for that."""
 
 
 class Call(_Closed):

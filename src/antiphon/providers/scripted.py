@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from antiphon.core.commands import CallModel
+from antiphon.core.compaction import UpstreamContext, foreign_context
 from antiphon.core.errors import (
     ProviderAuthFailed,
     ProviderError,
@@ -185,6 +186,8 @@ class Scripted:
         if rules is None:
             raise ProviderRejected(self.provider_id, f'there is no scripted model "{model}".', param="model")
         heard = Hearing(call)
+        if any(isinstance(item, UpstreamContext) for item in heard.items):
+            raise foreign_context()
         return heard, next((rule for rule in rules if heard.matches(rule.when)), None) or demo_rule(heard)
 
     def _acts(self, model: str, call: CallModel) -> Iterator[Act]:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from antiphon.core.body import FormatJsonObject, FormatJsonSchema
 from antiphon.core.commands import CallModel
+from antiphon.core.compaction import UpstreamContext, presents
 from antiphon.core.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -21,6 +22,8 @@ from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, Mod
 from antiphon.core.transcript import TranscriptItem
 from antiphon.core.wire import JsonObject
 from antiphon.providers.script import Call, Rule, Step, When
+
+DEMO_LINE = 200
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ class Hearing:
     def matches(self, when: When) -> bool:
         text = self.last_user_text
         return (
-            (when.text is None or when.text.casefold() in text.casefold())
+            (when.summary is True) == self.call.summarises
+            and (when.text is None or when.text.casefold() in text.casefold())
             and (when.matches is None or re.search(when.matches, text) is not None)
             and (when.tool_outputs is None or when.tool_outputs == bool(self.tool_outputs))
             and (when.step is None or when.step == self.step)
@@ -140,6 +144,8 @@ def text_of(item: TranscriptItem) -> str:
             return f"{name} {text}"
         case FunctionCallOutput(output=parts) | CustomToolCallOutput(output=parts):
             pass
+        case UpstreamContext():
+            return ""
         case Reasoning(summary=summary):
             return "".join(part.text for part in summary)
         case Message(content=parts):
@@ -150,7 +156,9 @@ def text_of(item: TranscriptItem) -> str:
 
 
 def demo_rule(heard: Hearing) -> Rule:
-    """The built-in model: calls the tools one names, tells what they said, fits schemas, or echoes."""
+    """The built-in model: calls the tools one names, tells what they said, fits schemas, sums up, or echoes."""
+    if heard.call.summarises:
+        return Rule(reply=(Step(text=_demo_summary(heard)),))
     calls = _demo_calls(heard)
     if calls:
         return Rule(reply=(Step(calls=tuple(calls)),))
@@ -179,6 +187,16 @@ def _is_named(name: str, text: str) -> bool:
     """By its whole name, or by its last word: "the weather in Rome" asks for `get_weather`."""
     last = name.replace("-", "_").rpartition("_")[2]
     return name in text or name.replace("_", " ") in text or (len(last) > 3 and last in text.split())
+
+
+def _demo_summary(heard: Hearing) -> str:
+    """The beginning of each thing that was said, but for the request to sum it up."""
+    lines = [
+        f"- {item.role}: {text_of(item)[:DEMO_LINE]}"
+        for item in heard.items[:-1]
+        if isinstance(item, Message) and not presents(item)
+    ]
+    return "\n".join(["The conversation so far:", *lines])
 
 
 def _demo_greeting(heard: Hearing) -> str:

@@ -9,14 +9,16 @@ import msgspec
 from antiphon.conversations.reading import get_conversation, turns_of
 from antiphon.core.context import build_context, own_items
 from antiphon.core.errors import InvalidRequest, PreviousResponseNotFound
+from antiphon.core.hosted_items import Compaction, CompactionTrigger
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.ids import ItemIds, response_of
 from antiphon.core.items import ItemReference, Reasoning
 from antiphon.core.loose_ends import tied
 from antiphon.core.removals import as_left
 from antiphon.core.request import ResponseRequest
-from antiphon.core.transcript import PastTurn, StoredItem, Transcript, brought_tools
+from antiphon.core.transcript import PastTurn, StoredItem, Transcript, brought_tools, since_compaction
 from antiphon.ports import Owner, Sealer, Store
+from antiphon.runs.compactions import Compactions
 from antiphon.runs.runner import ResponseKeeper
 from antiphon.runs.thoughts import Thoughts
 
@@ -69,7 +71,7 @@ class Assembly:
         given = request.input
         inner = await self.inner_items(owner, given, history, "input") if isinstance(given, list) else given
         context = build_context(history, own_items(inner, item_ids))
-        past, own = tied(history, context.shown)
+        past, own = tied(() if context.replaces else since_compaction(history), context.shown)
         transcript = Transcript(request.instructions, tuple(past), own)
         return Assembled(transcript, context.stored, brought_tools(history, context.stored), continues)
 
@@ -97,17 +99,22 @@ class Assembly:
     async def inner_items(
         self, owner: Owner, given: Sequence[object], history: Sequence[PastTurn], field: str
     ) -> list[StoredItem]:
-        """Items of a body in their inner form: each `item_reference` replaced by the stored item, reasoning opened.
+        """Items of a body in their inner form: each `item_reference` replaced by the stored item, what is sealed opened.
 
         `field` is where they stand in it. Raises InvalidRequest.
         """
         thoughts = Thoughts(self.sealer, owner.tenant)
+        compactions = Compactions(self.sealer, owner.tenant)
         items: list[StoredItem] = []
         for at, item in enumerate(given):
             if isinstance(item, ItemReference):
                 items.append(await self._referenced(owner, item.id, history, f"{field}[{at}]"))
             elif isinstance(item, Reasoning):
                 items.append(thoughts.opened(item, f"{field}[{at}]"))
+            elif isinstance(item, Compaction):
+                items.append(compactions.opened(item, f"{field}[{at}]"))
+            elif isinstance(item, CompactionTrigger):
+                continue  # it asks for something, and says nothing
             else:
                 items.append(item)  # type: ignore[arg-type]  # `parse` refused every other item type
         return items

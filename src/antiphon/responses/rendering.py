@@ -1,6 +1,6 @@
 """What of a stored item is shown: everything is stored, `include` decides when it is read.
 
-Items are stored in their inner form, so a reasoning item's own `encrypted_content` never leaves as it is.
+Items are stored in their inner form, so the `encrypted_content` of a reasoning or a compaction item never leaves as it is.
 """
 
 from collections.abc import Iterable
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import msgspec
 
 from antiphon.core.errors import InvalidRequest
+from antiphon.core.hosted_items import Compaction
 from antiphon.core.items import InputImage, Message, MessagePart, OutputText, Reasoning
 from antiphon.core.machine_items import ComputerCallOutput
 from antiphon.core.support import INCLUDES
 from antiphon.core.transcript import StoredItem
 from antiphon.core.wire import UNSET, encode
+from antiphon.runs.compactions import Compactions
 from antiphon.runs.thoughts import Thoughts
 
 _ITEMS = msgspec.json.Decoder(list[StoredItem])
@@ -49,7 +51,7 @@ def render_items(stored: bytes, visible: Visible, thoughts: Thoughts) -> bytes:
     """A stored array as the caller sees it; decoded only where something must be taken out or put in."""
     touches_logprobs = not visible.logprobs and b'"logprobs":[{' in stored
     reasoned = b'"reasoning"' if visible.encrypted else b'"encrypted_content":'
-    if not touches_logprobs and reasoned not in stored:
+    if not touches_logprobs and reasoned not in stored and b'"type":"compaction"' not in stored:
         return stored
     return encode([render_item(item, visible, thoughts) for item in _ITEMS.decode(stored)])
 
@@ -59,6 +61,8 @@ def render_item(item: StoredItem, visible: Visible, thoughts: Thoughts) -> Store
         if visible.encrypted:
             return thoughts.sealed(item)
         return msgspec.structs.replace(item, encrypted_content=UNSET)
+    if isinstance(item, Compaction):
+        return Compactions(thoughts.sealer, thoughts.tenant).sealed(item)
     if isinstance(item, ComputerCallOutput) and not visible.screenshots:
         return msgspec.structs.replace(item, output=msgspec.structs.replace(item.output, image_url=UNSET))
     if not isinstance(item, Message) or isinstance(item.content, str):

@@ -5,6 +5,7 @@ sent or stored; an error after it ends the response as `failed`.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
@@ -13,29 +14,46 @@ from typing import Protocol, cast
 import msgspec
 
 from antiphon.core import signals
-from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
+from antiphon.core.commands import (
+    CallModel,
+    CallTool,
+    CloseItem,
+    Compact,
+    CountTokens,
+    Finish,
+    OpenItem,
+    Step,
+)
 from antiphon.core.errors import (
     AntiphonError,
+    CompactionFailed,
     ConversationChanged,
     ProviderContextLength,
+    ProviderError,
     ProviderRateLimited,
     ProviderRejected,
     SealingUnavailable,
     StoreUnavailable,
+    UnsupportedParameter,
 )
+from antiphon.core.hosted_items import Compaction
 from antiphon.core.ids import ItemIds
-from antiphon.core.items import Reasoning
+from antiphon.core.items import ItemStatus, Reasoning
 from antiphon.core.loop import Loop
 from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
 from antiphon.core.signals import ModelSignal, OutputItem
 from antiphon.core.wire import UNSET
 from antiphon.core.writer import Event, EventWriter
+from antiphon.models.token_count import count_tokens
 from antiphon.ports import Clock, ModelProvider, Owner, StoredResponse, ToolRuntime
+from antiphon.runs.compacting import compact
+from antiphon.runs.compactions import Compactions
 from antiphon.runs.held_answer import Constraints, HeldAnswer
 from antiphon.runs.thoughts import Thoughts
 
 Emit = Callable[[list[Event]], Awaitable[None]]
 MAX_TRUNCATIONS = 8
+log = logging.getLogger("antiphon.runs")
 
 
 class ResponseKeeper(Protocol):
@@ -92,11 +110,11 @@ class Run:
     state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
     output: bytes = b"[]"
     begun: bool = False
-    _call: CallModel | None = None
+    _call: CallModel | CountTokens | Compact | None = None
     _tool_calls: list[CallTool] = field(default_factory=list[CallTool])
     _finish: Finish | None = None
     _broken: bool = False
-    _inner: dict[str, Reasoning] = field(default_factory=dict[str, Reasoning])
+    _inner: dict[str, Reasoning | Compaction] = field(default_factory=dict[str, "Reasoning | Compaction"])
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -159,23 +177,50 @@ class Run:
         while self._finish is None:
             if self._call is not None:
                 call, self._call = self._call, None
-                await self._sample(call)
+                await self._carry_out(call)
             elif self._tool_calls:
                 calls, self._tool_calls = self._tool_calls, []
                 await self._run_tools(calls)
             else:
                 raise RuntimeError("the loop waits for nothing and has not finished")
 
+    async def _carry_out(self, step: CallModel | CountTokens | Compact) -> None:
+        provider, model = self.ports.provider, self.ports.upstream_model
+        match step:
+            case CallModel():
+                await self._sample(step)
+            case CountTokens():
+                counted = await count_tokens(provider, model, step.call)
+                self._apply(self.loop.feed(signals.Counted(counted.tokens)))
+            case Compact():
+                await self._compact(step)
+
+    async def _compact(self, step: Compact) -> None:
+        """A compaction that fails costs the response only where there is nothing else that it could do."""
+        try:
+            made = await compact(self.ports.provider, self.ports.upstream_model, step.call)
+        except (CompactionFailed, ProviderError, UnsupportedParameter) as error:
+            if step.required:
+                raise
+            log.warning("%s goes on without a compaction: %s", self.response.id, error)
+            usage = error.usage if isinstance(error, CompactionFailed) else None
+            self._apply(self.loop.feed(signals.NotCompacted(usage)))
+            return
+        self._apply(self.loop.feed(made))
+        if self._finish is None:
+            await self.flush()
+
     def _apply(self, steps: Iterable[Step]) -> None:
         for step in steps:
             match step:
                 case OpenItem(slot=slot, item=item):
+                    self.begin()  # a compaction comes before the first model call
                     item_id = self.item_ids.new(_type_of(item))
                     self.writer.open(slot, msgspec.structs.replace(item, id=item_id))
                 case CloseItem(slot=slot, item=item, status=status):
                     item_id = self.writer.item_id(slot)
-                    self._close(slot, msgspec.structs.replace(item, id=item_id, status=status))
-                case CallModel():
+                    self._close(slot, _closed(item, item_id, status))
+                case CallModel() | CountTokens() | Compact():
                     self._call = step
                 case CallTool():
                     self._tool_calls.append(step)
@@ -183,7 +228,12 @@ class Run:
                     self._finish = step
 
     def _close(self, slot: int, item: OutputItem) -> None:
-        """A reasoning item is sealed for the client; what is stored is its inner form."""
+        """A reasoning item and a compaction are sealed for the client; what is stored is their inner form."""
+        if isinstance(item, Compaction):
+            thoughts = self.ports.thoughts
+            self.writer.close(slot, Compactions(thoughts.sealer, thoughts.tenant).sealed(item))
+            self._inner[str(item.id)] = item
+            return
         if not isinstance(item, Reasoning):
             self.writer.close(slot, item)
             return
@@ -320,6 +370,13 @@ class Run:
             served_by=self.ports.served_by(),
         )
         await self.ports.store.put_response(self.owner, record)
+
+
+def _closed(item: OutputItem, item_id: str, status: ItemStatus) -> OutputItem:
+    """A compaction has no status: it is there whole."""
+    if isinstance(item, Compaction):
+        return msgspec.structs.replace(item, id=item_id)
+    return msgspec.structs.replace(item, id=item_id, status=status)
 
 
 def _type_of(item: OutputItem) -> str:
