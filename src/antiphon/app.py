@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 from antiphon import plugins
 from antiphon.chat.routes import ChatRoutes
 from antiphon.config.settings import ConfigError, ProviderSettings, Settings
+from antiphon.conversations.routes import ConversationRoutes
+from antiphon.conversations.service import ConversationService
 from antiphon.embeddings.routes import EmbeddingRoutes
+from antiphon.messages.errors import error_shape
+from antiphon.messages.routes import MessagesRoutes
 from antiphon.models.catalog import Catalog, NamedModel
 from antiphon.models.health import Guarded, UpstreamHealth
 from antiphon.models.router import routed_models
@@ -182,6 +186,7 @@ def serve(services: Services, ids: Ids) -> Edge:
         max_body=server.limits.max_body_bytes,
         startup=services.startup,
         shutdown=services.shutdown,
+        error_shape=error_shape,
     )
 
 
@@ -197,6 +202,8 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
     table = [
         *ResponseRoutes(services.responses, stream_settings, streams, lenient).table(),
         *TokenCountRoutes(services.responses, lenient).table(),
+        *ConversationRoutes(ConversationService(services.responses)).table(),
+        *MessagesRoutes(services.responses, stream_settings, streams, lenient).table(),
         *ChatRoutes(services.catalog, server.heartbeat_s, streams, tap).table(),
         *EmbeddingRoutes(services.catalog, tap).table(),
         *RerankRoutes(services.catalog, services.responses.ids, tap).table(),

@@ -9,7 +9,7 @@ import antiphon
 ROOT = Path(antiphon.__file__).parent
 STANDARD_CORE = frozenset({"msgspec"})
 ADAPTERS = frozenset({"providers", "storage", "tools"})
-SERVICES = frozenset({"prompts", "runs", "responses", "chat", "embeddings", "rerank", "models"})
+SERVICES = frozenset({"messages", "prompts", "runs", "responses", "chat", "embeddings", "rerank", "models"})
 # The composition root, and what stands before it: the command line, and the server inside another program.
 ROOTS = frozenset({"app", "cli", "__main__", "in_process"})
 FORBIDDEN = frozenset(

@@ -2,20 +2,26 @@
 
 from dataclasses import dataclass
 
+from antiphon.core.wire import encode
+from antiphon.messages.errors import REQUEST_ID, VERSION
 from antiphon.models.catalog import Catalog
-from antiphon.web.http import Reply, Request, json_reply
+from antiphon.web.http import JsonReply, Reply, Request, json_reply
 from antiphon.web.llama_stack import from_llama_stack
 from antiphon.web.routing import Route
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRoutes:
-    """Clients of Llama Stack get their own fields beside those of OpenAI."""
+    """Clients of Llama Stack get their own fields beside those of OpenAI, those of Anthropic a list in its shape."""
 
     catalog: Catalog
 
     async def list_all(self, request: Request) -> Reply:
         models = await self.catalog.list()
+        if VERSION in request.headers:
+            from antiphon.messages.models import model_page
+
+            return JsonReply(encode(model_page(models, request.query())), headers=_request_id(request))
         if from_llama_stack(request.headers):
             from antiphon.models.stack import stack_model
 
@@ -24,6 +30,10 @@ class ModelRoutes:
 
     async def get(self, request: Request) -> Reply:
         model = await self.catalog.get(request.params["model_id"])
+        if VERSION in request.headers:
+            from antiphon.messages.models import model_info
+
+            return JsonReply(encode(model_info(model)), headers=_request_id(request))
         if from_llama_stack(request.headers):
             from antiphon.models.stack import stack_model
 
@@ -35,3 +45,7 @@ class ModelRoutes:
             Route("GET", "/v1/models", self.list_all, "List the models served here", response="ModelList"),
             Route("GET", "/v1/models/{model_id:path}", self.get, "Get one model", response="Model"),
         ]
+
+
+def _request_id(request: Request) -> dict[str, str]:
+    return {REQUEST_ID: request.request_id}

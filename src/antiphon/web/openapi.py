@@ -24,6 +24,8 @@ from antiphon.core.response_object import InputItemList, Response, TokenCount
 from antiphon.core.wire import JsonObject
 from antiphon.embeddings.answer import EmbeddingList
 from antiphon.embeddings.request import EmbeddingRequest
+from antiphon.messages import shapes as messages
+from antiphon.messages.types import CountRequest, MessagesRequest
 from antiphon.models.catalog import Model
 from antiphon.prompts.shapes import CreatePrompt, PromptList, PromptObject, SetDefaultVersion, UpdatePrompt
 from antiphon.rerank.answer import RerankResponse, StackRerankResponse
@@ -100,6 +102,8 @@ class RouteList(msgspec.Struct, kw_only=True):
 
 
 TYPES: dict[str, Any] = {
+    **messages.TYPES,
+    "MessagesRequest": MessagesRequest,
     "ChangedConversation": ChangedConversation,
     "ChatCompletion": ChatCompletion,
     "ChatCompletionChunk": ChatCompletionChunk,
@@ -116,6 +120,7 @@ TYPES: dict[str, Any] = {
     "DeletedConversation": DeletedConversation,
     "EmbeddingList": EmbeddingList,
     "EmbeddingRequest": EmbeddingRequest,
+    "CountMessageTokens": CountRequest,
     "ErrorEnvelope": ErrorEnvelope,
     "ErrorFrame": ErrorFrame,
     "Event": Event,
@@ -184,7 +189,7 @@ def _operation(route: Route, schemas: JsonObject, components: dict[str, Any]) ->
         + [_query_parameter(query) for query in route.query],
         "responses": {
             "200": _answer(route, schemas),
-            "default": _content(schemas["ErrorEnvelope"], "An error"),
+            "default": _content(schemas[route.errors], "An error"),
         },
         "security": [] if route.public else [{"key": []}],
     }

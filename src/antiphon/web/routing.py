@@ -28,7 +28,7 @@ class Route:
     """One operation. `path` has `{name}` for a segment and `{name:path}` for the rest; `public` needs no key.
 
     `request` and `response` are the types of the JSON bodies, for the OpenAPI document; `events` the type of the
-    events where the operation can stream; `form` says that the body may also be a form.
+    events where the operation can stream; `form` says that the body may also be a form; `errors` names their type.
     """
 
     method: Method
@@ -42,6 +42,7 @@ class Route:
     query: Sequence[Query] = ()
     public: bool = False
     form: bool = False
+    errors: str = "ErrorEnvelope"
 
 
 @dataclass(frozen=True, slots=True)
