@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from antiphon.core.items import Call, CallOutput, Message, Reasoning
-from antiphon.core.transcript import PastTurn, TranscriptItem, sendable
+from antiphon.core.transcript import PastTurn, TranscriptItem, sendable, since_compaction
 from antiphon.core.wire import encode
 
 
@@ -25,7 +25,7 @@ class OpenCalls:
     def of(cls, history: Sequence[PastTurn]) -> "OpenCalls":
         if not is_loose(history):
             return cls([call.call_id for call in _calls_of(history[-1:])])
-        items = [item for turn in history for item in turn.items()]
+        items = [item for turn in since_compaction(history) for item in turn.items()]
         answered = {item.call_id for item in items if isinstance(item, CallOutput)}
         unanswered = [
             item.call_id for item in items if isinstance(item, Call) and item.call_id not in answered
