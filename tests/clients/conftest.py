@@ -54,6 +54,29 @@ providers:
           - calls: [{name: get_weather, arguments: {city: Oslo}}, {name: get_time, arguments: {city: Oslo}}]
             by: 5
             interleave: true
+      - name: gpt-5.5  # a name that Codex knows: it gets the tool `apply_patch`
+        rules:
+        - when: {tool_outputs: false, text: change, tools: [apply_patch]}
+          reply:
+          - reasoning: One line changes.
+          - text: I change the line.
+          - calls:
+            - name: apply_patch
+              arguments: |
+                *** Begin Patch
+                *** Update File: notes.txt
+                @@
+                -old
+                +new
+                *** End Patch
+        - when: {tool_outputs: true}
+          reply: [{text: "It said: {{tool_outputs}}"}]
+        - reply: [{text: "You asked: {{input}}"}]
+      - name: coder  # one that it does not: it gets a shell
+        rules:
+        - when: {tool_outputs: false, text: change, tools: [exec_command]}
+          reply: [{calls: [{name: exec_command, arguments: {cmd: "sed -i s/old/new/ notes.txt"}}]}]
+        - reply: [{text: "It said: {{tool_outputs}}"}]
       - name: demo
   - provider_id: up
     provider_type: remote::openai-compatible
