@@ -4,10 +4,11 @@ write. Pure.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from antiphon.core.body import ContextManagement
 from antiphon.core.compaction import Compacted, SeenItem, presents
+from antiphon.core.errors import InvalidRequest
 from antiphon.core.hosted_items import CompactionTrigger
 from antiphon.core.items import (
     Call,
@@ -94,7 +95,7 @@ class Split:
         """Beside an upstream's blob go the user's messages: they are not in it. Where the compaction stands in line,
         the client has them.
         """
-        before = list(self.before)
+        before: list[SeenItem] = list(self.before)
         if made.upstream and replaces:
             before = [*asked(self.summed_up), *before]
         return Compacted(
@@ -167,12 +168,18 @@ def split(transcript: Transcript, threshold: int) -> Split:
     return Split((*items[:last], *items[last + 1 :]), before=(items[last],))
 
 
-def asked(items: Sequence[SeenItem]) -> list[SeenItem]:
+def nothing_to_compact() -> InvalidRequest:
+    return InvalidRequest(
+        "`input`: there is nothing to compact yet: send items that no compaction stands for.", param="input"
+    )
+
+
+def asked(items: Sequence[SeenItem]) -> list[Message]:
     """What the user said, without what is shown of earlier compactions."""
     return [item for item in items if _is_asked(item)]
 
 
-def _is_asked(item: SeenItem) -> bool:
+def _is_asked(item: SeenItem) -> TypeGuard[Message]:
     return isinstance(item, Message) and item.role == "user" and not presents(item)
 
 

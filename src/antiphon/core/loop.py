@@ -97,7 +97,7 @@ class Loop:
     def start(self) -> Iterator[Step]:
         if compacting.is_triggered(self.request):
             self._split = compacting.whole(self.transcript)
-            yield Compact(self._planned(), required=True)
+            yield Compact(self.planned(), required=True)
         else:
             yield from self._ask()
 
@@ -248,7 +248,7 @@ class Loop:
         if not self._fullness.matters:
             yield self._call_model()
         elif (tokens := self._fullness.of(self.transcript)) is None:
-            yield CountTokens(self._planned())
+            yield CountTokens(self.planned())
         else:
             yield from self._ask_or_compact(tokens)
 
@@ -258,7 +258,7 @@ class Loop:
             yield self._call_model()
             return
         self._split = split
-        yield Compact(replace(self._planned(), transcript=split.to_sum_up(self.transcript.instructions)))
+        yield Compact(replace(self.planned(), transcript=split.to_sum_up(self.transcript.instructions)))
 
     def _go_on_compacted(self, made: signals.Compacted) -> Iterator[Step]:
         """Show the compaction; then ask the model, for whom it stands for what came before."""
@@ -289,9 +289,9 @@ class Loop:
         self._rejections.clear()
         self._searched = False
         self._step_calls = 0
-        return self._planned(self._steps)
+        return self.planned(self._steps)
 
-    def _planned(self, step: int | None = None) -> CallModel:
+    def planned(self, step: int | None = None) -> CallModel:
         """The model call as it is made in this step, or would be in the next one."""
         choice = "none" if self._last_step else self._permission.choice_for(step or self._steps + 1)
         request = self._toolbox.request()

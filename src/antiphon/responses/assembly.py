@@ -99,7 +99,7 @@ class Assembly:
     async def inner_items(
         self, owner: Owner, given: Sequence[object], history: Sequence[PastTurn], field: str
     ) -> list[StoredItem]:
-        """Items of a body in their inner form: each `item_reference` replaced by the stored item, what is sealed opened.
+        """Items of a body in their inner form: an `item_reference` replaced by the stored item, what is sealed opened.
 
         `field` is where they stand in it. Raises InvalidRequest.
         """

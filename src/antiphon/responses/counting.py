@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from antiphon.core.commands import CallModel
 from antiphon.core.count_request import CountBody, parse_count, parse_known_count
 from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
-from antiphon.core.loop import Loop
 from antiphon.core.request import ResponseRequest
 from antiphon.core.wire import encode
 from antiphon.models.token_count import TokenCount, count_tokens
 from antiphon.ports import Owner
-from antiphon.responses.bounds import check_bounds
 from antiphon.responses.service import ResponseService
 from antiphon.web.http import JsonReply, Reply, Request
 from antiphon.web.left_out import left_out_header
@@ -25,14 +22,8 @@ async def count(service: ResponseService, owner: Owner, request: ResponseRequest
 
     Raises what `ResponseService.prepare` raises.
     """
-    resolved = await service.catalog.resolve(request.model)
-    await check_bounds(request, resolved.provider)
-    ids = ItemIds(service.ids.new(RESPONSE_PREFIX))
-    context = await service.assembly.assemble(owner, request, ids)
-    if context.transcript.history:
-        resolved.prefer(context.transcript.history[-1].served_by)
-    call = next(step for step in Loop(request, context.transcript).start() if isinstance(step, CallModel))
-    return await count_tokens(resolved.provider, resolved.upstream_model, call)
+    asked = await service.consider(owner, request, ItemIds(service.ids.new(RESPONSE_PREFIX)))
+    return await count_tokens(asked.resolved.provider, asked.resolved.upstream_model, asked.loop.planned())
 
 
 @dataclass(frozen=True, slots=True)

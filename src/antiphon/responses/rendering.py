@@ -1,6 +1,7 @@
 """What of a stored item is shown: everything is stored, `include` decides when it is read.
 
-Items are stored in their inner form, so the `encrypted_content` of a reasoning or a compaction item never leaves as it is.
+Items are stored in their inner form, so the `encrypted_content` of a reasoning or a compaction item never leaves as
+it is.
 """
 
 from collections.abc import Iterable

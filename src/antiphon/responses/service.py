@@ -8,6 +8,7 @@ import msgspec
 
 from antiphon.conversations.keeper import ConversationKeeper
 from antiphon.conversations.turns import Turns
+from antiphon.core.compacting import is_triggered, nothing_to_compact, whole
 from antiphon.core.errors import NotFound
 from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
 from antiphon.core.loop import Loop
@@ -17,7 +18,7 @@ from antiphon.core.response import ResponseObject, summary_asked, with_output
 from antiphon.core.transcript import PastTurn, StoredItem
 from antiphon.core.wire import UNSET, encode
 from antiphon.core.writer import EventWriter
-from antiphon.models.catalog import Catalog
+from antiphon.models.catalog import Catalog, Resolved
 from antiphon.ports import (
     Clock,
     Ids,
@@ -27,14 +28,24 @@ from antiphon.ports import (
     StoredResponse,
     ToolRuntime,
 )
-from antiphon.prompts.filling import filled
-from antiphon.responses.assembly import Assembly, TurnMemory
+from antiphon.prompts.filling import FilledPrompt, filled
+from antiphon.responses.assembly import Assembled, Assembly, TurnMemory
 from antiphon.responses.bounds import check_bounds
 from antiphon.responses.rendering import Visible, render_item, render_items
 from antiphon.runs.runner import ResponseKeeper, Run, RunPorts
 from antiphon.runs.thoughts import Thoughts
 
 _ITEMS = msgspec.json.Decoder(list[StoredItem])
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A request before anything is done about it. `loop` has not started."""
+
+    resolved: Resolved
+    context: Assembled
+    prompt: FilledPrompt | None
+    loop: Loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +75,19 @@ class ResponseService:
 
         Raises ModelNotFound, NotFound for an unknown prompt, PreviousResponseNotFound, InvalidRequest.
         """
-        request, prompt = await filled(self.store.prompts, owner, request)
-        resolved = await self.catalog.resolve(request.model)
-        await check_bounds(request, resolved.provider)
         response_id = self.ids.new(RESPONSE_PREFIX)
         item_ids = ItemIds(response_id)
-        context = await self.assembly.assemble(owner, request, item_ids, memory)
-        resolved.prefer(_served_last(context.transcript.history))
+        asked = await self.consider(owner, request, item_ids, memory)
+        resolved, context, prompt = asked.resolved, asked.context, asked.prompt
+        request = asked.loop.request
+        if is_triggered(request) and not whole(asked.loop.transcript).is_worth_it:
+            raise nothing_to_compact()
         keeper = self._keeper(request, context.continues)
         if memory is not None:
             keeper = memory.keeper(keeper)
         run = Run(
             owner=owner,
-            loop=Loop(
-                request,
-                context.transcript if prompt is None else prompt.before(context.transcript),
-                streamed=request.stream is True,
-                brought=context.brought,
-            ),
+            loop=asked.loop,
             writer=EventWriter(
                 summaries=summary_asked(request) is not None,
                 obfuscate=_obfuscated(request),
@@ -108,6 +114,22 @@ class ResponseService:
         if self.watch is not None:
             self.watch(run)
         return run
+
+    async def consider(
+        self, owner: Owner, request: ResponseRequest, item_ids: ItemIds, memory: TurnMemory | None = None
+    ) -> "Considered":
+        """The request as its model would meet it: for runs, and for who counts its tokens or compacts its context.
+
+        Raises what `prepare` raises.
+        """
+        request, prompt = await filled(self.store.prompts, owner, request)
+        resolved = await self.catalog.resolve(request.model)
+        await check_bounds(request, resolved.provider)
+        context = await self.assembly.assemble(owner, request, item_ids, memory)
+        resolved.prefer(_served_last(context.transcript.history))
+        transcript = context.transcript if prompt is None else prompt.before(context.transcript)
+        loop = Loop(request, transcript, streamed=request.stream is True, brought=context.brought)
+        return Considered(resolved, context, prompt, loop)
 
     def _keeper(self, request: ResponseRequest, continues: str | None) -> ResponseKeeper | None:
         """Where its response is to be kept; None: nowhere."""
