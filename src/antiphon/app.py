@@ -28,6 +28,7 @@ from antiphon.prompts.service import PromptService
 from antiphon.providers.presets import ProviderConfigError
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.rerank.routes import RerankRoutes
+from antiphon.responses.compaction import CompactRoutes
 from antiphon.responses.counting import TokenCountRoutes
 from antiphon.responses.routes import ResponseRoutes, StreamSettings
 from antiphon.responses.service import ResponseService
@@ -202,6 +203,7 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
     table = [
         *ResponseRoutes(services.responses, stream_settings, streams, lenient).table(),
         *TokenCountRoutes(services.responses, lenient).table(),
+        *CompactRoutes(services.responses, lenient).table(),
         *ConversationRoutes(ConversationService(services.responses)).table(),
         *MessagesRoutes(services.responses, stream_settings, streams, lenient).table(),
         *ChatRoutes(services.catalog, server.heartbeat_s, streams, tap).table(),

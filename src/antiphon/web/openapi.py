@@ -16,11 +16,12 @@ from antiphon.conversations.bodies import (
     MoreItems,
     NewConversation,
 )
+from antiphon.core.compact_request import CompactBody
 from antiphon.core.count_request import CountBody
 from antiphon.core.events import Event
 from antiphon.core.hosted_items import AnyOutputItem
 from antiphon.core.request import ResponseRequest
-from antiphon.core.response_object import InputItemList, Response, TokenCount
+from antiphon.core.response_object import Compacted, InputItemList, Response, TokenCount
 from antiphon.core.wire import JsonObject
 from antiphon.embeddings.answer import EmbeddingList
 from antiphon.embeddings.request import EmbeddingRequest
@@ -113,6 +114,8 @@ TYPES: dict[str, Any] = {
     "Conversation": Conversation,
     "ConversationItem": AnyOutputItem,
     "ConversationItemList": ConversationItemList,
+    "CompactContext": CompactBody,
+    "CompactedContext": Compacted,
     "CountTokens": CountBody,
     "CreateFrame": CreateFrame,
     "CreateResponse": ResponseRequest,
