@@ -1,4 +1,7 @@
-"""Clients that are installed for the tests: once a machine, kept beside the checkout, skipped where they cannot be."""
+"""Clients that are installed for the tests: once a machine, kept beside the checkout.
+
+Where one cannot be installed its tests are skipped, or fail with ANTIPHON_TEST_CLIENTS=required, as in CI.
+"""
 
 import fcntl
 import hashlib
@@ -10,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -21,7 +24,7 @@ LIMIT_S = 240
 def installed_once(cache: Path, name: str, pins: Sequence[Path], install: Callable[[Path], None]) -> Path:
     """The folder that `install` filled, for exactly these pinned versions. One process installs, others wait.
 
-    Skips the test when the installer fails: the usual reason is that no registry can be reached.
+    Skips or fails the test when the installer fails: the usual reason is that no registry can be reached.
     """
     digest = hashlib.sha256(b"".join(pin.read_bytes() for pin in pins) + sys.version.encode()).hexdigest()
     folder = cache / f"{name}-{digest[:16]}"
@@ -35,6 +38,18 @@ def installed_once(cache: Path, name: str, pins: Sequence[Path], install: Callab
     return folder
 
 
+def unavailable(reason: str) -> NoReturn:
+    """Ends the test: a client that it needs is not here."""
+    if os.environ.get("ANTIPHON_TEST_CLIENTS") == "required":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _uv() -> str | None:
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else shutil.which("uv")
+
+
 def install_python(requirements: Path) -> Callable[[Path], None]:
     """Makes a virtual environment in `FOLDER/venv`, with uv where there is one."""
 
@@ -42,8 +57,7 @@ def install_python(requirements: Path) -> Callable[[Path], None]:
         venv = folder / "venv"
         python = str(venv / "bin" / "python")
         wanted = ["install", "--quiet", "--requirement", str(requirements)]
-        beside = Path(sys.executable).with_name("uv")
-        uv = str(beside) if beside.exists() else shutil.which("uv")
+        uv = _uv()
         if uv is not None:
             _must([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(venv)])
             _must([uv, "pip", *wanted, "--python", python])
@@ -54,14 +68,33 @@ def install_python(requirements: Path) -> Callable[[Path], None]:
     return install
 
 
+def install_side_by_side(versions: Sequence[str], newer_python: str) -> Callable[[Path], None]:
+    """Puts each of these (`name==version`), without what it depends on, in `FOLDER/NAME==VERSION`.
+
+    `newer_python` is a Python that they say they need; that they run on this one too is what their tests show.
+    """
+
+    def install(folder: Path) -> None:
+        uv = _uv()
+        for version in versions:
+            wanted = ["install", "--quiet", "--no-deps", "--target", str(folder / version), version]
+            if uv is not None:
+                _must([uv, "pip", *wanted, "--python", sys.executable, "--python-version", newer_python])
+            else:
+                pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+                _must([*pip, *wanted, "--ignore-requires-python"])
+
+    return install
+
+
 def node_environment() -> dict[str, str]:
     """An environment in which `node` and `npm` are found: those that pyright brings, else the machine's.
 
-    Skips the test where there are neither.
+    Skips or fails the test where there are neither.
     """
     path = os.pathsep.join([*(str(folder / "bin") for folder in _node_wheel()), os.environ["PATH"]])
     if shutil.which("node", path=path) is None:
-        pytest.skip("no node here: openai-node and the AI SDK are not tested")
+        unavailable("no node here: openai-node and the AI SDK are not tested")
     return {**os.environ, "PATH": path}
 
 
@@ -77,7 +110,7 @@ def _npm() -> list[str]:
         if script.exists():
             return [str(folder / "bin" / "node"), str(script)]
     if shutil.which("npm") is None:
-        pytest.skip("no npm here: openai-node and the AI SDK are not tested")
+        unavailable("no npm here: clients that npm installs are not tested")
     return ["npm"]
 
 
@@ -99,7 +132,7 @@ def _must(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-3:]
-        pytest.skip(f"a client cannot be installed here: {' '.join(last)}")
+        unavailable(f"a client cannot be installed here: {' '.join(last)}")
 
 
 def facts(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.program import Program, environment
-from tests.clients.installed import HERE, node_project
+from tests.clients.installed import HERE, node_project, unavailable
 from tests.clients.relay import Relay
 
 SSE, WEBSOCKET = "POST /v1/responses HTTP/1.1", "GET /v1/responses HTTP/1.1"
@@ -77,7 +77,7 @@ def binary(cache: Path) -> Path:
     modules = node_project(cache, HERE / "codex")
     found = list(modules.glob("@openai/codex-*/vendor/*/bin/codex"))
     if not found:
-        pytest.skip("no package of Codex is made for this machine")
+        unavailable("no package of Codex is made for this machine")
     return found[0]
 
 
