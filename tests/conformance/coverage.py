@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from tests.conformance import official
-from tests.conformance.recorder import ROUTES, Recorder, Seen
+from tests.conformance.recorder import ROUTES, SOCKET, Recorder, Seen
 
 HEAD = """\
 # Coverage of the official API
@@ -56,6 +56,7 @@ def page(recorder: Recorder) -> str:
         routes += [(name, _state(recorder.routes, name, "valid")) for name in kinds] or [
             (f"{method} {path}", "not yet")
         ]
+    routes.append((SOCKET, _state(recorder.routes, SOCKET, "valid")))
     events = [(name, _state(recorder.events, name, "valid")) for name in sorted(official.openai().events)]
     items = sorted(recorder.items.passed | recorder.items.failed)
     lines = [

@@ -25,8 +25,15 @@ class Exchange:
     whole: bool = True
 
 
+SOCKET = "WebSocket /v1/responses"
+"""How the page names what came over WebSockets."""
 LISTED = "Response in a list"
 """The document has no list of responses: each response in ours has to be one of its own."""
+
+ASKED_MESSAGES = "ChatCompletionMessageList"
+"""In the document every message of the list is one of the assistant, but in its own example there."""
+
+_LISTS = frozenset({"ResponseItemList", "ConversationItemList", "ChatCompletionList", ASKED_MESSAGES})
 
 ROUTES: tuple[tuple[str, str, str | None, str | None], ...] = (
     ("POST", "/v1/responses", "Response", "ResponseStreamEvent"),
@@ -34,7 +41,20 @@ ROUTES: tuple[tuple[str, str, str | None, str | None], ...] = (
     ("GET", "/v1/responses/{id}", "Response", None),
     ("DELETE", "/v1/responses/{id}", None, None),
     ("GET", "/v1/responses/{id}/input_items", "ResponseItemList", None),
+    ("POST", "/v1/conversations", "ConversationResource", None),
+    ("GET", "/v1/conversations/{id}", "ConversationResource", None),
+    ("POST", "/v1/conversations/{id}", "ConversationResource", None),
+    ("DELETE", "/v1/conversations/{id}", "DeletedConversationResource", None),
+    ("POST", "/v1/conversations/{id}/items", "ConversationItemList", None),
+    ("GET", "/v1/conversations/{id}/items", "ConversationItemList", None),
+    ("GET", "/v1/conversations/{id}/items/{id}", "ConversationItem", None),
+    ("DELETE", "/v1/conversations/{id}/items/{id}", "ConversationResource", None),
     ("POST", "/v1/chat/completions", "CreateChatCompletionResponse", "CreateChatCompletionStreamResponse"),
+    ("GET", "/v1/chat/completions", "ChatCompletionList", None),
+    ("GET", "/v1/chat/completions/{id}", "CreateChatCompletionResponse", None),
+    ("POST", "/v1/chat/completions/{id}", "CreateChatCompletionResponse", None),
+    ("DELETE", "/v1/chat/completions/{id}", "ChatCompletionDeleted", None),
+    ("GET", "/v1/chat/completions/{id}/messages", ASKED_MESSAGES, None),
     ("POST", "/v1/completions", "CreateCompletionResponse", "CreateCompletionResponse"),
     ("POST", "/v1/embeddings", "CreateEmbeddingResponse", None),
     ("GET", "/v1/models", "ListModelsResponse", None),
@@ -100,6 +120,30 @@ class Recorder:
             self._parameters(self.parameters[path], exchange)
         self.violations += [f"{method} {exchange.path} ({exchange.status}): {error}" for error in errors]
 
+    def add_socket(self, frames: list[Json]) -> None:
+        """All that a server sent over one WebSocket to `/v1/responses`, in order."""
+        if not official.available():
+            return
+        errors: list[str] = []
+        streams: dict[tuple[str | None, int], list[Json]] = {}
+        begun: dict[str | None, int] = {}
+        for frame in frames:
+            lane = frame.get("stream_id")
+            if frame["type"] == "error":
+                errors += official.open_responses().errors("WebSocketErrorEvent", frame)
+                if "sequence_number" not in frame:
+                    continue
+            else:
+                wrong = official.openai().event_errors(frame)
+                self.events.note(frame["type"], wrong)
+                errors += wrong
+            begun[lane] = begun.get(lane, 0) + (frame["type"] == "response.created")
+            streams.setdefault((lane, begun[lane]), []).append(frame)
+        for (lane, number), events in streams.items():
+            errors += check_stream(events, whole=number < begun[lane])
+        self.routes.note(SOCKET, errors)
+        self.violations += [f"{SOCKET}: {error}" for error in errors]
+
     def _error(self, exchange: Exchange) -> list[str]:
         if "application/json" not in exchange.content_type:
             return [f"an error is {exchange.content_type}, not JSON"]
@@ -113,16 +157,18 @@ class Recorder:
         if schema is None:
             return []
         body: Json = json.loads(exchange.body)
-        if schema == "ResponseItemList" and not body.get("data"):
+        if schema in _LISTS and not body.get("data"):
             # The document has no empty list: its first_id and last_id are strings. Ours are null then.
             body = {**body, "first_id": "", "last_id": ""}
+        if schema == ASKED_MESSAGES:
+            body = {**body, "data": [{**one, "role": "assistant"} for one in body["data"]]}
         if schema == LISTED:
             return [wrong for one in body["data"] for wrong in official.openai().errors("Response", one)]
         if schema == "CreateEmbeddingResponse":
             # The document knows numbers only; clients ask for base64, and decode it before they look.
             body = {**body, "data": [_with_numbers(one) for one in body["data"]]}
         errors = official.openai().errors(schema, body)
-        key = "data" if schema == "ResponseItemList" else "output"
+        key = "data" if schema in {"ResponseItemList", "ConversationItemList"} else "output"
         shown: list[Json] = body.get(key, [])
         for item in shown:
             self.items.note(item["type"], errors)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BASE_URL = "http://embedded.invalid/v1"
 """A name that can never be looked up (RFC 6761, section 6.4), should a request miss the transport."""
 
+NO_WEBSOCKET = "embedded://takes-no-websocket.use.antiphon-serve/v1"
+"""Where the client's WebSocket helper would connect to: it refuses the address, and quotes it."""
+
 Library = Literal["httpx", "httpx2"]
 
 
@@ -80,6 +83,7 @@ class EmbeddedServer:
         library = _openai()
         http_client = library.DefaultHttpxClient(transport=self.transport(), trust_env=False)
         key = self._key(api_key)
+        options = {"websocket_base_url": NO_WEBSOCKET, **options}
         made: openai.OpenAI = library.OpenAI(
             base_url=BASE_URL, api_key=key, http_client=http_client, **options
         )
@@ -90,6 +94,7 @@ class EmbeddedServer:
         library = _openai()
         http_client = library.DefaultAsyncHttpxClient(transport=self.async_transport(), trust_env=False)
         key = self._key(api_key)
+        options = {"websocket_base_url": NO_WEBSOCKET, **options}
         made: openai.AsyncOpenAI = library.AsyncOpenAI(
             base_url=BASE_URL, api_key=key, http_client=http_client, **options
         )
