@@ -75,7 +75,13 @@ class Loop:
     _rejections: list[tuple[Call, str]] = field(default_factory=list[tuple[Call, str]])
     _step_calls: int = 0
     _held: ItemDone | None = None
-    _unseen: set[int] = field(default_factory=set[int])
+    _line: list[int] = field(default_factory=list[int])
+    """Slots that are shown when they are complete, in the model's order: calls that become items of another type, and
+    whatever began behind one of them.
+    """
+    _complete: dict[int, tuple[ItemDone, ItemStatus]] = field(
+        default_factory=dict[int, tuple[ItemDone, ItemStatus]]
+    )
     _searched: bool = False
     _own_slots: int = 0
     _summary_tokens: int = 0
@@ -116,13 +122,14 @@ class Loop:
                 self._count(usage, tier)
                 self.stop_sequence = signal.stop_sequence
                 cut = finish in ("length", "content_filter")
-                yield from self._release("incomplete" if cut else "completed")
+                yield from self._release_all("incomplete" if cut else "completed")
                 self._fullness.measured(usage, self.transcript)
                 yield from self._after_step(finish)
             case signals.ToolDone(call_id=call_id, output=output):
                 yield from self._tool_done(call_id, output)
             case signals.Invalid(usage=usage):
                 self._count(usage, None)
+                yield from self._release_all("completed")
                 yield from self._repair(signal)
             case signals.Counted(tokens=tokens):
                 yield from self._ask_or_compact(tokens)
@@ -133,18 +140,18 @@ class Loop:
                 self._fullness.give_up()
                 yield self._call_model()
             case signals.Failed(code=code, message=message):
-                yield from self._release("completed")
+                yield from self._release_all("completed")
                 yield self._finish(Finish("failed", error_code=code, error_message=message))
             case signals.Cancelled():
-                yield from self._release("completed")
+                yield from self._release_all("completed")
                 yield self._finish(Finish("cancelled"))
             case _:
                 assert_never(signal)
 
     # --- items --------------------------------------------------------------------------------------------
     def _admit(self, slot: int, item: ModelItem) -> bool:
-        """May this item be shown? Calls need permission; the answer holds for all signals of the slot."""
-        if slot in self._admitted or slot in self._refused or slot in self._unseen:
+        """May this item be shown now? Calls need permission; the answer holds for all signals of the slot."""
+        if slot in self._admitted or slot in self._refused or slot in self._line:
             return False
         if isinstance(item, Call):
             reason = self._permission.refusal(item.name, self._step_calls, self._steps)
@@ -157,9 +164,9 @@ class Loop:
             if self._is_ours(item):
                 self._refused[slot] = ""
                 return False
-            if self._toolbox.is_whole(item.name):
-                self._unseen.add(slot)
-                return False
+        if self._line or (isinstance(item, Call) and self._toolbox.is_whole(item.name)):
+            self._line.append(slot)
+            return False
         self._admitted.add(slot)
         return True
 
@@ -168,7 +175,7 @@ class Loop:
         slot, item = signal.slot, signal.item
         if self._admit(slot, item):
             yield OpenItem(slot, self._outward(item))
-        if slot in self._admitted or slot in self._unseen:
+        if slot in self._admitted or slot in self._line:
             self._held = signal
         elif isinstance(item, Call):
             if self._refused[slot]:
@@ -181,18 +188,39 @@ class Loop:
         held, self._held = self._held, None
         if held is None:
             return
-        self._refused[held.slot] = ""
-        if held.slot in self._unseen:
-            self._unseen.discard(held.slot)
-            if isinstance(held.item, Call) and status == "completed":
-                yield from self._whole_call(held.item)
+        if held.slot not in self._line:
+            yield from self._close(held, status)
             return
-        self._admitted.discard(held.slot)
-        if status == "completed" or not isinstance(held.item, Call):
-            self.transcript = self.transcript.plus(held.item)
-        if isinstance(held.item, Call) and status == "completed":
-            self._calls.append(held.item)
-        yield CloseItem(held.slot, self._outward(held.item), status)
+        self._complete[held.slot] = (held, status)
+        while self._line and self._line[0] in self._complete:
+            yield from self._show_complete(self._line[0])
+
+    def _release_all(self, status: ItemStatus) -> Iterator[Step]:
+        """At the end also what waits behind a call that was not completed."""
+        yield from self._release(status)
+        for slot in [slot for slot in self._line if slot in self._complete]:
+            yield from self._show_complete(slot)
+
+    def _show_complete(self, slot: int) -> Iterator[Step]:
+        """What waited in the line. A client-run call that was cut short is not shown: it could not be read."""
+        self._line.remove(slot)
+        done, status = self._complete.pop(slot)
+        if not (isinstance(done.item, Call) and self._toolbox.is_whole(done.item.name)):
+            yield OpenItem(slot, self._outward(done.item))
+            yield from self._close(done, status)
+            return
+        self._refused[slot] = ""
+        if status == "completed":
+            yield from self._whole_call(done.item)
+
+    def _close(self, done: ItemDone, status: ItemStatus) -> Iterator[Step]:
+        self._refused[done.slot] = ""
+        self._admitted.discard(done.slot)
+        if status == "completed" or not isinstance(done.item, Call):
+            self.transcript = self.transcript.plus(done.item)
+        if isinstance(done.item, Call) and status == "completed":
+            self._calls.append(done.item)
+        yield CloseItem(done.slot, self._outward(done.item), status)
 
     def _outward(self, item: ModelItem) -> ModelItem:
         return self._toolbox.outward(item) if isinstance(item, Call) else item
@@ -217,7 +245,7 @@ class Loop:
         self._server_calls += 1
         limit = self.request.max_tool_calls
         over = limit is not None and self._server_calls > limit
-        found = [] if over else tool_search.find(arguments, self._toolbox.deferred)
+        found = [] if over else tool_search.find(arguments, self._toolbox.findable)
         loaded = tool_search.definitions(found)
         text = MAX_TOOL_CALLS if over else tool_search.said([one.face.name for one in found])
         self.transcript = self.transcript.plus(call, _answer(call, text))
@@ -284,7 +312,8 @@ class Loop:
         self._steps += 1
         self._admitted.clear()
         self._refused.clear()
-        self._unseen.clear()
+        self._line.clear()
+        self._complete.clear()
         self._calls.clear()
         self._rejections.clear()
         self._searched = False

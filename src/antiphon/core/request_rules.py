@@ -1,9 +1,12 @@
 """The rules of a request that need nothing but the request: no model list, no stored state."""
 
+from collections.abc import Sequence
+
 from antiphon.core import support, tool_rules
 from antiphon.core.body import FormatJsonSchema, Runnable
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.hosted_items import CompactionTrigger
+from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.json_schemas import nesting_exceeds
 
 
@@ -24,14 +27,22 @@ def check_contents(request: Runnable) -> None:
         tool_rules.check_tools(request.tools, "tools", names_must_differ=True)
     if isinstance(request.input, list):
         tool_rules.check_brought(request.input)
-    if request.tool_choice is not None and request.tool_choice != "auto":
-        tool_rules.check_choice(request.tool_choice, request.tools or ())
+    if not (request.previous_response_id or request.conversation_id):
+        check_choice(request, tool_rules.brought_by(request.input) if isinstance(request.input, list) else ())
     if request.text is not None and isinstance(request.text.format, FormatJsonSchema):
         tool_rules.check_schema(request.text.format.schema, "text.format.schema")
     for name in ("client_metadata", "chat_template_kwargs"):
         value = getattr(request, name)
         if value is not None and nesting_exceeds(value, tool_rules.MAX_NESTING):
             raise InvalidRequest(f"`{name}`: nested deeper than {tool_rules.MAX_NESTING} levels.", param=name)
+
+
+def check_choice(request: Runnable, brought: Sequence[AnyTool]) -> None:
+    """Whether there is what `tool_choice` names. `brought` are the tools that the conversation has loaded: what
+    continues one can be judged only when it was read. Raises InvalidRequest.
+    """
+    if request.tool_choice is not None and request.tool_choice != "auto":
+        tool_rules.check_choice(request.tool_choice, [*(request.tools or ()), *brought])
 
 
 def check_identity(request: Runnable) -> None:

@@ -2,6 +2,7 @@
 compaction stands for.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -64,7 +65,7 @@ def as_seen(items: Iterable[StoredItem]) -> list[TranscriptItem]:
 
 def seen_with_places(items: Iterable[StoredItem]) -> Iterator[tuple[int, TranscriptItem]]:
     """Each with the place of the stored item that it stands for."""
-    search = ""  # the last search of the server's own, which has no call id
+    searches: deque[str] = deque()  # the server's own, which have no call id: each is answered in its turn
     for at, item in enumerate(items):
         match item:
             case Message() | Reasoning() | CustomToolCallOutput() | UpstreamContext():
@@ -76,10 +77,13 @@ def seen_with_places(items: Iterable[StoredItem]) -> Iterator[tuple[int, Transcr
             case FunctionCallOutput():
                 yield at, item
             case ToolSearchCall():
-                search = item.call_id or item.id or f"search_{at}"
-                yield at, _call(item, search, TOOL_SEARCH, item.arguments)
+                call_id = item.call_id or item.id or f"search_{at}"
+                if not item.call_id:
+                    searches.append(call_id)
+                yield at, _call(item, call_id, TOOL_SEARCH, item.arguments)
             case ToolSearchOutput():
-                yield at, _output(item.call_id or search or f"search_{at}", _loaded(item))
+                own = searches.popleft() if not item.call_id and searches else item.id or f"search_{at}"
+                yield at, _output(item.call_id or own, _loaded(item))
             case AdditionalTools():
                 continue
             case _:
@@ -107,7 +111,8 @@ MachineItem = (
 def _machine(item: MachineItem) -> TranscriptItem:
     match item:
         case ComputerCall():
-            actions = item.actions if item.actions is not UNSET else [item.action]
+            one = [item.action] if item.action is not UNSET else []
+            actions = item.actions if item.actions is not UNSET else one
             return _call(item, item.call_id, COMPUTER, {"actions": actions})
         case ShellCall():
             return _call(item, item.call_id, SHELL, item.action)

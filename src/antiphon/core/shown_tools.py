@@ -5,7 +5,6 @@ function (`client_tools`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from zlib import crc32
 
 import msgspec
@@ -28,8 +27,7 @@ MAX_NAME = 64
 _HASH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """A tool as the model is shown it. `name` is its own in the request, `sent` its definition (in its namespace, if
     it has one), `fixed` the tool itself where its calls become items of another type.
     """
@@ -98,16 +96,20 @@ def _in_namespace(namespace: NamespaceTool, tool: NamespaceFunction | CustomTool
 _COMPUTERS = ("computer", "computer_use", "computer_use_preview")
 
 
-def means(entry: Mapping[str, object], one: Shown) -> bool:
-    """Whether an entry of `tool_choice`, `{type, name?}`, names this tool. All computer tools are alike."""
+def named(entry: Mapping[str, object], among: Iterable[Shown]) -> list[Shown]:
+    """The tools that an entry of `tool_choice`, `{type, name?}`, means. All computer tools are alike.
+
+    A tool in a namespace is meant by the name that the model knows, and by its own where no other tool has that.
+    """
     kind, name = entry.get("type"), entry.get("name")
     if kind == "namespace":
-        return one.namespace is not None and one.namespace == name
+        return [one for one in among if one.namespace is not None and one.namespace == name]
     if kind in _COMPUTERS:
-        return one.kind in _COMPUTERS
-    if kind != one.kind:
-        return False
-    return kind not in ("function", "custom") or name in (one.name, one.face.name)
+        return [one for one in among if one.kind in _COMPUTERS]
+    alike = [one for one in among if one.kind == kind]
+    if kind not in ("function", "custom"):
+        return alike
+    return [one for one in alike if one.face.name == name] or [one for one in alike if one.name == name]
 
 
 def as_entry(choice: ToolChoice) -> JsonObject:

@@ -1,7 +1,7 @@
 """The rules of tools and of `tool_choice` that a request keeps to."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from antiphon.core import support
@@ -9,7 +9,7 @@ from antiphon.core.errors import InvalidRequest
 from antiphon.core.hosted_items import AdditionalTools, ToolSearchOutput
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.json_schemas import fault_of_schema, nesting_exceeds
-from antiphon.core.shown_tools import Shown, as_entry, means, shown
+from antiphon.core.shown_tools import Shown, as_entry, named, shown
 from antiphon.core.tools import (
     ChooseAllowed,
     CustomTool,
@@ -37,6 +37,12 @@ def check_tools(tools: Sequence[Tool | AnyTool], path: str, *, names_must_differ
             first = seen.setdefault(one.face.name, place)
             if first != place and names_must_differ:
                 raise _same_name(one, place, first)
+
+
+def brought_by(items: Iterable[object]) -> list[AnyTool]:
+    """The tools that these items bring, in order."""
+    bringing = [item for item in items if isinstance(item, ToolSearchOutput | AdditionalTools)]
+    return [tool for item in bringing for tool in item.tools]
 
 
 def check_brought(items: Sequence[object], field: str = "input") -> None:
@@ -85,7 +91,13 @@ def _check_tool(tool: Tool | AnyTool, path: str) -> None:
                     _check_custom(inner, f"{path}.tools[{at}]")
                 elif isinstance(inner.parameters, dict):
                     check_schema(inner.parameters, f"{path}.tools[{at}].parameters", of_arguments=True)
-        case ToolSearchTool() if isinstance(tool.parameters, dict):
+        case ToolSearchTool() if tool.parameters:
+            if tool.execution != "client":
+                raise InvalidRequest(
+                    f"`{path}.parameters`: only for a search that the client makes; send execution:"
+                    ' "client" with it, or leave it out.',
+                    param=f"{path}.parameters",
+                )
             check_schema(tool.parameters, f"{path}.parameters", of_arguments=True)
         case _:
             return
@@ -112,8 +124,8 @@ def check_schema(schema: dict[str, Any], path: str, *, of_arguments: bool = Fals
         raise InvalidRequest(f"`{path}{where}`: {what}.", param=f"{path}{where}")
 
 
-def check_choice(choice: ToolChoice, tools: Sequence[Tool]) -> None:
-    """Raises InvalidRequest for a choice of what is not among `tools`."""
+def check_choice(choice: ToolChoice, tools: Sequence[Tool | AnyTool]) -> None:
+    """Raises InvalidRequest for a choice of what is not among `tools`, those that items bring included."""
     among = list(shown(tools))
     match choice:
         case "required" if not among:
@@ -132,7 +144,7 @@ def check_choice(choice: ToolChoice, tools: Sequence[Tool]) -> None:
             for at, entry in enumerate(allowed):
                 _check_allowed(entry, among, f"tool_choice.tools[{at}]")
         case _:
-            _check_named(as_entry(choice), among, "tool_choice")
+            _check_named(as_entry(choice), among, "tool_choice", one_only=True)
 
 
 _NAMED = ("function", "custom", "namespace")
@@ -160,16 +172,33 @@ def _check_allowed(entry: dict[str, Any], among: Sequence[Shown], path: str) -> 
     _check_named(entry, among, path)
 
 
-def _check_named(entry: Mapping[str, Any], among: Sequence[Shown], path: str) -> None:
-    if any(means(entry, one) for one in among):
+def _check_named(
+    entry: Mapping[str, Any], among: Sequence[Shown], path: str, *, one_only: bool = False
+) -> None:
+    """`one_only`: the tool is to be called, so there has to be one alone of that name."""
+    found = list(dict.fromkeys(one.face.name for one in named(entry, among)))
+    if len(found) > 1 and one_only:
+        raise InvalidRequest(
+            f'`{path}.name`: "{str(entry.get("name"))[:128]}" is the name of several tools; name one of'
+            f" {', '.join(found[:20])}.",
+            param=f"{path}.name",
+        )
+    if found:
         return
     kind, name = entry.get("type"), entry.get("name")
     if kind in _NAMED:
         path = f"{path}.name"
-        known = ", ".join([one.name for one in among if one.kind == kind][:20]) or "none"
+        known = ", ".join(_names(str(kind), among)[:20]) or "none"
         what = f'"{str(name)[:128]}" is not among `tools`; there: {known}.'
     else:
         what = f'there is no tool of type "{kind}" among `tools`.'
     raise InvalidRequest(
         f"`{path}`: {what} `tools` are not inherited from an earlier response; send them again.", param=path
     )
+
+
+def _names(kind: str, among: Sequence[Shown]) -> list[str]:
+    """What an entry of this type could name."""
+    if kind == "namespace":
+        return list(dict.fromkeys(one.namespace for one in among if one.namespace is not None))
+    return [one.face.name for one in among if one.kind == kind]

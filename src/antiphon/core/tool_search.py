@@ -14,7 +14,7 @@ from antiphon.core.tools import NamespaceTool
 from antiphon.core.wire import JsonObject, decode_json
 
 _WORD = re.compile(r"[^\W_]+")
-_IN_NAME, _IN_TEXT, _IN_PARAMETERS = 4, 2, 1
+_WHOLE_NAME, _IN_NAME, _IN_TEXT, _IN_PARAMETERS = 1_000_000, 4, 2, 1
 _MOST = 50
 
 
@@ -30,11 +30,12 @@ def arguments_of(call: FunctionCall) -> JsonObject:
 
 
 def find(arguments: JsonObject, among: Sequence[Shown]) -> list[Shown]:
-    """The tools that fit `query` best, best first, at most `limit`. A tool named by the query comes before others."""
+    """The tools that fit `query` best, best first, at most `limit`. One whose name is the query comes before others."""
     limit = arguments.get("limit")
     most = min(max(limit, 1), _MOST) if isinstance(limit, int) else FOUND_AT_ONCE
-    words = set(_words(str(arguments["query"])))
-    ranked = [(_score(one, words), -at, one) for at, one in enumerate(among)]
+    query = str(arguments["query"])
+    words = set(_words(query))
+    ranked = [(_score(one, words) + _is_name(query, one), -at, one) for at, one in enumerate(among)]
     ranked.sort(key=lambda entry: entry[:2], reverse=True)
     return [one for score, _, one in ranked[:most] if score > 0]
 
@@ -61,6 +62,10 @@ def said(names: Sequence[str]) -> str:
     if not names:
         return "No tool was found. Try other words, or go on without."
     return f"Loaded, and can be called now: {', '.join(names)}."
+
+
+def _is_name(query: str, one: Shown) -> int:
+    return _WHOLE_NAME if query.strip() in (one.name, one.face.name) else 0
 
 
 def _score(one: Shown, words: set[str]) -> int:

@@ -1,11 +1,10 @@
 """The tools of a request as one model call has them, and its calls as the client gets them.
 
 Tools with `defer_loading` are shown once a tool search has found them, or an item of the conversation has brought
-them; without a `tool_search` tool nothing could find them, and they are shown at once.
+them. They are shown at once where `tool_choice` names them, and where there is no `tool_search` tool to find them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -13,7 +12,7 @@ from antiphon.core.client_tools import BadArguments, ClientCall, FixedTool, item
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import Call, FunctionCall
 from antiphon.core.request import ResponseRequest
-from antiphon.core.shown_tools import Shown, as_entry, means, shown
+from antiphon.core.shown_tools import Shown, as_entry, named, shown
 from antiphon.core.tools import (
     ChooseAllowed,
     ChooseCustom,
@@ -22,6 +21,7 @@ from antiphon.core.tools import (
     ModelChoice,
     ModelTool,
     Tool,
+    ToolChoice,
     ToolSearchTool,
 )
 from antiphon.core.wire import JsonObject
@@ -33,21 +33,33 @@ MAX_LISTED = 200
 class Toolbox:
     """What one model call may use. `brought` are the definitions that the conversation has loaded."""
 
-    __slots__ = ("_brought", "_request", "deferred", "names", "search")
+    __slots__ = ("_brought", "_request", "findable", "names", "search")
 
     def __init__(self, request: ResponseRequest, brought: Sequence[AnyTool] = ()) -> None:
         self._request = request
         self._brought = tuple(brought)
         every = list(shown(request.tools or ()))
-        self.search = next((one for one in every if isinstance(one.fixed, ToolSearchTool)), None)
+        own = {one.face.name: one for one in every}
         loaded = {one.face.name: one for one in shown(brought)}
-        hides = self.search is not None
-        self.names: Mapping[str, Shown] = {
-            one.face.name: one for one in every if not (hides and one.deferred) or one.face.name in loaded
-        } | {name: one for name, one in loaded.items() if name not in {own.face.name for own in every}}
-        self.deferred = [one for one in every if one.face.name not in self.names]
-        if self.deferred and self.search is not None and self.is_search(self.search.face.name):
-            self.names = {**self.names, self.search.face.name: _with_contents(self.search, self.deferred)}
+        searches = (one for one in (*every, *loaded.values()) if isinstance(one.fixed, ToolSearchTool))
+        self.search = next(searches, None)
+        self.findable: Sequence[Shown] = ()
+        """What a search of the server's own looks among, loaded or not."""
+        self.names: Mapping[str, Shown] = own
+        if self.search is not None:
+            self.findable = [one for one in every if one.deferred]
+            at_once = {one.face.name for one in _chosen(request.tool_choice, every)} | loaded.keys()
+            self.names = {name: one for name, one in own.items() if not one.deferred or name in at_once}
+        if loaded:
+            self.names = {**self.names, **{name: one for name, one in loaded.items() if name not in own}}
+        self._list_contents()
+
+    def _list_contents(self) -> None:
+        """Say in the description of a search of the server's own what it can find."""
+        hidden = [one for one in self.findable if one.face.name not in self.names]
+        if self.search is not None and hidden and self.is_search(self.search.face.name):
+            name = self.search.face.name
+            self.names = {**self.names, name: _with_contents(self.search, hidden)}
 
     @property
     def is_plain(self) -> bool:
@@ -69,19 +81,15 @@ class Toolbox:
             case None | str():
                 return given
             case ChooseAllowed(mode=mode, tools=entries):
-                allowed = [one for entry in entries for one in self.named(entry)]
-                return ChooseAllowed(mode=mode, tools=[_entry(one) for one in allowed])
+                allowed = {one.face.name: one for entry in entries for one in self._named(entry)}
+                return ChooseAllowed(mode=mode, tools=[_entry(one) for one in allowed.values()])
             case _:
-                chosen = next(self.named(as_entry(given)), None)
-                if chosen is None:
-                    return "auto"  # not loaded yet
-                name = chosen.face.name
-                is_custom = isinstance(chosen.face, CustomTool)
-                return ChooseCustom(name=name) if is_custom else ChooseFunction(name=name)
+                chosen = self._named(as_entry(given))[0].face  # `tool_rules` saw to it that there is one
+                is_custom = isinstance(chosen, CustomTool)
+                return ChooseCustom(name=chosen.name) if is_custom else ChooseFunction(name=chosen.name)
 
-    def named(self, entry: Mapping[str, object]) -> Iterator[Shown]:
-        """The tools that an entry of `tool_choice` means, `{type, name?}`."""
-        return (one for one in self.names.values() if means(entry, one))
+    def _named(self, entry: Mapping[str, object]) -> list[Shown]:
+        return named(entry, self.names.values())
 
     def with_loaded(self, found: Sequence[AnyTool]) -> "Toolbox":
         return Toolbox(self._request, (*self._brought, *found))
@@ -115,12 +123,23 @@ class Toolbox:
         return None if one is None else one.fixed
 
 
+def _chosen(choice: ToolChoice | None, among: Sequence[Shown]) -> list[Shown]:
+    """Those that `tool_choice` names."""
+    match choice:
+        case None | str():
+            return []
+        case ChooseAllowed(tools=entries):
+            return [one for entry in entries for one in named(entry, among)]
+        case _:
+            return named(as_entry(choice), among)
+
+
 def _with_contents(search: Shown, deferred: Sequence[Shown]) -> Shown:
     """The search, with the names of what it can find."""
     names = dict.fromkeys(one.namespace or one.name for one in deferred)
     listed = ", ".join([*names][:MAX_LISTED])
     about = f"{search.face.description} There are: {listed}{' and more' if len(names) > MAX_LISTED else ''}."
-    return replace(search, face=msgspec.structs.replace(search.face, description=about))
+    return msgspec.structs.replace(search, face=msgspec.structs.replace(search.face, description=about))
 
 
 def _entry(one: Shown) -> JsonObject:

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from antiphon.conversations.reading import get_conversation, turns_of
+from antiphon.core import request_rules
 from antiphon.core.context import build_context, own_items
 from antiphon.core.errors import InvalidRequest, PreviousResponseNotFound
 from antiphon.core.hosted_items import Compaction, CompactionTrigger
@@ -73,7 +74,9 @@ class Assembly:
         context = build_context(history, own_items(inner, item_ids))
         past, own = tied(() if context.replaces else since_compaction(history), context.shown)
         transcript = Transcript(request.instructions, tuple(past), own)
-        return Assembled(transcript, context.stored, brought_tools(history, context.stored), continues)
+        brought = brought_tools(history, context.stored)
+        request_rules.check_choice(request, brought)
+        return Assembled(transcript, context.stored, brought, continues)
 
     async def _history(
         self, owner: Owner, request: ResponseRequest, memory: TurnMemory | None
