@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from antiphon.core.errors import ShuttingDown
 from antiphon.core.ids import RESPONSE_PREFIX
 from antiphon.core.items import FunctionCall, Message, OutputText, Reasoning, Refusal
 from antiphon.core.json_values import is_object
@@ -89,8 +90,9 @@ def whole_message(
     wanted: Wanted,
 ) -> bytes:
     """The answer in one piece. Raises AnswerFailed for one that broke off."""
-    if state.status in ("failed", "cancelled"):
-        raise AnswerFailed(state.error_code or "server_error", state.error_message or "the answer broke off.")
+    failed = failure_of(state.status, state.error_code, state.error_message)
+    if failed is not None:
+        raise failed
     ending = Ending()
     blocks: list[JsonObject] = []
     for item in items:
@@ -99,6 +101,15 @@ def whole_message(
     delta = ending.delta(state.status, state.incomplete_reason, stop_sequence, wanted)
     usage = usage_of(state.usage or NO_USAGE)
     return encode({**head_of(response_id, wanted.model), "content": blocks, **delta, "usage": usage})
+
+
+def failure_of(status: str, code: str | None, message: str | None) -> AnswerFailed | None:
+    """The error that a response broke off with. One that was cancelled has none of its own: the server stops."""
+    if status == "cancelled":
+        return AnswerFailed("server_shutting_down", ShuttingDown().message)
+    if status == "failed":
+        return AnswerFailed(code or "server_error", message or "the answer broke off.")
+    return None
 
 
 def blocks_of(item: object, wanted: Wanted) -> list[JsonObject]:

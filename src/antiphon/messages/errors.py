@@ -25,7 +25,9 @@ _TYPES: Final[Mapping[int, str]] = MappingProxyType(
         504: "timeout_error",
     }
 )
-_FAILED: Final[Mapping[str, int]] = MappingProxyType({"rate_limit_exceeded": 429, "invalid_prompt": 400})
+_FAILED: Final[Mapping[str, int]] = MappingProxyType(
+    {"rate_limit_exceeded": 429, "invalid_prompt": 400, "server_shutting_down": 503}
+)
 """Statuses for the error codes of a response that failed after it had begun (`ResponseErrorCode`)."""
 
 

@@ -16,12 +16,13 @@ from antiphon.messages.answer import (
     NO_USAGE,
     Ending,
     Wanted,
+    failure_of,
     head_of,
     thought_blocks,
     thought_text,
     usage_of,
 )
-from antiphon.messages.errors import AnswerFailed, error_body
+from antiphon.messages.errors import error_body
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
@@ -49,8 +50,8 @@ class _Reason(msgspec.Struct):
 
 
 class _Error(msgspec.Struct):
-    code: str
-    message: str
+    code: str | None = None
+    message: str | None = None
 
 
 class _Response(msgspec.Struct):
@@ -119,8 +120,9 @@ class MessageStream:
         out.append(PING)
 
     def _end(self, response: _Response, out: list[bytes]) -> None:
-        if response.error is not None:
-            failed = AnswerFailed(response.error.code, response.error.message)
+        error = response.error or _Error()
+        failed = failure_of(response.status, error.code, error.message)
+        if failed is not None:
             self._say("error", error_body(failed, self._request_id), out)
             return
         reason = response.incomplete_details.reason if response.incomplete_details is not None else None
