@@ -3,15 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from antiphon.conversations.bodies import Conversation, NewConversation
+from antiphon.conversations.full_items import in_full
 from antiphon.conversations.reading import get_conversation, turns_of
 from antiphon.core.body import Metadata
 from antiphon.core.context import own_items
 from antiphon.core.errors import InvalidRequest, NotFound
 from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
-from antiphon.core.items import FunctionCall, FunctionCallOutput
 from antiphon.core.transcript import PastTurn, StoredItem
 from antiphon.core.wire import decode_json, encode
 from antiphon.ports import ITEMS, REMOVAL, Owner, StoredConversation, StoredResponse
@@ -101,8 +99,8 @@ class ConversationService:
             return _shown(found)
 
     def shown(self, owner: Owner, items: Iterable[StoredItem], visible: Visible) -> list[StoredItem]:
-        """Items as the caller sees them. The official form of a call and its output has a status."""
-        return [_with_status(item) for item in self.responses.shown_items(owner, list(items), visible)]
+        """Items as the caller sees them."""
+        return [in_full(item) for item in self.responses.shown_items(owner, list(items), visible)]
 
     async def _stored(self, owner: Owner, conversation_id: str) -> StoredConversation:
         return await get_conversation(self.responses.store, owner, conversation_id)
@@ -132,12 +130,6 @@ class ConversationService:
 
 def _shown(stored: StoredConversation) -> Conversation:
     return Conversation(id=stored.id, metadata=decode_json(stored.metadata), created_at=stored.created_at)
-
-
-def _with_status(item: StoredItem) -> StoredItem:
-    if isinstance(item, FunctionCall | FunctionCallOutput) and not item.status:
-        return msgspec.structs.replace(item, status="completed")
-    return item
 
 
 def _find(item_id: str, turns: Sequence[PastTurn]) -> StoredItem:

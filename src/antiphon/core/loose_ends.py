@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from antiphon.core.items import Call, CallOutput, Message, Reasoning
+from antiphon.core.removals import THINNED
 from antiphon.core.transcript import PastTurn, TranscriptItem, sendable, since_compaction
 from antiphon.core.wire import encode
 
@@ -35,8 +36,15 @@ class OpenCalls:
 
 
 def is_loose(history: Sequence[PastTurn]) -> bool:
-    """Whether a look for loose ends can pay: nearly never, and then told without decoding."""
-    return any(turn.by_hand and ("~" in turn.id or turn.has_calls) for turn in history)
+    """Whether a look for loose ends can pay: nearly never, and then told without decoding more than a turn.
+
+    It can where a client put calls or outputs, took something out, or came between a call and its output.
+    """
+    return any(
+        turn.by_hand
+        and (THINNED in turn.id or turn.has_calls or bool(_calls_of(history[max(at - 1, 0) : at])))
+        for at, turn in enumerate(history)
+    )
 
 
 def _calls_of(turns: Sequence[PastTurn]) -> list[Call]:
@@ -86,4 +94,4 @@ def _with_items(turn: PastTurn, items: list[TranscriptItem]) -> PastTurn:
     if items == turn.items():
         return turn
     array = encode(items)
-    return replace(turn, id=f"{turn.id}~{sha256(array).hexdigest()}", input=array, output=b"[]")
+    return replace(turn, id=f"{turn.id}{THINNED}{sha256(array).hexdigest()}", input=array, output=b"[]")

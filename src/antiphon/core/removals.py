@@ -13,6 +13,9 @@ from antiphon.core.items import CallOutput
 from antiphon.core.transcript import PastTurn
 from antiphon.core.wire import decode_json, encode
 
+THINNED = "~"
+"""Stands in the id of a turn that is not the stored one any more, and in no other."""
+
 
 def as_left(turns: Sequence[PastTurn]) -> Sequence[PastTurn]:
     """The turns as they are after all removals among them, which are themselves left out.
@@ -42,7 +45,7 @@ def _without(turn: PastTurn, removed: set[str]) -> PastTurn:
     named = encode(sorted(str(item["id"]) for item in gone)).decode()
     return replace(
         turn,
-        id=f"{turn.id}~{named}",
+        id=f"{turn.id}{THINNED}{named}",
         input=input_.kept,
         output=output.kept,
         by_hand=True,
