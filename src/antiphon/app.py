@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon import plugins
+from antiphon.chat.keeping import ChatKeeper
 from antiphon.chat.routes import ChatRoutes
+from antiphon.chat.stored import StoredChats
+from antiphon.chat.stored_routes import StoredChatRoutes
 from antiphon.config.settings import ConfigError, ProviderSettings, Settings
 from antiphon.conversations.routes import ConversationRoutes
 from antiphon.conversations.service import ConversationService
@@ -200,13 +203,15 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
     lenient = server.parameters == "lenient"
     max_frame = server.limits.max_body_bytes
     sockets = ResponseSockets(services.responses, streams, server.websocket, max_frame, lenient).table()
+    keeper = ChatKeeper(services.store.chats, services.responses.clock, services.responses.ids)
     table = [
         *ResponseRoutes(services.responses, stream_settings, streams, lenient).table(),
         *TokenCountRoutes(services.responses, lenient).table(),
         *CompactRoutes(services.responses, lenient).table(),
         *ConversationRoutes(ConversationService(services.responses)).table(),
         *MessagesRoutes(services.responses, stream_settings, streams, lenient).table(),
-        *ChatRoutes(services.catalog, server.heartbeat_s, streams, tap).table(),
+        *ChatRoutes(services.catalog, keeper, server.heartbeat_s, streams, tap).table(),
+        *StoredChatRoutes(StoredChats(services.store.chats)).table(),
         *EmbeddingRoutes(services.catalog, tap).table(),
         *RerankRoutes(services.catalog, services.responses.ids, tap).table(),
         *PromptRoutes(

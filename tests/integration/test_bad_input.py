@@ -133,7 +133,7 @@ def test_a_bad_chat_request_is_refused(raw: Raw, body: Any, status: int) -> None
     [
         ("PUT", "/v1/responses", 405),
         ("PATCH", "/v1/models", 405),
-        ("GET", "/v1/chat/completions", 405),
+        ("PUT", "/v1/chat/completions", 405),
         ("GET", "/v1/nothing", 404),
         ("GET", "/nothing", 404),
         ("GET", "/v1/responses/resp_nobody", 404),

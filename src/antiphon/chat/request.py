@@ -4,12 +4,14 @@ Known parameters (`CreateChatCompletionRequest`, `CreateCompletionRequest` of th
 type and range; others are the upstream's to judge and travel with the body as they came.
 """
 
+from collections.abc import Container
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from antiphon.core.errors import InvalidRequest, UnsupportedParameter
+from antiphon.core.body import Metadata
+from antiphon.core.errors import InvalidRequest
 from antiphon.core.wire import JsonObject
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)] | None
@@ -51,7 +53,7 @@ class ChatRequest(_Sampling, frozen=True, kw_only=True):
     functions: list[JsonObject] | None = None
     logprobs: bool | None = None
     max_completion_tokens: Count = None
-    metadata: dict[str, str] | None = None
+    metadata: Metadata | None = None
     modalities: list[str] | None = None
     parallel_tool_calls: bool | None = None
     prediction: JsonObject | None = None
@@ -82,14 +84,8 @@ _COMPLETION = msgspec.json.Decoder(CompletionRequest)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
-    """Raises InvalidRequest or UnsupportedParameter, with `param`."""
+    """Raises InvalidRequest, with `param`."""
     request = _decode(_CHAT, body)
-    if request.store:
-        raise UnsupportedParameter(
-            "stored chat completions are not served here; leave `store` out, or use /v1/responses,"
-            " which stores.",
-            param="store",
-        )
     if request.stream_options is not None and not request.stream:
         raise InvalidRequest("stream_options is only allowed with `stream: true`.", param="stream_options")
     return request
@@ -105,7 +101,8 @@ def _decode(decoder: msgspec.json.Decoder[RequestT], body: bytes) -> RequestT:
         body.decode()  # what is not known here is passed on undecoded, so nothing else looks at its bytes
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at `$")
+        told = str(error).replace(" - at `key` in `$", " as a key - at `$")
+        problem, _, place = told.partition(" - at `$")
         raise InvalidRequest(f"{problem}.", param=_param(problem, place)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the body is not JSON: {error}.") from None
@@ -122,8 +119,9 @@ def _param(problem: str, place: str) -> str | None:
     return path or None
 
 
-def with_model(body: bytes, model: str) -> bytes:
-    """The body with `model` replaced, everything else as it came."""
-    fields: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+def with_model(body: bytes, model: str, *, without: Container[str] = ()) -> bytes:
+    """The body with `model` replaced and some fields left out, everything else as it came."""
+    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    fields: dict[str, Any] = {name: value for name, value in given.items() if name not in without}
     fields["model"] = model
     return msgspec.json.encode(fields)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.types import Send
 
 from antiphon.chat.corrections import StreamCorrections, corrected_body
+from antiphon.chat.keeping import ChatKeeper, Keep
 from antiphon.chat.request import ChatRequest, CompletionRequest, parse_chat, parse_completion, with_model
 from antiphon.core.errors import AntiphonError, ProviderProtocolError, ShuttingDown
 from antiphon.core.wire import encode
@@ -16,9 +17,12 @@ from antiphon.web.http import Reply, Request
 from antiphon.web.llama_stack import from_llama_stack
 from antiphon.web.routing import Route
 from antiphon.web.served_by import served_by_header
-from antiphon.web.sse import SseSender, Watch, last_words
+from antiphon.web.sse import DONE, SseSender, Watch, last_words
 from antiphon.web.streams import OpenStreams
 from antiphon.web.whole import answer_whole
+
+_OURS = frozenset({"store", "metadata"})
+"""What is kept here is not stored upstream too, nor labelled there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Forwarded:
     stream: bool
     heartbeat_s: float
     streams: OpenStreams
+    keep: Keep | None = None
+    """What keeps the answer, where `store: true` asked for it."""
 
     async def respond(self, request: Request, send: Send) -> None:
         if self.stream:
@@ -43,15 +49,19 @@ class Forwarded:
     async def _whole(self) -> bytes:
         async with await self._open() as reply:
             answer = await reply.read()
-        return self._corrected(answer)
+        corrected = self._corrected(answer)
+        return corrected if self.keep is None else await self.keep.whole(corrected, self._provider())
 
     def _corrected(self, answer: bytes) -> bytes:
         try:
             return corrected_body(answer, self.model, self.resolved.answering_model())
         except ValueError as error:
-            provider, _, _ = self.resolved.served_by().partition("/")
+            provider = self._provider()
             message = f'provider "{provider}" answered with what is no completion: {error}.'
             raise ProviderProtocolError(provider, message) from None
+
+    def _provider(self) -> str:
+        return self.resolved.served_by().partition("/")[0]
 
     async def _open(self) -> UpstreamReply:
         return await self.resolved.provider.open(self.path, self.body, model=self.resolved.upstream_model)
@@ -79,6 +89,8 @@ class Forwarded:
             await sender.finish(last)
 
     async def _pass_on(self, sender: SseSender, *, done_marker: bool) -> bytes:
+        if self.keep is not None:
+            return await self._pass_on_kept(self.keep, sender, done_marker=done_marker)
         async with await self._open() as reply:
             model = self.resolved.answering_model()
             corrections = StreamCorrections(self.model, model, done_marker=done_marker)
@@ -88,10 +100,26 @@ class Forwarded:
                     await sender.write(whole)
         return corrections.finish()
 
+    async def _pass_on_kept(self, keep: Keep, sender: SseSender, *, done_marker: bool) -> bytes:
+        """`[DONE]` is sent when the completion is stored, and not before."""
+        async with await self._open() as reply:
+            corrections = StreamCorrections(self.model, self.resolved.answering_model(), done_marker=False)
+            with keep.stream(self._provider()) as kept:
+                async for chunk in reply:
+                    whole = await kept.feed(corrections.feed(chunk))
+                    if whole:
+                        await sender.write(whole)
+                rest = await kept.feed(corrections.finish())
+                if rest:
+                    await sender.write(rest)
+                stored = await kept.finish()
+        return DONE if stored and done_marker else b""
+
 
 @dataclass(frozen=True, slots=True)
 class ChatRoutes:
     catalog: Catalog
+    keeper: ChatKeeper
     heartbeat_s: float
     streams: OpenStreams
     tap: Tap | None = None
@@ -111,10 +139,14 @@ class ChatRoutes:
         if self.tap is not None:
             store = asked.store if isinstance(asked, ChatRequest) else None
             resolved = self.tap(resolved, request.owner, request.request_id, asked.model, store=store)
-        if resolved.upstream_model != asked.model:
+        keep: Keep | None = None
+        if isinstance(asked, ChatRequest) and asked.store:
+            keep = self.keeper.keep(request.owner, asked.model, asked.metadata, body)
+            body = with_model(body, resolved.upstream_model, without=_OURS)
+        elif resolved.upstream_model != asked.model:
             body = with_model(body, resolved.upstream_model)
         stream = asked.stream is True
-        return Forwarded(resolved, path, asked.model, body, stream, self.heartbeat_s, self.streams)
+        return Forwarded(resolved, path, asked.model, body, stream, self.heartbeat_s, self.streams, keep)
 
     def table(self) -> list[Route]:
         return [

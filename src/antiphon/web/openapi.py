@@ -8,6 +8,7 @@ import msgspec
 
 from antiphon.chat.answers import ChatCompletion, ChatCompletionChunk, Completion
 from antiphon.chat.request import ChatRequest, CompletionRequest
+from antiphon.chat.stored import ChatList, ChatMessageList, StoredCompletion, UpdateChat
 from antiphon.conversations.bodies import (
     ChangedConversation,
     Conversation,
@@ -108,7 +109,11 @@ TYPES: dict[str, Any] = {
     "ChangedConversation": ChangedConversation,
     "ChatCompletion": ChatCompletion,
     "ChatCompletionChunk": ChatCompletionChunk,
+    "ChatList": ChatList,
+    "ChatMessageList": ChatMessageList,
     "ChatRequest": ChatRequest,
+    "StoredCompletion": StoredCompletion,
+    "UpdateChat": UpdateChat,
     "Completion": Completion,
     "CompletionRequest": CompletionRequest,
     "Conversation": Conversation,

@@ -40,16 +40,16 @@ class Page:
         return self.before is not None and self.after is None
 
     @classmethod
-    def of(cls, query: Mapping[str, Sequence[str]]) -> "Page":
-        """From a query string. Raises InvalidRequest."""
+    def of(cls, query: Mapping[str, Sequence[str]], *, order: Literal["asc", "desc"] = "desc") -> "Page":
+        """From a query string; `order` where it says nothing of it. Raises InvalidRequest."""
         limit = _last(query, "limit") or "20"
         if not _LIMIT.fullmatch(limit):
             raise InvalidRequest(f"limit is a whole number from 1 to 100, not {limit[:50]!r}.", param="limit")
-        order = _last(query, "order") or "desc"
-        if order not in ("asc", "desc"):
-            raise InvalidRequest(f'order is "asc" or "desc", not {order[:50]!r}.', param="order")
+        asked = _last(query, "order") or order
+        if asked not in ("asc", "desc"):
+            raise InvalidRequest(f'order is "asc" or "desc", not {asked[:50]!r}.', param="order")
         cursors = [_last(query, name) or None for name in ("after", "before")]
-        return cls(int(limit), "asc" if order == "asc" else "desc", *cursors)
+        return cls(int(limit), "asc" if asked == "asc" else "desc", *cursors)
 
     def cut(self, items: Sequence[object], ids: Sequence[str]) -> JsonObject:
         """The page of `items` (oldest first, with their `ids`) as a list object. Raises InvalidRequest."""
