@@ -1,5 +1,6 @@
 """What Llama Stack's clients ask a server about itself, and how its models look to them."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,20 @@ def test_chat_streams_have_no_done_marker_for_its_clients(
     *_, last = (line for line in answer.text.splitlines() if line)
     assert (last == "data: [DONE]") is marked
     assert last.startswith("data: ")
+
+
+@pytest.mark.parametrize(("headers", "named"), [({}, False), (STACK, True)])
+def test_events_of_items_name_their_response_for_its_clients(
+    server: Program, headers: dict[str, str], named: bool
+) -> None:
+    """Not recorded: it is a field of Llama Stack's own."""
+    body = {"model": "demo", "input": "Hello.", "stream": True}
+    answer = httpx2.post(f"{server.url}/v1/responses", json=body, headers=headers)
+    events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    response_id = events[-1]["response"]["id"]
+    about = [
+        event for event in events if ".output_item." in event["type"] or ".content_part." in event["type"]
+    ]
+    assert [event.get("response_id") for event in about] == [response_id if named else None] * 4
+    assert not any("response_id" in event for event in events if event not in about)

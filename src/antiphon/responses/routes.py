@@ -9,13 +9,14 @@ from starlette.types import Send
 
 from antiphon.core.request import ResponseRequest
 from antiphon.core.support import INCLUDES
-from antiphon.ports import Owner
 from antiphon.responses.listing import list_responses
 from antiphon.responses.rendering import Visible
 from antiphon.responses.service import ResponseService
+from antiphon.responses.stack_framing import stack_framing
 from antiphon.runs.runner import Run
 from antiphon.web.http import JsonReply, Reply, Request, json_reply
 from antiphon.web.left_out import left_out_header
+from antiphon.web.llama_stack import from_llama_stack
 from antiphon.web.paging import PAGE_QUERY, Page, included, refuse_unknown
 from antiphon.web.routing import Query, Route
 from antiphon.web.served_by import served_by_header
@@ -118,7 +119,7 @@ class ConversationTurn:
             with Watch(request.receive) as watch:
                 await until_answered.enter_async_context(turn)
             if not watch.gone:
-                reply = await self.routes.reply(request.owner, self.asked, self.unknown)
+                reply = await self.routes.reply(request, self.asked, self.unknown)
                 await reply.respond(request, send)
 
 
@@ -139,14 +140,16 @@ class ResponseRoutes:
         asked, unknown = ResponseRequest.read(body, lenient=self.lenient)
         if asked.conversation_id is not None:
             return ConversationTurn(self, asked, unknown)
-        return await self.reply(request.owner, asked, unknown)
+        return await self.reply(request, asked, unknown)
 
-    async def reply(self, owner: Owner, asked: ResponseRequest, unknown: Sequence[str]) -> Reply:
+    async def reply(self, request: Request, asked: ResponseRequest, unknown: Sequence[str]) -> Reply:
         """The answer to a request. `unknown` fields were left out of its body."""
-        run = await self.service.prepare(owner, asked)
+        run = await self.service.prepare(request.owner, asked)
         run.unknown = unknown
         if asked.stream:
-            return ResponseStream(run, self.settings, self.streams)
+            stack = from_llama_stack(request.headers)
+            framing = stack_framing(run.response.id) if stack else None
+            return ResponseStream(run, self.settings, self.streams, framing=framing)
         return WholeResponse(run)
 
     async def list_all(self, request: Request) -> Reply:
