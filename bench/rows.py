@@ -13,7 +13,7 @@ from antiphon.core.wire import encode
 from antiphon.runs.thoughts import Thoughts
 from antiphon.sealing.aead import AeadSealer
 from antiphon.system import SystemClock
-from bench import fake_upstream, load
+from bench import fake_upstream, load, sockets
 from bench.program import Program
 
 AT_ONCE = 32
@@ -198,6 +198,18 @@ async def open_streams(servers: Servers, n: int) -> Sample:
     return sample
 
 
+async def over_sockets(servers: Servers, n: int) -> Sample:
+    """CPU of a streamed turn over WebSocket over that of the same one over SSE, both stored, 32 at once."""
+    port, frame = servers.ours.port, sockets.create({"model": "fake", "input": QUESTION})
+    sse = load.run(port, [response("fake", stream=True)] * n, at_once=AT_ONCE, expect=STREAM_EVENTS)
+    by_sse, sse_cpu = await _cpu_of(servers.ours, sse)
+    async with sockets.connections(port, AT_ONCE) as clients:
+        through, cpu = await _cpu_of(servers.ours, sockets.run(clients, frame, n))
+    sample = _sample(cpu / sse_cpu, through, by_sse)
+    sample.notes = {"sse_ms": sse_cpu / n * 1e3, "socket_ms": cpu / n * 1e3}
+    return sample
+
+
 TURNS = 200
 
 
@@ -283,6 +295,7 @@ ROWS: tuple[Row, ...] = (
         0.70,
         per_request(response("fake", stream=True), chat("fake", stream=True), STREAM_EVENTS, b"[DONE]"),
     ),
+    Row("socket", "response stream over WebSocket over the same by SSE", "times", 1.0, over_sockets),
     Row("function-call", "response after a function call (2nd request)", "ms", 0.40, after_function_call),
     Row("paced", "one token of a paced response stream (32 streams)", "µs", 60.0, paced_tokens),
     Row("sealing", "encrypted content of a reasoning item", "µs", 30.0, sealing),

@@ -121,7 +121,7 @@ def test_websocket_generate_false(connection: RawSocket) -> None:
 
 def test_response_output_phase_schema() -> None:
     """Nothing is sent: a message of the output may say its phase."""
-    text = {"type": "output_text", "text": "four", "annotations": [], "logprobs": []}
+    text: Json = {"type": "output_text", "text": "four", "annotations": [], "logprobs": []}
     for phase in ("commentary", "final_answer"):
         said = {
             "id": "msg_1",

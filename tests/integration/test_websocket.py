@@ -51,7 +51,7 @@ def test_a_response_has_the_events_that_sse_has(line: RawSocket, raw: Raw, model
     frames = line.turn(model, tools=TOOLS)
     body = {"model": model, "input": "hi", "tools": TOOLS, "stream": True}
     lines = raw.post("/v1/responses", body).body.decode().splitlines()
-    over_http = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+    over_http = [json.loads(one[6:]) for one in lines if one.startswith("data: ")]
     assert [frame["type"] for frame in frames] == [event["type"] for event in over_http]
     ours, theirs = frames[-1]["response"]["output"], over_http[-1]["response"]["output"]
     assert [item["type"] for item in ours] == [item["type"] for item in theirs]

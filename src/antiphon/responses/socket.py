@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from antiphon.config.settings import WebSocketSettings
@@ -214,20 +213,17 @@ class EventSender:
     def __init__(self, socket: Socket, run: Run, stream_id: str | None) -> None:
         self._socket = socket
         self._run = run
-        self._echo: dict[str, object] = {"stream_id": stream_id} if stream_id is not None else {}
+        self._echo = {"stream_id": stream_id} if stream_id is not None else {}
         self._started = False
 
     async def emit(self, events: list[Event]) -> None:
-        await self._socket.send([*self._frames(events)])
-
-    def _frames(self, events: list[Event]) -> Iterator[bytes]:
-        for event in events:
-            data = nested_error(event) if event.type == "error" else event.data
-            more: dict[str, object] = self._echo
-            if not self._started:
-                self._started = True
-                more = {"headers": response_headers(self._run), **more}
-            yield with_more(data, more)
+        texts = [nested_error(event) if event.type == "error" else event.data for event in events]
+        if not self._started:
+            self._started = True
+            texts[0] = with_more(texts[0], {"headers": response_headers(self._run)})
+        if self._echo:
+            texts = [with_more(text, self._echo) for text in texts]
+        await self._socket.send(texts)
 
 
 def _internal(request_id: str) -> AntiphonError:
