@@ -343,7 +343,8 @@ def test_a_bad_change_is_refused_and_changes_nothing(raw: Raw, change: Any, para
 
 def test_metadata_may_be_taken_away(raw: Raw) -> None:
     made = create(raw, metadata={"a": "b"})
-    for nothing in ({}, None):
+    nothings: list[Json | None] = [{}, None]
+    for nothing in nothings:
         changed = raw.post(f"{CHAT}/{made['id']}", {"metadata": nothing})
         assert changed.json == {**made, "metadata": {}}
 

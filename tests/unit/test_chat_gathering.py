@@ -31,7 +31,7 @@ def delta(**fields: Any) -> dict[str, Any]:
     return {"delta": fields}
 
 
-END = {"delta": {}, "finish_reason": "stop"}
+END: dict[str, Any] = {"delta": {}, "finish_reason": "stop"}
 
 
 def test_text_is_joined_and_the_head_kept() -> None:
@@ -102,7 +102,8 @@ def test_refusals_reasoning_and_what_has_no_name_here_are_joined_too() -> None:
 
 
 def test_log_probabilities_are_added_up() -> None:
-    tokens = [{"token": one, "logprob": -0.5, "bytes": None, "top_logprobs": []} for one in "ab"]
+    head: dict[str, Any] = {"logprob": -0.5, "bytes": None, "top_logprobs": []}
+    tokens = [{"token": one, **head} for one in "ab"]
     parts = [
         {**delta(content=one["token"]), "logprobs": {"content": [one], "refusal": None}} for one in tokens
     ]

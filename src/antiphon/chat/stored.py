@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
-from antiphon.chat.answers import AssistantMessage, ChatChoice, ChatUsage
+from antiphon.chat.answers import ChatChoice, ChatUsage, ToolCall
 from antiphon.core.body import Metadata
 from antiphon.core.errors import NotFound
+from antiphon.core.json_values import is_array
 from antiphon.core.wire import JsonObject, Wire, decode_json, encode
 from antiphon.ports import ChatPage, ChatStore, Owner, StoredChat
 from antiphon.web.paging import Page
@@ -42,12 +43,17 @@ class ChatList(msgspec.Struct, kw_only=True):
     has_more: bool
 
 
-class StoredMessage(AssistantMessage, kw_only=True):
+class StoredMessage(msgspec.Struct, kw_only=True):
     """A message that was asked, of any role. Content in parts is `content_parts`, and `content` null then."""
 
     id: str
-    role: str  # pyright: ignore[reportIncompatibleVariableOverride] the document knows only the assistant's
-    content_parts: list[JsonObject] | None = None
+    role: str
+    content: str | None
+    refusal: str | None
+    content_parts: list[JsonObject] | None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
 
 
 class ChatMessageList(msgspec.Struct, kw_only=True):
@@ -115,7 +121,7 @@ def _shown(stored: StoredChat) -> bytes:
 
 def _message(message_id: str, message: JsonObject) -> JsonObject:
     content = message.get("content")
-    parts = content if isinstance(content, list) else None
+    parts = content if is_array(content) else None
     return {
         "refusal": None,
         **message,
