@@ -1,5 +1,9 @@
 """The official client's own WebSocket helper, `client.responses.connect()`, of both kinds."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, cast
 
 import openai
@@ -105,3 +109,13 @@ async def test_an_embedded_server_says_that_it_takes_no_connection() -> None:
         async with server.async_client() as aclient:
             with pytest.raises(InvalidURI, match="takes-no-websocket"):
                 await aclient.responses.connect().enter()
+
+
+def test_the_program_of_the_reference_page_runs(base_url: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "websocket.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    address = "http://127.0.0.1:8321/v1"
+    assert address in program
+    command = [sys.executable, "-c", program.replace(address, base_url)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "hello" in done.stdout.lower()
