@@ -75,5 +75,5 @@ def parse_items(body: bytes, wanted: type[BodyT]) -> BodyT:
                 param=f"items[{at}]",
             )
     support.refuse_items(items, "items")
-    tool_rules.check_brought(items, "items")
+    tool_rules.check_items(items, "items")
     return parsed

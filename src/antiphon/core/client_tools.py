@@ -4,7 +4,9 @@ Chat models know functions only. A tool of another type is shown to them as a fu
 is given back as the item that the API has for it. The way back, from items to calls, is `seen`.
 """
 
-from typing import Any, Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -56,6 +58,15 @@ TOOL_SEARCH: Final = "tool_search"
 FOUND_AT_ONCE: Final = 5
 
 
+_ACTIONS: Final[Mapping[str, type[ComputerAction]]] = MappingProxyType(
+    {str(one.__struct_config__.tag): one for one in get_args(ComputerAction)}
+)
+_LEFT_OUT: Final[Mapping[str, JsonObject]] = MappingProxyType(
+    {"click": {"button": "left"}, "scroll": {"scroll_x": 0, "scroll_y": 0}}
+)
+"""What is meant by an action without it."""
+
+
 class BadArguments(Exception):
     """A model's call that cannot be given back; the message tells the model why."""
 
@@ -86,11 +97,11 @@ def is_fixed(tool: Tool) -> bool:
 
 
 def _screen(tool: ComputerTool | ComputerUseTool | ComputerUsePreviewTool) -> str:
-    text = (
-        "Work the user's computer by mouse and keyboard. The result is a screenshot taken after the actions."
-    )
+    text = "Work the user's computer by mouse and keyboard. The result is a screenshot of what came of it."
     if isinstance(tool, ComputerTool):
         return text
+    if isinstance(tool, ComputerUsePreviewTool):
+        text += " Give one action in a call."
     if isinstance(tool.display_width, int) and isinstance(tool.display_height, int):
         text += f" The screen is {tool.display_width} by {tool.display_height} pixels."
     if isinstance(tool.environment, str):
@@ -153,10 +164,13 @@ def _computer_call(
     tool: ComputerTool | ComputerUseTool | ComputerUsePreviewTool, call: FunctionCall, arguments: JsonObject
 ) -> ComputerCall:
     """The preview tool knows one action per call."""
-    actions = msgspec.convert(arguments.get("actions"), list[ComputerAction])
+    given = arguments.get("actions")
+    if not is_array(given) or not given:
+        raise BadArguments("actions: give a list with at least one action")
     one = isinstance(tool, ComputerUsePreviewTool)
-    if not actions or (one and len(actions) > 1):
-        raise BadArguments("give one action" if one else "give at least one action")
+    if one and len(given) > 1:
+        raise BadArguments("actions: give one action; the next one when you have seen its screenshot")
+    actions = [_action(action, f"actions[{at}]") for at, action in enumerate(given)]
     return ComputerCall(
         id="",
         call_id=call.call_id,
@@ -165,6 +179,19 @@ def _computer_call(
         action=actions[0] if one else UNSET,
         actions=UNSET if one else actions,
     )
+
+
+def _action(given: object, path: str) -> ComputerAction:
+    """A model may give every property that the parameters have; an action keeps its own."""
+    kind = given.get("type") if is_object(given) else None
+    known = _ACTIONS.get(kind) if isinstance(kind, str) else None
+    if known is None or not is_object(given):
+        raise BadArguments(f"{path}.type: give one of {', '.join(_ACTIONS)}")
+    kept = {name: given[name] for name in ("type", *known.__struct_fields__) if name in given}
+    try:
+        return msgspec.convert({**_LEFT_OUT.get(str(kind), {}), **kept}, known)
+    except msgspec.ValidationError as error:
+        raise BadArguments(f"{path}: {error}") from None
 
 
 def _local_shell_call(call: FunctionCall, arguments: JsonObject) -> LocalShellCall:

@@ -21,10 +21,12 @@ from antiphon.core.items import (
     Reasoning,
 )
 from antiphon.core.loose_ends import OpenCalls
-from antiphon.core.machine_items import LocalShellCallOutput, ShellCall, ShellCallOutput
+from antiphon.core.machine_items import LocalShellCall, LocalShellCallOutput, ShellCall, ShellCallOutput
 from antiphon.core.seen import StoredItem, TranscriptItem, as_seen, seen_with_places
 from antiphon.core.transcript import PastTurn, last_replacing, sendable
 from antiphon.core.wire import UNSET
+
+_LOCAL_SHELL = b'"local_shell_call"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def build_context(history: Sequence[PastTurn], own: Iterable[StoredItem]) -> Con
 
     Raises InvalidRequest: an output whose `call_id` no call has, or a call that has no output.
     """
-    stored = tuple(own)
+    stored = _by_call_ids(history, tuple(own))
     open_calls = OpenCalls.of(history)
     pending = dict.fromkeys([*open_calls.waiting, *open_calls.excused], -1)  # not in this input
     needs_past = any(_is_replay(item, pending) for item in as_seen(stored))
@@ -127,12 +129,27 @@ def build_context(history: Sequence[PastTurn], own: Iterable[StoredItem]) -> Con
         shown.append((at, item))
     for call_id in open_calls.excused:
         pending.pop(call_id, None)
-    _require_answers(stored, pending)
+    if pending:
+        _require_answers(history, stored, pending)
     cut = last_replacing(stored)
     kept = [item for at, item in shown if cut is None or at >= cut]
     if cut is not None:
         kept = _with_their_calls(kept)
     return Context(stored, tuple(sendable(kept)), cut is not None)
+
+
+def _by_call_ids(history: Sequence[PastTurn], own: tuple[StoredItem, ...]) -> tuple[StoredItem, ...]:
+    """The output of a local shell call may name the item of the call instead of the call."""
+    if not any(isinstance(item, LocalShellCallOutput) for item in own):
+        return own
+    past = (item for turn in history if _LOCAL_SHELL in turn.output for item in turn.stored())
+    calls = {item.id: item.call_id for item in (*past, *own) if isinstance(item, LocalShellCall)}
+    return tuple(
+        msgspec.structs.replace(item, call_id=calls.get(str(item.call_id), item.call_id))
+        if isinstance(item, LocalShellCallOutput)
+        else item
+        for item in own
+    )
 
 
 def _with_their_calls(items: list[TranscriptItem]) -> list[TranscriptItem]:
@@ -161,15 +178,22 @@ def _orphan(call_id: str, at: int) -> InvalidRequest:
     )
 
 
-def _require_answers(stored: tuple[StoredItem, ...], pending: dict[str, int]) -> None:
+def _require_answers(
+    history: Sequence[PastTurn], stored: tuple[StoredItem, ...], pending: dict[str, int]
+) -> None:
     for call_id, at in pending.items():
-        call = stored[at] if at >= 0 else None
+        call = stored[at] if at >= 0 else _stored_call(history, call_id)
         if getattr(call, "status", None) == "incomplete":
             continue
         kind = "function_call" if call is None else _type_of(call)
         answer = "tool_search_output" if kind == "tool_search_call" else f"{kind}_output"
         raise InvalidRequest(
-            f"No tool output found for function call {call_id}. Send a `{answer}` item with this call_id (of a"
-            " tool of another type: its own output item, such as `custom_tool_call_output`).",
+            f"No tool output found for function call {call_id}. Send a `{answer}` item with this call_id.",
             param="input" if at < 0 else f"input[{at}]",
         )
+
+
+def _stored_call(history: Sequence[PastTurn], call_id: str) -> StoredItem | None:
+    """The call of this id, as the client got it."""
+    past = (item for turn in reversed(history) if turn.has_calls for item in turn.stored())
+    return next((one for one in past if getattr(one, "call_id", None) == call_id), None)

@@ -37,7 +37,7 @@ from antiphon.core.machine_items import (
 )
 from antiphon.core.shown_tools import shown, shown_name
 from antiphon.core.tool_search import said
-from antiphon.core.wire import UNSET, UnsetType, encode
+from antiphon.core.wire import UNSET, UnsetType, decode_json, encode
 
 TranscriptItem = Message | Reasoning | Call | CallOutput | UpstreamContext
 """What a model sees."""
@@ -80,7 +80,7 @@ def seen_with_places(items: Iterable[StoredItem]) -> Iterator[tuple[int, Transcr
                 call_id = item.call_id or item.id or f"search_{at}"
                 if not item.call_id:
                     searches.append(call_id)
-                yield at, _call(item, call_id, TOOL_SEARCH, item.arguments)
+                yield at, _call(item, call_id, TOOL_SEARCH, _asked(item))
             case ToolSearchOutput():
                 own = searches.popleft() if not item.call_id and searches else item.id or f"search_{at}"
                 yield at, _output(item.call_id or own, _loaded(item))
@@ -146,6 +146,16 @@ def _call(item: ToolItem, call_id: str, name: str, arguments: Any) -> FunctionCa
         arguments=encode(value).decode(),
         status=status if status is not None else UNSET,
     )
+
+
+def _asked(item: ToolSearchCall) -> Any:
+    """Its arguments, which some clients keep as JSON text."""
+    if not isinstance(item.arguments, str):
+        return item.arguments
+    try:
+        return decode_json(item.arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return item.arguments
 
 
 def _output(call_id: str, text: str) -> FunctionCallOutput:

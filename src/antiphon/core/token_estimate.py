@@ -12,7 +12,8 @@ from antiphon.core.wire import encode
 
 BYTES_PER_TOKEN = 4
 IMAGE_TOKENS = 1_000
-IMAGE_MARKS = (b'"type":"input_image"', b'"type":"image_url"', b'"type":"image"')
+IMAGE_TYPES = ("input_image", "image_url", "image", "computer_screenshot")
+IMAGE_MARKS = tuple(b'"type":"%b"' % one.encode() for one in IMAGE_TYPES)
 FILE_MARKS = (b'"type":"input_file"', b'"type":"file"')
 
 
@@ -43,7 +44,7 @@ def _find_images(value: object, found: list[int]) -> None:
         for item in value:
             _find_images(item, found)
     elif is_object(value):
-        if value.get("type") in {"input_image", "image_url", "image"}:
+        if value.get("type") in IMAGE_TYPES:
             found.append(len(encode(value)))
             return
         for item in value.values():

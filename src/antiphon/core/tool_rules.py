@@ -9,6 +9,7 @@ from antiphon.core.errors import InvalidRequest
 from antiphon.core.hosted_items import AdditionalTools, ToolSearchOutput
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.json_schemas import fault_of_schema, nesting_exceeds
+from antiphon.core.machine_items import ComputerCallOutput
 from antiphon.core.shown_tools import Shown, as_entry, named, shown
 from antiphon.core.tools import (
     ChooseAllowed,
@@ -45,9 +46,15 @@ def brought_by(items: Iterable[object]) -> list[AnyTool]:
     return [tool for item in bringing for tool in item.tools]
 
 
-def check_brought(items: Sequence[object], field: str = "input") -> None:
-    """The tools that items bring. `field` is where they stand in their body."""
+def check_items(items: Sequence[object], field: str = "input") -> None:
+    """The tools that items bring, and the outputs of tools. `field` is where they stand in their body."""
     for at, item in enumerate(items):
+        if isinstance(item, ComputerCallOutput) and not item.output.image_url:
+            raise InvalidRequest(
+                f"`{field}[{at}].output.image_url`: required, and missing; send the screenshot as a data URL. Lists"
+                " of items have it with include=computer_call_output.output.image_url.",
+                param=f"{field}[{at}].output.image_url",
+            )
         if isinstance(item, ToolSearchOutput | AdditionalTools):
             check_tools(item.tools, f"{field}[{at}].tools", names_must_differ=False)
         if isinstance(item, AdditionalTools) and item.role != "developer":
@@ -80,17 +87,14 @@ def _check_tool(tool: Tool | AnyTool, path: str) -> None:
     match tool:
         case CustomTool():
             _check_custom(tool, path)
-        case FunctionTool() | NamespaceFunction():
-            if isinstance(tool.parameters, dict):
-                check_schema(tool.parameters, f"{path}.parameters", of_arguments=True)
-            if isinstance(tool.output_schema, dict):
-                check_schema(tool.output_schema, f"{path}.output_schema")
+        case FunctionTool():
+            _check_function(tool, path)
         case NamespaceTool():
             for at, inner in enumerate(tool.tools):
                 if isinstance(inner, CustomTool):
                     _check_custom(inner, f"{path}.tools[{at}]")
-                elif isinstance(inner.parameters, dict):
-                    check_schema(inner.parameters, f"{path}.tools[{at}].parameters", of_arguments=True)
+                else:
+                    _check_function(inner, f"{path}.tools[{at}]")
         case ToolSearchTool() if tool.parameters:
             if tool.execution != "client":
                 raise InvalidRequest(
@@ -101,6 +105,13 @@ def _check_tool(tool: Tool | AnyTool, path: str) -> None:
             check_schema(tool.parameters, f"{path}.parameters", of_arguments=True)
         case _:
             return
+
+
+def _check_function(tool: FunctionTool | NamespaceFunction, path: str) -> None:
+    if isinstance(tool.parameters, dict):
+        check_schema(tool.parameters, f"{path}.parameters", of_arguments=True)
+    if isinstance(tool.output_schema, dict):
+        check_schema(tool.output_schema, f"{path}.output_schema")
 
 
 def _check_custom(tool: CustomTool, path: str) -> None:

@@ -342,6 +342,8 @@ class EventWriter:
                     self._annotations(open_item, part, shown)
                     _, text, logprobs = _message_text(shown)
                     self._part_done(open_item, part, text, shown, logprobs)
+            case _:
+                pass  # an item that has no parts
 
     def _commands(self, open_item: _Open, call: ShellCall) -> None:
         """A shell call's commands, which are there at once. Their events name no item in the specification."""

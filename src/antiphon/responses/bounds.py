@@ -7,6 +7,7 @@ from functools import partial
 
 from antiphon.core.body import FormatJsonSchema
 from antiphon.core.errors import InvalidRequest
+from antiphon.core.hosted_items import AdditionalTools, ToolSearchOutput
 from antiphon.core.request import ResponseRequest
 from antiphon.core.tools import CustomTool, GrammarFormat, NamespaceTool
 from antiphon.core.wire import UNSET, encode
@@ -63,13 +64,18 @@ def _bounds(request: ResponseRequest) -> list[_Check]:
 
 
 def _custom_tools(request: ResponseRequest) -> Iterator[tuple[str, CustomTool]]:
-    for at, tool in enumerate(request.tools or ()):
+    yield from _custom_among(request.tools or (), "tools")
+    for at, item in enumerate(request.input if isinstance(request.input, list) else ()):
+        if isinstance(item, ToolSearchOutput | AdditionalTools):
+            yield from _custom_among(item.tools, f"input[{at}].tools")
+
+
+def _custom_among(tools: Sequence[object], path: str) -> Iterator[tuple[str, CustomTool]]:
+    for at, tool in enumerate(tools):
         if isinstance(tool, CustomTool):
-            yield f"tools[{at}]", tool
+            yield f"{path}[{at}]", tool
         elif isinstance(tool, NamespaceTool):
-            for inner_at, inner in enumerate(tool.tools):
-                if isinstance(inner, CustomTool):
-                    yield f"tools[{at}].tools[{inner_at}]", inner
+            yield from _custom_among(tool.tools, f"{path}[{at}].tools")
 
 
 def _first_fault(checks: Sequence[_Check]) -> tuple[_Check, str] | None:
