@@ -5,7 +5,6 @@ Frames with one `stream_id` are a lane: answered in order, one at a time. Lanes 
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -26,8 +25,8 @@ from antiphon.web.streams import OpenStreams
 log = logging.getLogger("antiphon.http")
 FINISH_S = 300.0
 """How long responses may go on when their connection has reached its age."""
-GOING_AWAY = 1001
-RESTARTING = 1012
+GOING_AWAY, FAILED, RESTARTING = 1001, 1011, 1012
+"""Codes of RFC 6455, section 7.4.1, and of the registry that it made. Official clients connect again after each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Connection:
         """Until the client leaves, the connection is too old, or the server stops."""
         reader = asyncio.create_task(self._read())
         ending = asyncio.create_task(self._socket.ending.wait())
-        code, reason = RESTARTING, "the server is shutting down"
+        code, reason = FAILED, "the server failed"
         try:
             age = self._settings.max_age_s
             await asyncio.wait({reader, ending}, timeout=age, return_when=asyncio.FIRST_COMPLETED)
@@ -83,15 +82,18 @@ class Connection:
                 await reader
             elif ending.done():
                 self._refusal = ShuttingDown()
+                code, reason = RESTARTING, "the server is shutting down"
                 await self._drain(reader, None)
             else:
                 self._refusal = SocketTooOld(age)
                 code, reason = GOING_AWAY, "the connection is too old"
                 await self._drain(reader, FINISH_S)
+        except asyncio.CancelledError:
+            code, reason = RESTARTING, "the server is shutting down"
+            raise
         finally:
             await self._end_tasks(reader, ending)
-            with contextlib.suppress(TimeoutError):
-                await last_words(self._goodbye(code, reason))
+            await last_words(self._goodbye(code, reason))
 
     async def _drain(self, reader: "asyncio.Task[None]", grace_s: float | None) -> None:
         """Let the running responses end; those that wait are refused. Also over when the client leaves."""

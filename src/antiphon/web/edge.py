@@ -118,8 +118,8 @@ class Edge:
         socket = Socket(scope, headers, receive, send, ANONYMOUS, self._request_id(headers))
         self._under_way += 1
         self._sockets.add(socket)
-        await receive()  # the handshake
         try:
+            await receive()  # the handshake
             await self._handler(socket, scope["path"])(socket)
         except AntiphonError as error:
             await socket.refuse(error)

@@ -63,23 +63,22 @@ class Socket:
     async def accept(self) -> None:
         self.accepted = True
         headers = [(b"x-request-id", self.request_id.encode("latin-1"))]
-        await self._send({"type": "websocket.accept", "headers": headers})
+        await self._deliver({"type": "websocket.accept", "headers": headers})
 
     async def refuse(self, error: AntiphonError) -> None:
         """Answer the upgrade with a status and the envelope, where the server can; else with its plain 403."""
-        self.closed = True
         if "websocket.http.response" not in self._extensions:
-            await self._send({"type": "websocket.close", "code": 1008})
+            await self._deliver({"type": "websocket.close", "code": 1008})
             return
         body = encode(error.envelope())
         headers = [(b"content-type", JSON), (b"x-request-id", self.request_id.encode("latin-1"))]
         headers += [
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items()
         ]
-        await self._send(
+        await self._deliver(
             {"type": "websocket.http.response.start", "status": error.status, "headers": headers}
         )
-        await self._send({"type": "websocket.http.response.body", "body": body})
+        await self._deliver({"type": "websocket.http.response.body", "body": body})
 
     async def receive(self) -> str | bytes:
         """The next message, text or binary. Raises SocketClosed."""
