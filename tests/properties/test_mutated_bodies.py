@@ -12,10 +12,12 @@ from antiphon.app import serve, services_for
 from antiphon.config.settings import Settings
 from antiphon.core.json_values import is_array, is_object
 from antiphon.models.catalog import Catalog
+from antiphon.ports import StoredPrompt
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.storage.memory import MemoryStore
 from antiphon.testing import FakeClock, FakeIds, PlainSealer, scripted_model
 from antiphon.testing.simulation import Answer, exchange
+from antiphon.web.auth import ANONYMOUS
 
 FUNCTION: dict[str, Any] = {
     "name": "f",
@@ -32,6 +34,10 @@ MESSAGES: list[dict[str, Any]] = [
     },
     {"role": "tool", "tool_call_id": "c", "content": "done"},
 ]
+IMAGE: dict[str, Any] = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
+PROMPT = StoredPrompt(
+    "pmpt_1", 1, 0, is_default=True, body=b'{"prompt":"{{ a }} {{ c }}","variables":["a","c"]}'
+)
 ITEMS: list[dict[str, Any]] = [
     {"role": "user", "content": [{"type": "input_text", "text": "use f and g"}]},
     {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}], "content": []},
@@ -77,6 +83,10 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
             "response_format": {"type": "json_schema", "json_schema": SCHEMA},
         },
     ),
+    ("/v1/chat/completions", {"messages": MESSAGES, "store": True, "metadata": {"team": "blue"}}),
+    ("/v1/chat/completions", {"messages": MESSAGES[:2], "stream": True, "store": True}),
+    ("/v1/responses", {"prompt": {"id": "pmpt_1", "version": "1", "variables": {"a": "b", "c": IMAGE}}}),
+    ("/v1/prompts", {"prompt": "Be {{ a }} or {{ b }}.", "variables": ["a", "b"], "model": "demo"}),
     ("/v1/completions", {"prompt": "hi", "max_tokens": 5, "stop": ["x"]}),
     ("/v1/embeddings", {"input": ["a", "b"], "dimensions": 4, "encoding_format": "base64"}),
     ("/v1/embeddings", {"input": [[1, 2], [3]]}),
@@ -167,7 +177,9 @@ async def ask(path: str, body: dict[str, Any]) -> Answer:
     clock, ids = FakeClock(), FakeIds()
     client = UpstreamClient(clock)
     catalog = Catalog({"demo": scripted_model()}, clock=clock)
-    services = services_for(Settings(), catalog, MemoryStore(), client, clock, ids, sealer=PlainSealer())
+    store = MemoryStore()
+    await store.prompts.create_prompt(ANONYMOUS, PROMPT)
+    services = services_for(Settings(), catalog, store, client, clock, ids, sealer=PlainSealer())
     return await exchange(serve(services, ids), "POST", path, body)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import msgspec
 
 from antiphon.chat.gathering import GatheredCompletion
-from antiphon.core.errors import ProviderProtocolError, StoreUnavailable
+from antiphon.core.errors import InvalidRequest, ProviderProtocolError, StoreUnavailable
 from antiphon.core.json_values import is_array, is_object
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.ports import ChatStore, Clock, Ids, Owner, StoredChat
@@ -32,8 +32,15 @@ class ChatKeeper:
     taken: set[tuple[Owner, str]] = field(default_factory=set[tuple[Owner, str]])
 
     def keep(self, owner: Owner, model: str, metadata: Mapping[str, str] | None, body: bytes) -> "Keep":
-        """What keeps the answer of one request. `body` is the request as the client sent it."""
-        return Keep(self, owner, model, encode(metadata or {}), bytes(_RAW.decode(body)["messages"]))
+        """What keeps the answer of one request. `body` is the request as the client sent it.
+
+        Raises InvalidRequest for messages that could be passed on and not be read again.
+        """
+        try:
+            messages = encode(decode_json(bytes(_RAW.decode(body)["messages"])))
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise InvalidRequest(f"`messages`: cannot be stored: {error}.", param="messages") from None
+        return Keep(self, owner, model, encode(metadata or {}), messages)
 
     async def free_id(self, owner: Owner, wanted: object) -> str:
         """The wanted id, if it can stand in a path and the owner has none like it, else a fresh one."""
