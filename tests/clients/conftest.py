@@ -77,6 +77,8 @@ providers:
         - when: {tool_outputs: false, text: change, tools: [exec_command]}
           reply: [{calls: [{name: exec_command, arguments: {cmd: "sed -i s/old/new/ notes.txt"}}]}]
         - reply: [{text: "It said: {{tool_outputs}}"}]
+      - name: fails-late
+        rules: [{reply: [{text: Half}, {fail: {kind: drop}}]}]
       - name: demo
   - provider_id: up
     provider_type: remote::openai-compatible

@@ -16,7 +16,7 @@ _FILTER = Query(
     "Only routes of this level; nothing served here is deprecated.",
 )
 ADMIN = "/v1alpha/admin"
-"""Clients of 0.4 to 0.6 have these routes below it too."""
+"""Clients from 0.4 on have these routes below it too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,159 @@
+"""`flow.py BASE_URL`: a version of llama-stack-client runs its `Agent` helper, and its other calls.
+
+It prints what it saw as one line of JSON. BASE_URL is that of the server, without `/v1`.
+"""
+
+import importlib
+import json
+import sys
+from typing import Any
+
+# Typed as Any: the client is not in the environment in which types are checked.
+client_package: Any = importlib.import_module("llama_stack_client")
+QUESTION = [{"role": "user", "content": "What is the weather, and what time is it?"}]
+
+
+def get_weather(city: str) -> str:
+    """The weather in a city.
+
+    :param city: where
+    """
+    return f"rain in {city}"
+
+
+def get_time(city: str) -> str:
+    """The time in a city.
+
+    :param city: where
+    """
+    return f"noon in {city}"
+
+
+def agent_of(client: Any, model: str, **more: Any) -> Any:
+    return client_package.Agent(client, model=model, instructions="Look things up.", **more)
+
+
+def turn(agent: Any, session: str, messages: list[Any]) -> dict[str, Any]:
+    """A streamed turn: the kinds of its events, what the logger prints, and what came last."""
+    kinds: list[str] = []
+    printed: list[str] = []
+    chunk: Any = None
+    for chunk in agent.create_turn(messages, session):
+        kinds.append(type(chunk.event).__name__)
+        printed += client_package.AgentEventLogger().log([chunk])
+    last = chunk.response
+    return {
+        "kinds": [kind for at, kind in enumerate(kinds) if kinds[at - 1 : at] != [kind]],
+        "printed": "".join(printed),
+        "text": last.output_text if last is not None else None,
+    }
+
+
+def agent_flow(client: Any) -> dict[str, Any]:
+    agent = agent_of(client, "clerk", tools=[get_weather, get_time])
+    session = agent.create_session("tests")
+    first = turn(agent, session, QUESTION)
+    whole = agent.create_turn([{"role": "user", "content": "Thanks."}], session, stream=False)
+    items = client.conversations.items.list(session, **_listing())
+    other = agent.create_session("tests")
+    again = turn(agent, other, QUESTION)
+    return {
+        "session": client.conversations.retrieve(session).metadata,
+        "first": first,
+        "whole": whole.output_text,
+        "items": [item.type for item in getattr(items, "data", items)],
+        "again": again["text"],
+        "removed": client.conversations.delete(session).deleted,
+    }
+
+
+def failure(client: Any) -> dict[str, Any]:
+    """A turn that fails in the middle of its answer, and the next one of the same session."""
+    agent = agent_of(client, "fails-late")
+    session = agent.create_session("tests")
+    failed = turn(agent, session, [{"role": "user", "content": "Fail."}])
+    again = turn(agent_of(client, "clerk", tools=[get_weather, get_time]), session, QUESTION)
+    return {"failed": failed["kinds"], "printed": failed["printed"], "again": again["text"]}
+
+
+def _listing() -> dict[str, Any]:
+    """0.4 has every parameter of the list as required."""
+    unset = {"after": client_package.NOT_GIVEN, "include": client_package.NOT_GIVEN}
+    return {"limit": 50, "order": "asc", **unset}
+
+
+def calls(client: Any) -> dict[str, Any]:
+    """What else these versions ask of a server, and it answers."""
+    whole = client.responses.create(model="demo", input="Hello there.")
+    events = [event.type for event in client.responses.create(model="demo", input="Hello.", stream=True)]
+    chat = client.chat.completions.create(model="demo", messages=[{"role": "user", "content": "Hello."}])
+    chunks = client.chat.completions.create(
+        model="demo", messages=[{"role": "user", "content": "Hello."}], stream=True
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    return {
+        "whole": whole.output_text,
+        "stored": client.responses.retrieve(whole.id).output_text == whole.output_text,
+        "input": [item.type for item in client.responses.input_items.list(whole.id).data],
+        "events": [events[0], events[-1]],
+        "listed": whole.id in [one.id for one in client.responses.list(limit=100).data],
+        "deleted": client.responses.delete(whole.id).deleted,
+        "chat": chat.choices[0].message.content == text,
+        "embedding": len(client.embeddings.create(model="demo", input=["a", "b"]).data),
+        "models": [_facts(model) for model in client.models.list()],
+        "health": client.inspect.health().status,
+        "version": client.inspect.version().version,
+        "providers": [[one.api, one.provider_id, one.provider_type] for one in client.providers.list()],
+        "provider": client.providers.retrieve("scripted").provider_type,
+        "routes": "/v1/responses" in [one.route for one in client.routes.list()],
+        "admin": client.alpha.admin.version().version if hasattr(client.alpha, "admin") else None,
+    }
+
+
+def _facts(model: Any) -> list[str]:
+    """Up to 0.3 they are fields of a model, later in its `custom_metadata`."""
+    if hasattr(model, "custom_metadata"):
+        facts = model.custom_metadata
+        return [model.id, facts["model_type"], facts["provider_id"], facts["provider_resource_id"]]
+    return [model.identifier, model.model_type, model.provider_id, model.provider_resource_id]
+
+
+def prompts(client: Any) -> dict[str, Any]:
+    """Clients of 0.3 have none."""
+    made = client.prompts.create(prompt="Tell of {{ city }}.", variables=["city"])
+    changed = client.prompts.update(
+        made.prompt_id, prompt="Sing of {{ city }}.", version=1, variables=["city"], set_as_default=False
+    )
+    default = client.prompts.set_default_version(made.prompt_id, version=2)
+    asked = {
+        "id": made.prompt_id,
+        "version": "1",
+        "variables": {"city": {"type": "input_text", "text": "Oslo"}},
+    }
+    told = client.responses.create(model="demo", input="Please.", prompt=asked)
+    seen = {
+        "versions": [one.version for one in client.prompts.versions.list(made.prompt_id)],
+        "changed": [changed.version, changed.prompt],
+        "default": [default.version, default.is_default],
+        "first": client.prompts.retrieve(made.prompt_id, version=1).prompt,
+        "listed": made.prompt_id in [one.prompt_id for one in client.prompts.list()],
+        "status": told.status,
+    }
+    client.prompts.delete(made.prompt_id)
+    return seen
+
+
+def main() -> None:
+    with client_package.LlamaStackClient(base_url=sys.argv[1], api_key="none", max_retries=0) as client:
+        seen = {
+            "client": client_package.__version__,
+            "agent": agent_flow(client),
+            "failure": failure(client),
+            "calls": calls(client),
+            "prompts": prompts(client) if hasattr(client, "prompts") else None,
+        }
+    sys.stdout.write(json.dumps(seen) + "\n")
+
+
+if __name__ == "__main__":
+    main()

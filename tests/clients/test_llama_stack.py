@@ -1,0 +1,97 @@
+"""llama-stack-client of each minor version from 0.3 on: its `Agent` over conversations, and its other calls."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import antiphon
+from bench.program import Program
+from tests.clients.installed import HERE, facts, install_python, install_side_by_side, installed_once
+
+FOLDER = HERE / "llama_stack"
+VERSIONS = (FOLDER / "clients.txt").read_text().split()
+NEEDED_PYTHON = "3.12"
+TOLD = 'It says: "rain in Oslo", "noon in Oslo".'
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def seen(request: pytest.FixtureRequest, cache: Path, server: Program) -> dict[str, Any]:
+    """What a version saw. They share the packages that they need, which are much larger than they are."""
+    version: str = request.param
+    requirements, clients = FOLDER / "requirements.txt", FOLDER / "clients.txt"
+    shared = installed_once(cache, "llama-stack", [requirements], install_python(requirements))
+    installed = installed_once(
+        cache, "llama-stack-clients", [clients], install_side_by_side(VERSIONS, NEEDED_PYTHON)
+    )
+    found = facts(
+        [str(shared / "venv" / "bin" / "python"), str(FOLDER / "flow.py")],
+        server.url,
+        env={**os.environ, "PYTHONPATH": str(installed / version)},
+    )
+    assert found["client"] == version.partition("==")[2]
+    return found
+
+
+def test_its_agent_runs_turns_of_sessions(seen: dict[str, Any]) -> None:
+    saw = seen["agent"]
+    assert saw["first"] == {
+        "kinds": [
+            *("TurnStarted", "StepStarted", "StepProgress", "StepCompleted"),
+            *("StepStarted", "StepCompleted"),
+            *("StepStarted", "StepProgress", "StepCompleted", "TurnCompleted"),
+        ],
+        "printed": (
+            "🤔 \n📞 Function call: get_weather({})\n📞 Function call: get_time({})"
+            "\n🔧 Executing function tools (client-side)...\n"
+            '  → get_weather: "rain in Oslo"\n  → get_time: "noon in Oslo"\n'
+            f"🤔 {TOLD}\n"
+        ),
+        "text": TOLD,
+    }
+    assert "Thanks." in saw["whole"]
+    assert saw["items"] == [
+        *("message", "reasoning", "function_call", "function_call"),
+        *("function_call_output", "function_call_output", "reasoning", "message"),
+        *("message", "message"),
+    ]
+    assert saw["session"] == {"name": "tests"}
+    assert saw["again"] == TOLD
+    assert saw["removed"] is True
+
+
+def test_its_agent_is_told_of_a_turn_that_failed(seen: dict[str, Any]) -> None:
+    """What came before the failure was an answer that began."""
+    saw = seen["failure"]
+    assert saw["failed"] == ["TurnStarted", "StepStarted", "StepProgress", "TurnFailed"]
+    assert "scripted failure" in saw["printed"]
+    assert saw["again"] == TOLD  # the session goes on
+
+
+def test_its_other_calls_are_answered(seen: dict[str, Any]) -> None:
+    """Its streams of chat completions too, which up to 0.6 may not end with `[DONE]`."""
+    saw = seen["calls"]
+    assert "Hello there." in saw["whole"]
+    yes = ("stored", "listed", "deleted", "chat", "routes")
+    assert {name: saw[name] for name in yes} == dict.fromkeys(yes, True)
+    assert (saw["input"], saw["events"]) == (["message"], ["response.created", "response.completed"])
+    assert saw["embedding"] == 2
+    assert ["scripted/demo", "llm", "scripted", "demo"] in saw["models"]
+    assert (saw["health"], saw["version"]) == ("OK", antiphon.__version__)
+    assert saw["admin"] == (None if seen["client"].startswith("0.3.") else antiphon.__version__)
+    assert ["inference", "scripted", "inline::scripted"] in saw["providers"]
+    assert saw["provider"] == "inline::scripted"
+
+
+def test_its_prompts_have_versions(seen: dict[str, Any]) -> None:
+    """Clients of 0.3 have no prompts."""
+    expected = {
+        "versions": [1, 2],
+        "changed": [2, "Sing of {{ city }}."],
+        "default": [2, True],
+        "first": "Tell of {{ city }}.",
+        "listed": True,
+        "status": "completed",
+    }
+    assert seen["prompts"] == (None if seen["client"].startswith("0.3.") else expected)
