@@ -10,6 +10,8 @@ from antiphon.core.wire import JsonObject
 PREFIXES: Final = ("/v1/messages", "/v1/openai/v1/messages")
 VERSION: Final = b"anthropic-version"
 REQUEST_ID: Final = "request-id"
+NO_THREADS: Final = "thread_unsupported_request"
+"""The code by which the official client's tool runner learns to send the whole conversation instead."""
 _TYPES: Final[Mapping[int, str]] = MappingProxyType(
     {
         400: "invalid_request_error",
@@ -42,8 +44,10 @@ class AnswerFailed(AntiphonError):
 
 def error_body(error: AntiphonError, request_id: str) -> JsonObject:
     """The envelope of this API, which is also its `error` event."""
-    kind = _TYPES.get(error.status, "api_error")
-    return {"type": "error", "error": {"type": kind, "message": error.message}, "request_id": request_id}
+    facts: JsonObject = {"type": _TYPES.get(error.status, "api_error"), "message": error.message}
+    if error.code == NO_THREADS:
+        facts["details"] = {"error_code": NO_THREADS}
+    return {"type": "error", "error": facts, "request_id": request_id}
 
 
 def speaks_messages(path: str, headers: Mapping[bytes, bytes]) -> bool:

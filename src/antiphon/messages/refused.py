@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.json_values import is_array, is_object
 from antiphon.messages.client_tools import is_described
+from antiphon.messages.errors import NO_THREADS
 
 
 class Refused(NamedTuple):
@@ -17,11 +18,14 @@ class Refused(NamedTuple):
 
     why: str
     instead: str
+    code: str = UnsupportedParameter.code or ""
 
     def error(self, name: str, path: str) -> UnsupportedParameter:
-        return UnsupportedParameter(
+        error = UnsupportedParameter(
             f"`{path}`: {name} is not supported here: {self.why}. {self.instead}.", param=path
         )
+        error.code = self.code
+        return error
 
 
 _HOSTED = Refused(
@@ -45,7 +49,9 @@ FIELDS: Final[Mapping[str, Refused]] = MappingProxyType(
         "fallbacks": Refused("the operator says who stands in for a model", "Name a routed model"),
         "fallback_credit_token": Refused("there are no such credits", "Leave it out"),
         "billing_policy": Refused("nothing is billed here", "Leave it out"),
-        "thread": Refused("nothing is kept between requests of this API", "Send the whole conversation"),
+        "thread": Refused(
+            "nothing is kept between requests of this API", "Send the whole conversation", NO_THREADS
+        ),
     }
 )
 
