@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from antiphon.cli.commands import run as run_command
+from antiphon.testing.simulation import exchange
+from antiphon.web.edge import Edge
 from tests.integration.recording import (
     TOOL,
     Json,
@@ -81,6 +83,27 @@ def test_an_unchanged_server_makes_the_same_run(
     assert (result["events"] > 0) == stream
     assert result["notes"] == []
     assert len(upstream.seen.requests) == seen, "nobody was asked"
+
+
+async def with_a_prompt(app: Edge, body: Json) -> None:
+    """Asks with a prompt whose two variables are a text and a picture."""
+    template = {"prompt": "You are {{ who }}. Look at {{ picture }}.", "variables": ["who", "picture"]}
+    made = await exchange(app, "POST", "/v1/prompts", template)
+    picture = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"}
+    variables = {"who": "a clerk", "picture": picture}
+    await respond(app, {**body, "prompt": {"id": made.json["prompt_id"], "variables": variables}})
+
+
+def test_a_prompt_is_in_the_recording(upstream: Upstream, tmp_path: Path, replay: Replay) -> None:
+    (run,) = record(
+        upstream, tmp_path, {"model": "echo", "input": "hi", "instructions": "Be brief."}, api=with_a_prompt
+    )
+    result = replay(run)
+    assert result["same"], result
+    edit(tmp_path, "You are {{ who }}.", "You were {{ who }}.")
+    difference = replay(run)["request"]["difference"]
+    assert difference["path"] == "messages[0].content"
+    assert difference["now"].startswith("You were a clerk.")
 
 
 @pytest.mark.parametrize("name", ["fails-400", "fails-429"])

@@ -56,12 +56,20 @@ class Turn(_Part):
     output: Raw
 
 
+class UsedPrompt(_Part):
+    """The version of the stored prompt that `request.prompt` names; `body` as stored."""
+
+    version: int
+    body: Raw
+
+
 class Asked(_Part):
     """What a run began with: enough to run it again."""
 
     request: Raw
     input: Raw
     history: list[Turn] = []
+    prompt: UsedPrompt | None = None
     unenforced: list[Constraint] = []
     """Formats that the upstream was trusted with: `json_schema`, `json_object`."""
 

@@ -9,7 +9,7 @@ from antiphon.core.request import ResponseRequest
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.core.writer import Event
 from antiphon.models.catalog import Catalog
-from antiphon.ports import Clock, Ids, Owner, Store, StoredResponse
+from antiphon.ports import Clock, Ids, Owner, Store, StoredPrompt, StoredResponse
 from antiphon.recording.format import Asked
 from antiphon.recording.reader import RecordedRun, RecordingError
 from antiphon.responses.service import ResponseService
@@ -88,7 +88,13 @@ async def rebuild(run: RecordedRun, store: Store, changes: Mapping[str, Any]) ->
             owner, _stored(turn.id, parent, bytes(turn.input), bytes(turn.output), run.exchanges[0].at)
         )
         parent = turn.id
-    body = {**_request(asked), **changes}
+    request = _request(asked)
+    if asked.prompt is not None:
+        prompt_id, version = request["prompt"]["id"], asked.prompt.version
+        await store.prompts.create_prompt(
+            owner, StoredPrompt(prompt_id, version, 0, is_default=True, body=bytes(asked.prompt.body))
+        )
+    body = {**request, **changes}
     at = run.record.at if run.record is not None else run.exchanges[0].at
     return Rebuilt(owner, ResponseRequest.parse(encode(body)), store, FixedClock(at), RunIds(run.id))
 

@@ -20,6 +20,7 @@ from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.core.writer import Event
 from antiphon.models.catalog import Resolved
 from antiphon.ports import Clock, ModelProvider, Owner, UpstreamReply
+from antiphon.prompts.filling import MEDIA_TURN
 from antiphon.recording.cleaning import redacted_answer, redacted_signals
 from antiphon.recording.file import RecordingFiles
 from antiphon.recording.format import (
@@ -34,6 +35,7 @@ from antiphon.recording.format import (
     RunRecord,
     Sent,
     Turn,
+    UsedPrompt,
 )
 from antiphon.recording.matching import key_of, question_of_body, question_of_call
 from antiphon.recording.redaction import Redactor
@@ -132,14 +134,16 @@ class _RecordedRun(_Recorded):
                 self._watcher.redacted |= draft.write()
 
     def _asked(self, call: CallModel) -> Asked:
-        clean = self._recorder.redactor.json
+        clean, used = self._recorder.redactor.json, self._run.prompt
         return Asked(
             request=Raw(clean(encode(call.request))),
             input=Raw(clean(self._run.stored_input)),
             history=[
                 Turn(id=turn.id, input=Raw(clean(turn.input)), output=Raw(clean(turn.output)))
                 for turn in call.transcript.history
+                if not turn.id.startswith(MEDIA_TURN)  # made again from the prompt's variables
             ],
+            prompt=UsedPrompt(version=used.version, body=Raw(clean(used.body))) if used is not None else None,
             unenforced=sorted(self._inner.unenforced(call.request)),
         )
 

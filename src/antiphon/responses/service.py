@@ -110,6 +110,7 @@ class ResponseService:
                 Thoughts(self.sealer, owner.tenant),
                 resolved.served_by,
             ),
+            prompt=prompt.stored if prompt is not None else None,
         )
         if self.watch is not None:
             self.watch(run)

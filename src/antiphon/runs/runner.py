@@ -45,7 +45,7 @@ from antiphon.core.signals import ModelSignal, OutputItem
 from antiphon.core.wire import UNSET
 from antiphon.core.writer import Event, EventWriter
 from antiphon.models.token_count import count_tokens
-from antiphon.ports import Clock, ModelProvider, Owner, StoredResponse, ToolRuntime
+from antiphon.ports import Clock, ModelProvider, Owner, StoredPrompt, StoredResponse, ToolRuntime
 from antiphon.runs.compacting import compact
 from antiphon.runs.compactions import Compactions
 from antiphon.runs.held_answer import Constraints, HeldAnswer
@@ -105,6 +105,8 @@ class Run:
     ports: RunPorts
     unknown: Sequence[str] = ()
     """Fields of the body that a lenient server took out before it looked."""
+    prompt: StoredPrompt | None = None
+    """The version of the prompt that was filled for it."""
     emit: Emit | None = None
     watcher: RunWatcher | None = None
     state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
