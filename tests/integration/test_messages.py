@@ -122,7 +122,7 @@ def test_parallel_calls_and_their_results_go_round(of_wire: Clients, wire: str, 
     assert {call.name for call in calls} <= {"weather", "time"}
     assert (first.stop_reason, len({call.id for call in calls})) == ("tool_use", 2)
     picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
-    shown = [{"type": "text", "text": "21"}]
+    shown: list[Json] = [{"type": "text", "text": "21"}]
     if wire != "chat":  # there a picture comes in a message behind the results, which the fake takes for a question
         shown.append(picture)
     results = [
@@ -339,7 +339,8 @@ def test_tokens_are_counted_and_the_answer_says_how(client: anthropic.Anthropic,
         model="dull/echo", messages=[user("hi")], thinking={"type": "enabled", "budget_tokens": 2000}
     )
     assert dull.parse().input_tokens > 0
-    for wrong in ({"messages": []}, {"max_tokens": 5}):
+    wrongs: list[Json] = [{"messages": []}, {"max_tokens": 5}]
+    for wrong in wrongs:
         with pytest.raises(anthropic.BadRequestError):
             client.post(
                 "/v1/messages/count_tokens",

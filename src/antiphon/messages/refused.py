@@ -85,16 +85,15 @@ EDITS: Final = Refused(
 INERT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "betas": "what they switch on is either there for everybody or refused by its own name",
-        "cache_control on tools, `system` and blocks of the assistant": (
-            "prompts are cached by the model's server as far as they are the same as before; at Anthropic's own"
-            " the ends of both are marked"
+        "cache_control on tools, system and blocks of the assistant": (
+            "prompts are cached by the model's server as far as they are the same as before; at Anthropic's own the"
+            " ends of both are marked"
         ),
         "cache_control.ttl, cache_control.scope": "how long and for whom is the model's server's to say",
         "tools.eager_input_streaming": "the input of a call is always streamed as it comes",
-        "messages.content.transformations": "images go to the model's server as they are",
-        "messages.content.citations, document.citations.enabled: false": "sources are not cited",
+        "image.transformations": "images go to the model's server as they are",
+        "text.citations, document.citations.enabled: false": "sources are not cited",
         "tool_use.caller, toolset_name": "every call is the model's own",
-        "text_editor's max_characters": "told to the model in the tool's description",
     }
 )
 """Accepted, and why nothing comes of it."""
