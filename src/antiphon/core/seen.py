@@ -124,7 +124,8 @@ def _machine(item: MachineItem) -> TranscriptItem:
             image = InputImage(image_url=item.output.image_url, detail=item.output.detail)
             return FunctionCallOutput(call_id=item.call_id, output=[image])
         case ShellCallOutput():
-            return _output(item.call_id, "\n\n".join(_printed(one) for one in item.output))
+            printed = "\n\n".join(_printed(one) for one in item.output)
+            return _output(item.call_id, printed or "(no output)")
         case LocalShellCallOutput():
             return _output(item.call_id or item.id or "", item.output)
         case ApplyPatchCallOutput():
