@@ -77,6 +77,27 @@ providers:
         - when: {tool_outputs: false, text: change, tools: [exec_command]}
           reply: [{calls: [{name: exec_command, arguments: {cmd: "sed -i s/old/new/ notes.txt"}}]}]
         - reply: [{text: "It said: {{tool_outputs}}"}]
+      - name: machinist  # uses what works the client's machine
+        rules: &machinist
+        - when: {step: 1, tools: [local_shell]}
+          reply: [{calls: [{name: local_shell, arguments: {command: [cat, notes.txt]}}]}]
+        - when: {step: 1, tools: [shell]}
+          reply: [{calls: [{name: shell, arguments: {commands: [cat notes.txt, exit 3]}}]}]
+        - when: {step: 1, tools: [apply_patch]}
+          reply:
+          - calls:
+            - {name: apply_patch, arguments: {type: create_file, path: new.txt, diff: "+first\\n"}}
+            - {name: apply_patch, arguments: {type: update_file, path: notes.txt, diff: "@@\\n-old\\n+new\\n"}}
+            - {name: apply_patch, arguments: {type: delete_file, path: gone.txt}}
+        - when: {step: 1, tools: [computer]}
+          reply:
+          - reasoning: The button is at the left.
+          - calls: [{name: computer, arguments: {actions: [{type: click, x: 3, y: 4}]}}]
+        - when: {step: 2, tools: [computer]}
+          reply: [{calls: [{name: computer, arguments: {actions: [{type: type, text: hello}]}}]}]
+        - reply: [{text: "It says: {{tool_outputs}}."}]
+      - name: computer-use-preview  # a name for which the Agents SDK takes the older tool
+        rules: *machinist
       - name: fails-late
         rules: [{reply: [{text: Half}, {fail: {kind: drop}}]}]
       - name: demo
