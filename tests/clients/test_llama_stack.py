@@ -93,5 +93,8 @@ def test_its_prompts_have_versions(seen: dict[str, Any]) -> None:
         "first": "Tell of {{ city }}.",
         "listed": True,
         "status": "completed",
+        "late": 409,
+        "latest": 2,
+        "deleted": 404,
     }
     assert seen["prompts"] == (None if seen["client"].startswith("0.3.") else expected)

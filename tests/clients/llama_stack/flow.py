@@ -138,9 +138,20 @@ def prompts(client: Any) -> dict[str, Any]:
         "first": client.prompts.retrieve(made.prompt_id, version=1).prompt,
         "listed": made.prompt_id in [one.prompt_id for one in client.prompts.list()],
         "status": told.status,
+        "late": refused(client.prompts.update, made.prompt_id, prompt="Late.", version=1),
+        "latest": client.prompts.retrieve(made.prompt_id).version,
     }
     client.prompts.delete(made.prompt_id)
-    return seen
+    return {**seen, "deleted": refused(client.prompts.retrieve, made.prompt_id)}
+
+
+def refused(call: Any, *arguments: Any, **fields: Any) -> int | None:
+    """The status that a call is refused with."""
+    try:
+        call(*arguments, **fields)
+    except client_package.APIStatusError as error:
+        return int(error.status_code)
+    return None
 
 
 def main() -> None:
