@@ -135,7 +135,17 @@ def build_context(history: Sequence[PastTurn], own: Iterable[StoredItem]) -> Con
     kept = [item for at, item in shown if cut is None or at >= cut]
     if cut is not None:
         kept = _with_their_calls(kept)
-    return Context(stored, tuple(sendable(kept)), cut is not None)
+    return Context(stored, _answers_first(open_calls.waiting, sendable(kept)), cut is not None)
+
+
+def _answers_first(calls: Sequence[str], items: list[TranscriptItem]) -> tuple[TranscriptItem, ...]:
+    """The outputs for the calls of the turn before right behind it, in the order of the calls."""
+    outputs = {item.call_id: item for item in items if isinstance(item, CallOutput)}
+    answers = [outputs[call_id] for call_id in calls if call_id in outputs]
+    if not answers:
+        return tuple(items)
+    rest = [item for item in items if not (isinstance(item, CallOutput) and item in answers)]
+    return (*answers, *rest)
 
 
 def _by_call_ids(history: Sequence[PastTurn], own: tuple[StoredItem, ...]) -> tuple[StoredItem, ...]:

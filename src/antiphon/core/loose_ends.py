@@ -9,9 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from antiphon.core.items import Call, CallOutput, Message, Reasoning
+from antiphon.core.items import Call, CallOutput, Reasoning
 from antiphon.core.removals import THINNED
-from antiphon.core.transcript import PastTurn, TranscriptItem, sendable, since_compaction
+from antiphon.core.transcript import (
+    PastTurn,
+    TranscriptItem,
+    is_models_own,
+    sendable,
+    since_compaction,
+)
 from antiphon.core.wire import encode
 
 
@@ -80,14 +86,10 @@ def _pairs(items: list[TranscriptItem]) -> list[TranscriptItem]:
     for item in reversed(items):
         if isinstance(item, Call | CallOutput) and item.call_id not in calls & outputs:
             continue
-        if isinstance(item, Reasoning) and not (whole and _follows_thought(whole[-1])):
+        if isinstance(item, Reasoning) and not (whole and is_models_own(whole[-1])):
             continue  # what it led to is gone
         whole.append(item)
     return sendable(whole[::-1])
-
-
-def _follows_thought(item: TranscriptItem) -> bool:
-    return isinstance(item, Reasoning | Call) or (isinstance(item, Message) and item.role == "assistant")
 
 
 def _with_items(turn: PastTurn, items: list[TranscriptItem]) -> PastTurn:

@@ -107,9 +107,10 @@ def brought_tools(history: Sequence[PastTurn], items: Sequence[StoredItem]) -> l
 
 
 def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:
-    """The items without calls that were cut short, and with each call's output right behind its group of calls.
+    """The items without calls that were cut short, and with each call's output right behind the step that made it.
 
-    Chat upstreams demand that order; a client may put a message between a call and its output.
+    Chat upstreams demand that order; a client may put a message between a call and its output. What the model itself
+    said behind a call belongs to the same step.
     """
     kept = [item for item in items if not (isinstance(item, Call) and item.status == "incomplete")]
     if not any(isinstance(item, Call) for item in kept):
@@ -121,12 +122,17 @@ def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:
     for item in kept:
         if isinstance(item, Call):
             group.append(item.call_id)
-        elif group:
+        elif group and not is_models_own(item):
             ordered += [outputs[call_id] for call_id in group if call_id in outputs]
             group = []
         if not (isinstance(item, CallOutput) and item.call_id in called):
             ordered.append(item)
     return ordered + [outputs[call_id] for call_id in group if call_id in outputs]
+
+
+def is_models_own(item: TranscriptItem) -> bool:
+    """Whether it is of those that a model makes."""
+    return isinstance(item, Reasoning | Call) or (isinstance(item, Message) and item.role == "assistant")
 
 
 @dataclass(frozen=True, slots=True)
