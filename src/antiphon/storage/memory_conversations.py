@@ -62,7 +62,8 @@ class MemoryConversations:
     async def append(
         self, owner: Owner, conversation_id: str, turn: StoredResponse, *, continues: str | None
     ) -> None:
-        found = await self.get(owner, conversation_id)
+        self._check_open()
+        found = self._conversations.get((owner, conversation_id))
         if found is None or found.tip != continues:
             raise ConversationChanged(conversation_id)
         self._put(owner, turn)

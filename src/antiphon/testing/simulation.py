@@ -8,15 +8,16 @@ import asyncio
 import random
 import selectors
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, MutableSet
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Message, Scope
 
 from antiphon.core.wire import decode_json, encode
-from antiphon.ports import Owner, StoredResponse
+from antiphon.ports import Owner, StoredConversation, StoredResponse
 from antiphon.storage.memory import MemoryStore
+from antiphon.storage.memory_conversations import MemoryConversations
 
 T = TypeVar("T")
 
@@ -77,6 +78,41 @@ def simulate(seed: int, main: Callable[[random.Random], Coroutine[Any, Any, T]])
         return runner.run(main(random.Random(seed)))
 
 
+class SlowConversations(MemoryConversations):
+    """Conversations whose calls take a drawn time, as those of their store do."""
+
+    def __init__(
+        self,
+        rows: MutableMapping[tuple[Owner, str], StoredResponse],
+        hidden: MutableSet[tuple[Owner, str]],
+        purge: Callable[[Owner, str], None],
+        check_open: Callable[[], None],
+        pause: Callable[[], Awaitable[None]],
+    ) -> None:
+        super().__init__(rows, hidden, purge, check_open)
+        self._pause = pause
+
+    async def get(self, owner: Owner, conversation_id: str) -> StoredConversation | None:
+        await self._pause()
+        return await super().get(owner, conversation_id)
+
+    async def append(
+        self, owner: Owner, conversation_id: str, turn: StoredResponse, *, continues: str | None
+    ) -> None:
+        writing = asyncio.ensure_future(self._append_later(owner, conversation_id, turn, continues))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])
+            raise
+
+    async def _append_later(
+        self, owner: Owner, conversation_id: str, turn: StoredResponse, continues: str | None
+    ) -> None:
+        await self._pause()
+        await super().append(owner, conversation_id, turn, continues=continues)
+
+
 class SlowStore(MemoryStore):
     """A store whose every call takes a drawn time, and whose writes go on when their caller is cancelled."""
 
@@ -84,6 +120,9 @@ class SlowStore(MemoryStore):
         super().__init__()
         self._drawn = drawn
         self._at_most_s = at_most_s
+        self.conversations = SlowConversations(
+            self._rows, self._hidden, self._purge, self._check_open, self._pause
+        )
         self._writing: set[asyncio.Task[None]] = set()
 
     async def put_response(self, owner: Owner, response: StoredResponse) -> None:
