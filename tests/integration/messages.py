@@ -1,7 +1,7 @@
 """A server with the Messages API over every wire, and the official client of that API."""
 
 import http.client
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,16 @@ SCRIPT = """\
           - calls: [{name: weather, arguments: {city: Paris}}, {name: time, arguments: {city: Rome}}]
             by: 3
             interleave: true
+      - name: coder
+        rules:
+        - when: {tool_outputs: true}
+          reply: [{text: "You said: {{tool_outputs}}"}]
+        - reply:
+          - reasoning: "I write the file, then read it."
+          - text: "Writing it."
+          - calls:
+            - {name: Write, arguments: {file_path: a.txt, content: "a"}}
+            - {name: Read, arguments: {file_path: a.txt}}
       - name: thinker
         rules: [{reply: [{reasoning: "Let me think."}, {text: "You said: {{input}}"}]}]
       - name: counter
@@ -87,7 +97,7 @@ storage: {{url: "sqlite:///{folder}/antiphon.db"}}
 
 
 @contextmanager
-def official(server: Program, api_key: str = "none") -> Iterator[anthropic.Anthropic]:
+def official(server: Program, api_key: str = "none") -> Generator[anthropic.Anthropic]:
     http_client = anthropic.DefaultHttpxClient(trust_env=False)
     with anthropic.Anthropic(
         api_key=api_key, base_url=server.url, max_retries=0, timeout=LIMIT_S, http_client=http_client

@@ -67,7 +67,7 @@ def test_the_reference_has_every_field_block_and_row() -> None:
     for name, row in FIELDS.items():
         assert refused[f"`{name}`"].startswith(row.why)
     assert all(f"`{kind}`" in PAGE for kind in BLOCKS)
-    inert = [why for left, why in rows if why in INERT.values()]
+    inert = [why for _, why in rows if why in INERT.values()]
     assert len(inert) == len(INERT)
 
 

@@ -87,7 +87,8 @@ def assembled(events: list[Json]) -> Json:
 def whole(player: Player, final: bytes, wants: Wanted, met: str | None) -> Json:
     """What a caller without a stream is told."""
     response: Json = json.loads(final)
-    details, error = response["incomplete_details"] or {}, response["error"] or {}
+    details: Json = response["incomplete_details"] or {}
+    error: Json = response["error"] or {}
     state = ResponseState(
         response["status"],
         incomplete_reason=details.get("reason"),

@@ -137,7 +137,7 @@ class MessageStream:
             return
         item = _ITEM.decode(data).item
         if isinstance(item, FunctionCall):
-            block = {"type": "tool_use", "id": item.call_id, "name": item.name, "input": {}}
+            block: JsonObject = {"type": "tool_use", "id": item.call_id, "name": item.name, "input": {}}
             self._start("tool_use", block, out)
 
     def _end_item(self, data: bytes, out: list[bytes]) -> None:
@@ -170,13 +170,11 @@ class MessageStream:
 
     def _end_thought(self, item: Reasoning, out: list[bytes]) -> None:
         blob = item.encrypted_content or ""
-        if not self._open:
-            if self._wanted.thoughts == "none":
-                return
+        if not self._open and self._wanted.thoughts != "none":
             for block in thought_blocks(thought_text(item), blob, self._wanted):
-                self._start(
-                    str(block["type"]), {**block, **({"signature": ""} if "thinking" in block else {})}, out
-                )
+                if block["type"] == "thinking":
+                    block["signature"] = ""  # it comes with its delta
+                self._start(str(block["type"]), block, out)
         if self._open == "thinking" and blob:
             self._delta("signature_delta", "signature", encode(blob), out)
 
