@@ -30,6 +30,11 @@ def openai_node(scripts: Path, server: Program) -> dict[str, Any]:
     return facts(["node", "openai.mjs"], f"{server.url}/v1", cwd=scripts, env=node_environment())
 
 
+@pytest.fixture(scope="module")
+def machine(scripts: Path, server: Program) -> dict[str, Any]:
+    return facts(["node", "machine.mjs"], f"{server.url}/v1", cwd=scripts, env=node_environment())
+
+
 @pytest.fixture(scope="module", params=["openai", "open-responses"])
 def ai_sdk(request: pytest.FixtureRequest, scripts: Path, server: Program) -> dict[str, Any]:
     kind: str = request.param
@@ -56,6 +61,17 @@ def test_openai_node_sends_items_back(openai_node: dict[str, Any]) -> None:
 def test_openai_node_sends_items_back_with_what_it_parsed(openai_node: dict[str, Any]) -> None:
     """Its helpers leave `parsed_arguments` on the calls that applications push back into the input."""
     assert openai_node["sentBackParsed"] == "It says: rain, noon."
+
+
+def test_openai_node_stores_chat_completions(openai_node: dict[str, Any]) -> None:
+    assert openai_node["stored"] == {
+        "listed": True,
+        "same": True,
+        "seen": "yes",
+        "asked": [["user", "Store me."]],
+        "deleted": True,
+        "left": 0,
+    }
 
 
 def test_openai_node_parses_a_structured_answer_and_reads_errors(openai_node: dict[str, Any]) -> None:
@@ -93,3 +109,47 @@ def test_the_ai_sdk_names_what_is_stored_and_sends_what_is_not(ai_sdk: dict[str,
 def test_the_ai_sdk_parses_a_structured_answer_and_knows_why_one_ended(ai_sdk: dict[str, Any]) -> None:
     assert ai_sdk["form"] == "number"
     assert ai_sdk["cut"] == "length"
+
+
+PATCHES = [
+    ["create_file", "new.txt", "+first\n"],
+    ["update_file", "notes.txt", "@@\n-old\n+new\n"],
+    ["delete_file", "gone.txt", None],
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "said"),
+    [
+        ("local_shell", [["cat", "notes.txt"]], ["one line"]),
+        ("shell", [["cat notes.txt", "exit 3"]], ["one line", "exit code 3"]),
+        ("apply_patch", PATCHES, ["did create_file", "did update_file", "did delete_file"]),
+    ],
+)
+def test_the_ai_sdk_works_a_machine(machine: dict[str, Any], name: str, asked: Any, said: list[str]) -> None:
+    """Streamed and not; with calls named by their ids, and, not stored, with calls sent back whole."""
+    runs: dict[str, Any] = machine["sdk"][name]
+    assert list(runs) == ["streamed", "whole", "streamed, not stored"]
+    for how, run in runs.items():
+        assert run["seen"] == asked, how
+        assert run.get("errors", []) == [], how
+        assert all(part in run["text"] for part in said), (how, run["text"])
+
+
+@pytest.mark.parametrize("execution", ["server", "client"])
+def test_the_ai_sdk_finds_tools_on_demand(machine: dict[str, Any], execution: str) -> None:
+    found = machine["searched"][execution]
+    assert found["called"] == ["tool_search", "get_weather"]
+    assert "rain in Oslo" in found["text"]
+
+
+def test_openai_node_works_a_machine(machine: dict[str, Any]) -> None:
+    """How many calls each response had, until one had none."""
+    runs = machine["openai"]
+    assert {name: run["kinds"] for name, run in runs.items()} == {
+        "local_shell": [1, 0],
+        "shell": [1, 0],
+        "apply_patch": [3, 0],
+        "computer": [1, 1, 0],
+    }
+    assert all(run["text"].startswith("It says: ") for run in runs.values())

@@ -48,6 +48,31 @@ const parsed = await client.responses.parse({
   text: { format: zodTextFormat(z.object({ city: z.string(), degrees: z.number() }), 'weather') },
 });
 
+// Stored chat completions: two are made, one of them by a stream; lists page by one.
+async function stored() {
+  const metadata = { run: crypto.randomUUID() };
+  const request = { model: 'demo', messages: [{ role: 'user', content: 'Store me.' }], store: true, metadata };
+  const whole = await client.chat.completions.create(request);
+  const stream = client.chat.completions.stream(request);
+  const spelled = await stream.finalChatCompletion();
+  const ids = [];
+  for await (const one of client.chat.completions.list({ metadata, limit: 1 })) ids.push(one.id);
+  const got = await client.chat.completions.retrieve(spelled.id);
+  const changed = await client.chat.completions.update(whole.id, { metadata: { ...metadata, seen: 'yes' } });
+  const asked = [];
+  for await (const one of client.chat.completions.messages.list(whole.id)) asked.push([one.role, one.content]);
+  const removed = await client.chat.completions.delete(whole.id);
+  await client.chat.completions.delete(spelled.id);
+  return {
+    listed: ids.join() === [whole.id, spelled.id].join(),
+    same: got.choices[0].message.content === spelled.choices[0].message.content,
+    seen: changed.metadata.seen,
+    asked,
+    deleted: removed.deleted,
+    left: (await client.chat.completions.list({ metadata })).data.length,
+  };
+}
+
 const refused = await client.responses
   .create({ model: 'clerk', input: 'hi', temperature: 9 })
   .catch((error) => ({ status: error.status, param: error.param }));
@@ -61,6 +86,7 @@ console.log(
     sentBack: await sentBack(({ seen }) => seen.at(-1).response.output),
     sentBackParsed: await sentBack(({ final }) => final.output),
     parsed: typeof parsed.output_parsed.degrees,
+    stored: await stored(),
     refused,
   }),
 );
