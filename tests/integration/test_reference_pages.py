@@ -16,8 +16,10 @@ ADDRESS = "http://127.0.0.1:8321"
 SAID: dict[str, set[str]] = {
     "embeddings.md": {"object", "data", "model", "usage"},
     "list-responses.md": {"object", "data", "first_id", "last_id", "has_more"},
+    "prompts.md": {"id", "prompt", "instructions", "data"},
     "request-bodies.md": {"id", "output", "metadata"},
     "rerank.md": {"results", "data"},
+    "stored-chat.md": {"id", "choices", "metadata", "data", "has_more"},
 }
 
 
