@@ -10,7 +10,17 @@ import msgspec
 from hypothesis import strategies as st
 
 from antiphon.core import signals
-from antiphon.core.commands import CallModel, CallTool, CloseItem, Finish, OpenItem, Step
+from antiphon.core.commands import (
+    CallModel,
+    CallTool,
+    CloseItem,
+    Compact,
+    CountTokens,
+    Finish,
+    OpenItem,
+    Step,
+)
+from antiphon.core.hosted_items import Compaction
 from antiphon.core.ids import ItemIds
 from antiphon.core.items import (
     CustomToolCall,
@@ -26,7 +36,22 @@ from antiphon.core.loop import Loop
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, ResponseState, encode_items
 from antiphon.core.signals import FinishReason, ModelSignal
-from antiphon.core.tools import ChooseAllowed, CustomTool, FunctionTool, ToolChoice
+from antiphon.core.token_estimate import estimate
+from antiphon.core.tools import (
+    ApplyPatchTool,
+    ChooseAllowed,
+    ChooseShell,
+    ComputerTool,
+    CustomTool,
+    FunctionTool,
+    LocalShellTool,
+    NamespaceFunction,
+    NamespaceTool,
+    ShellTool,
+    Tool,
+    ToolChoice,
+    ToolSearchTool,
+)
 from antiphon.core.transcript import Transcript
 from antiphon.core.usage import Usage
 from antiphon.core.writer import Event, EventWriter
@@ -34,6 +59,16 @@ from antiphon.core.writer import Event, EventWriter
 SERVER_TOOLS = frozenset({"search", "lookup"})
 TOOL_NAMES = ("weather", "search", "lookup", "forbidden", "unheard_of")
 CUSTOM_TOOL = "patch"
+CLIENT_RUN = {
+    "shell": ('{"commands":["ls -l","pwd"]}', "shell_call"),
+    "local_shell": ('{"command":["ls"]}', "local_shell_call"),
+    "apply_patch": ('{"type":"delete_file","path":"a","diff":null}', "apply_patch_call"),
+    "computer": ('{"actions":[{"type":"wait","x":null}]}', "computer_call"),
+    "tool_search": ('{"query":"later"}', "tool_search_call"),
+}
+"""Tools whose calls become items of another type, each with good arguments and that type."""
+NAMESPACED = ("crm__find", "later")
+"""Tools that are functions for the client, under another name or once they are found."""
 
 texts = st.lists(st.text(max_size=6), max_size=4)
 
@@ -64,6 +99,15 @@ pieces = st.one_of(
     st.builds(Piece, st.just("call"), texts, st.sampled_from(["search", "lookup"])),
     st.builds(Piece, st.just("custom"), texts, st.just(CUSTOM_TOOL)),
     st.builds(Piece, st.just("summary"), texts),
+    st.sampled_from(sorted(CLIENT_RUN)).flatmap(
+        lambda name: st.builds(
+            Piece,
+            st.just("call"),
+            st.one_of(st.just([CLIENT_RUN[name][0][:9], CLIENT_RUN[name][0][9:]]), texts),
+            st.just(name),
+        )
+    ),
+    st.builds(Piece, st.just("call"), texts, st.sampled_from(NAMESPACED)),
 )
 _FINISHES: list[FinishReason] = ["stop", "stop", "stop", "tool_calls", "length", "content_filter"]
 finishes = st.sampled_from(_FINISHES)
@@ -72,6 +116,8 @@ _ALLOWED = [
     {"type": "function", "name": "weather"},
     {"type": "function", "name": "search"},
     {"type": "custom", "name": CUSTOM_TOOL},
+    {"type": "shell"},
+    {"type": "namespace", "name": "crm"},
 ]
 _CHOICES: list[ToolChoice | None] = [
     None,
@@ -79,6 +125,16 @@ _CHOICES: list[ToolChoice | None] = [
     "none",
     "required",
     ChooseAllowed(mode="auto", tools=_ALLOWED),
+    ChooseShell(),
+]
+_MACHINE: list[Tool] = [
+    ShellTool(),
+    LocalShellTool(),
+    ApplyPatchTool(),
+    ComputerTool(),
+    NamespaceTool(name="crm", description="Customers", tools=[NamespaceFunction(name="find")]),
+    ToolSearchTool(),
+    FunctionTool(name="later", defer_loading=True),
 ]
 choices = st.sampled_from(_CHOICES)
 
@@ -89,7 +145,10 @@ def _request(
     steps_limit: int | None,
     calls: int | None,
     tokens: int | None,
+    machine: bool,
 ) -> ResponseRequest:
+    if isinstance(choice, ChooseShell) and not machine:
+        choice = None
     return ResponseRequest(
         model="m",
         input="hi",
@@ -97,6 +156,7 @@ def _request(
         tools=[
             *(FunctionTool(name=name) for name in ("weather", "search", "lookup", "forbidden")),
             CustomTool(name=CUSTOM_TOOL),
+            *(_MACHINE if machine else ()),
         ],
         tool_choice=choice,
         parallel_tool_calls=parallel,
@@ -113,6 +173,7 @@ requests = st.builds(
     st.sampled_from([None, 1, 2, 5]),
     st.sampled_from([None, 1, 2]),
     st.sampled_from([None, None, 16, 30]),
+    st.booleans(),
 )
 scripts = st.builds(
     Script,
@@ -157,6 +218,16 @@ def _item(piece: Piece, step: int, at: int) -> signals.ModelItem:
             return FunctionCall(call_id=f"call_{step}_{at}", name=piece.name, arguments=text)
 
 
+def _types_of(piece: Piece) -> list[str]:
+    """How the client knows it; a search of the server's own is two items."""
+    if piece.name == "tool_search":
+        return ["tool_search_call", "tool_search_output"]
+    if piece.name in CLIENT_RUN:
+        return [CLIENT_RUN[piece.name][1]]
+    kinds = {"call": "function_call", "custom": "custom_tool_call"}
+    return [kinds.get(piece.kind, "message" if piece.kind in ("text", "refusal") else "reasoning")]
+
+
 def _empty(item: signals.ModelItem) -> signals.ModelItem:
     match item:
         case Message():
@@ -185,13 +256,19 @@ def _delta(slot: int, piece: Piece, turn: int) -> ModelSignal:
             return signals.ArgumentsDelta(slot, text)
 
 
+Command = CallModel | CountTokens | Compact | CallTool
+
+
 @dataclass
 class Played:
     events: list[Event] = field(default_factory=list[Event])
     calls: list[CallModel] = field(default_factory=list[CallModel])
+    compactions: list[Compact] = field(default_factory=list[Compact])
     tool_calls: list[CallTool] = field(default_factory=list[CallTool])
     finishes: list[Finish] = field(default_factory=list[Finish])
     final: bytes = b""
+    made: list[str] = field(default_factory=list[str])
+    """The types that the items of each model call have for the client, where they are shown."""
 
 
 @dataclass
@@ -218,6 +295,10 @@ class Player:
                 for signal in self.heard(step):
                     pending += self._hear(signal)
                 step += 1
+            elif isinstance(command, CountTokens):
+                pending += self._apply(self.loop.feed(signals.Counted(self.counted(command))))
+            elif isinstance(command, Compact):
+                pending += self._apply(self.loop.feed(self.compacted(command)))
             else:
                 call = command.call
                 pending += self._apply(
@@ -226,12 +307,22 @@ class Player:
         self._end()
         return self.played
 
+    def counted(self, command: CountTokens) -> int:
+        """What the tokenizer says."""
+        return estimate(command.call.request, command.call.transcript)
+
+    def compacted(self, command: Compact) -> signals.Compacted | signals.NotCompacted:
+        """What becomes of a compaction."""
+        del command
+        return signals.Compacted(summary="what was said")
+
     def heard(self, step: int) -> list[ModelSignal]:
         """What the model call of this number answers."""
         pieces_, finish = self.script.steps[min(step, len(self.script.steps) - 1)]
+        self.played.made += [kind for piece in pieces_ for kind in _types_of(piece)]
         return signals_of(pieces_, finish, self.script.streamed, step)
 
-    def _hear(self, signal: ModelSignal) -> list[CallModel | CallTool]:
+    def _hear(self, signal: ModelSignal) -> list[Command]:
         self._count += 1
         if self.script.fault and self._count == self.script.fault_at:
             fault = (
@@ -258,8 +349,8 @@ class Player:
             return []
         return self._apply(self.loop.feed(signal))
 
-    def _apply(self, made: Iterable[Step]) -> list[CallModel | CallTool]:
-        commands: list[CallModel | CallTool] = []
+    def _apply(self, made: Iterable[Step]) -> list[Command]:
+        commands: list[Command] = []
         for step in made:
             match step:
                 case OpenItem(slot=slot, item=item):
@@ -269,6 +360,11 @@ class Player:
                     self.writer.close(slot, _with(item, id=self.writer.item_id(slot), status=status))
                 case CallModel():
                     self.played.calls.append(step)
+                    commands.append(step)
+                case CountTokens():
+                    commands.append(step)
+                case Compact():
+                    self.played.compactions.append(step)
                     commands.append(step)
                 case CallTool():
                     self.played.tool_calls.append(step)
@@ -287,5 +383,7 @@ class Player:
         self.played.events = self.writer.take()
 
 
-def _with(item: signals.ModelItem, **changes: object) -> signals.ModelItem:
+def _with(item: signals.OutputItem, **changes: object) -> signals.OutputItem:
+    if isinstance(item, Compaction):
+        changes.pop("status", None)  # it is there whole
     return msgspec.structs.replace(item, **changes)
