@@ -123,7 +123,7 @@ def test_parallel_calls_and_their_results_go_round(of_wire: Clients, wire: str, 
     assert (first.stop_reason, len({call.id for call in calls})) == ("tool_use", 2)
     picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
     shown: list[Json] = [{"type": "text", "text": "21"}]
-    if wire != "chat":  # there a picture comes in a message behind the results, which the fake takes for a question
+    if wire != "chat":  # there a picture comes behind the results, which the fake takes for a question
         shown.append(picture)
     results = [
         {"type": "tool_result", "tool_use_id": calls[0].id, "content": shown},

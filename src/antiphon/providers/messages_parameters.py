@@ -10,8 +10,6 @@ from antiphon.providers.messages_models import NOTHING_KNOWN, ModelFacts
 from antiphon.providers.messages_schemas import bindable
 
 MIN_THINKING = 1024
-BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768}
-"""Tokens of thought that stand for an effort, for models that take a number; three quarters of `max_tokens` at most."""
 TIERS = {"auto": "auto", "default": "standard_only"}
 FAST = "fast"
 _LEAST_TOP_P_OF_THOUGHT = 0.95

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 
 from antiphon.core.commands import CallModel
+from antiphon.core.effort import BUDGETS
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import summary_asked
 from antiphon.core.tools import (
@@ -28,7 +29,6 @@ from antiphon.providers.messages_content import RenderedTurn, answers_fit, rende
 from antiphon.providers.messages_joined import Conversation, joined
 from antiphon.providers.messages_models import NO_MODELS, NOTHING_KNOWN, ModelFacts
 from antiphon.providers.messages_parameters import (
-    BUDGETS,
     FAST,
     MIN_THINKING,
     TIERS,
@@ -170,7 +170,7 @@ class MessagesRenderer:
         if thinking == "adaptive":
             body["thinking"] = {"type": "adaptive"}
         elif thinking == "budget" and body["max_tokens"] > MIN_THINKING and not conversation.thoughtless:
-            most = max(MIN_THINKING, body["max_tokens"] * 3 // 4)
+            most = max(MIN_THINKING, body["max_tokens"] * 3 // 4)  # the rest is for the answer
             body["thinking"] = {"type": "enabled", "budget_tokens": min(BUDGETS[effort], most)}
         if "thinking" in body and summary_asked(request) is not None:
             body["thinking"]["display"] = "summarized"
