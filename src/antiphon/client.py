@@ -9,10 +9,13 @@ import http.client
 import json
 import ssl
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 CONNECT_TIMEOUT_S = 10.0
 MAX_BODY = 64 * 1024 * 1024
@@ -46,8 +49,24 @@ class Answer:
         return json.loads(self.body)
 
 
+class UpgradeRefused(Exception):
+    """A server that takes no WebSocket; the message says what it answered."""
+
+
+class Frames(Protocol):
+    """An open WebSocket. Both raise ConnectionFailed when it is closed."""
+
+    def send(self, text: str) -> None: ...
+
+    def receive(self) -> str | bytes: ...
+
+
 class Sender(Protocol):
     """What the checks need of a client."""
+
+    def connect(self, path: str) -> AbstractContextManager[Frames]:
+        """A WebSocket. Raises UpgradeRefused, ConnectionFailed."""
+        ...
 
     def send(self, method: str, path: str, body: Json | bytes | None = None) -> Answer:
         """`path` begins with a slash, below the base URL. Raises ConnectionFailed."""
@@ -126,6 +145,30 @@ class Client:
         finally:
             connection.close()
 
+    @contextmanager
+    def connect(self, path: str) -> Generator[Frames]:
+        """See `Sender.connect`. Loads a library that nothing else of a client needs."""
+        from websockets.exceptions import InvalidHandshake, WebSocketException
+        from websockets.sync.client import connect
+
+        url = self.url.replace("http", "ws", 1) + path
+        try:
+            connection = connect(
+                url,
+                additional_headers=self._headers,
+                user_agent_header=None,
+                open_timeout=CONNECT_TIMEOUT_S,
+                compression=None,
+                max_size=MAX_BODY,
+                proxy=None,
+            )
+        except InvalidHandshake as error:
+            raise UpgradeRefused(f"{url} takes no WebSocket: {error}") from None
+        except (OSError, EOFError, WebSocketException) as error:
+            raise ConnectionFailed(f"{url} cannot be reached: {error}", begun=False) from None
+        with connection:
+            yield _OpenSocket(connection, url, self._timeout_s)
+
     def _connection(self) -> http.client.HTTPConnection:
         timeout_s = min(CONNECT_TIMEOUT_S, self._timeout_s)
         if not self._secure:
@@ -158,6 +201,33 @@ class Client:
         except (OSError, http.client.HTTPException, ValueError) as error:
             message = f"{self.url} closed the connection without an answer ({type(error).__name__})"
             raise ConnectionFailed(message, begun=False) from None
+
+
+class _OpenSocket:
+    def __init__(self, connection: "ClientConnection", where: str, timeout_s: float) -> None:
+        self._connection = connection
+        self._where = where
+        self._timeout_s = timeout_s
+
+    def send(self, text: str) -> None:
+        with self._guarded():
+            self._connection.send(text)
+
+    def receive(self) -> str | bytes:
+        with self._guarded():
+            return self._connection.recv(timeout=self._timeout_s)
+
+    @contextmanager
+    def _guarded(self) -> Generator[None]:
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            yield
+        except ConnectionClosed as closed:
+            code = closed.rcvd.code if closed.rcvd is not None else "no code"
+            raise ConnectionFailed(f"{self._where} closed the connection ({code})", begun=True) from None
+        except TimeoutError:
+            raise ConnectionFailed(f"{self._where} fell silent", begun=True) from None
 
 
 def server_version(url: str, *, timeout_s: float = 2.0) -> str | None:

@@ -1,18 +1,21 @@
 """The named cases: our own server passes each, and each finds a server that is wrong."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
-from antiphon.client import Answer, Client, ConnectionFailed
+from antiphon.client import Answer, Client, ConnectionFailed, Frames
 from antiphon.conformance.cases import CASES, Outcome, run
 from antiphon.conformance.shapes import violation
 from antiphon.core.response_object import ErrorBody
 from bench.program import Program, start_antiphon
 from tests.conformance.faults import CHAT, FAULTS, RESPONSES, on_post, put
 from tests.conformance.wrong_server import Ask, Asked, Fault, WrongServer, json_answer
+from tests.conformance.wrong_sockets import SOCKET_FAULTS, Spoil, WrongSockets
 
 BY_NAME = {case.name: case for case in CASES}
+OVER_HTTP = [case for case in CASES if not case.name.startswith("socket.")]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,13 @@ def test_our_own_server_passes(server: Program, case: str) -> None:
 
 def test_a_right_server_behind_the_proxy_passes_everything(wrong: WrongServer) -> None:
     wrong.fault = None
-    assert {found.status for found in run(Client(wrong.url), "demo")} == {"pass"}
+    assert {found.status for found in run(Client(wrong.url), "demo", OVER_HTTP)} == {"pass"}
+
+
+def test_a_server_without_websockets_does_not_support_them(wrong: WrongServer) -> None:
+    wrong.fault = None
+    over_sockets = [case for case in CASES if case not in OVER_HTTP]
+    assert {found.status for found in run(Client(wrong.url), "demo", over_sockets)} == {"not supported"}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +73,18 @@ def test_a_wrong_server_is_found(wrong: WrongServer, case: str, words: str, faul
 
 
 def test_every_case_was_seen_to_fail() -> None:
-    assert {case for case, _, _ in FAULTS} == set(BY_NAME)
+    assert {case for case, _, _ in (*FAULTS, *SOCKET_FAULTS)} == set(BY_NAME)
+
+
+@pytest.mark.parametrize(
+    ("case", "words", "spoil"),
+    SOCKET_FAULTS,
+    ids=[f"{case}-{at}" for at, (case, _, _) in enumerate(SOCKET_FAULTS)],
+)
+def test_a_wrong_server_is_found_over_websocket(server: Program, case: str, words: str, spoil: Spoil) -> None:
+    (found,) = run(WrongSockets(server.url, spoil), "demo", [BY_NAME[case]])
+    assert found.status == "fail", found
+    assert words in found.detail
 
 
 def answering(status: int, *marks: str) -> Fault:
@@ -115,6 +135,9 @@ def test_keys_that_a_server_adds_are_no_violation(wrong: WrongServer) -> None:
 def test_a_server_that_closes_without_an_answer_fails_each_case() -> None:
     class Broken:
         def send(self, method: str, path: str, body: object = None) -> Answer:
+            raise ConnectionFailed("closed", begun=False)
+
+        def connect(self, path: str) -> AbstractContextManager[Frames]:
             raise ConnectionFailed("closed", begun=False)
 
     assert {found.status for found in run(Broken(), "demo")} == {"fail"}

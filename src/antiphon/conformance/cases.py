@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from antiphon.client import ConnectionFailed, Sender
-from antiphon.conformance import chat_cases, response_cases, state_cases
+from antiphon.conformance import chat_cases, response_cases, socket_cases, state_cases
 from antiphon.conformance.server import NotSupported, Server, Violation
 
 Verdict = Literal["pass", "fail", "not supported"]
@@ -83,6 +83,14 @@ CASES: tuple[Case, ...] = (
     Case("errors.unknown_model_stream", "the same with stream: a status", state_cases.unknown_model_stream),
     Case("errors.output_without_call", "a tool's output without its call", state_cases.unanswered_call),
     Case("errors.unknown_route", "a route that is not there", state_cases.unknown_route),
+    Case("socket.basic", "a response over WebSocket", socket_cases.basic),
+    Case("socket.shape", "every key of its events is as specified", socket_cases.shape),
+    Case("socket.sequential", "two on a connection, in their order", socket_cases.sequential),
+    Case("socket.continuation", "store: false is continued there", socket_cases.continuation),
+    Case("socket.elsewhere", "and on no other connection", socket_cases.elsewhere),
+    Case("socket.forgets", "a failed continuation forgets its parent", socket_cases.forgets),
+    Case("socket.unknown_previous", "an unknown one is an error frame", socket_cases.unknown_previous),
+    Case("socket.bad_frame", "so is a bad frame, and the connection stays", socket_cases.bad_frame),
     Case("chat.basic", "a chat completion", chat_cases.basic),
     Case("chat.stream", "its chunks, ended by [DONE]", chat_cases.stream),
     Case("chat.stream_usage", "include_usage adds a last chunk", chat_cases.stream_usage),
