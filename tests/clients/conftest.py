@@ -98,6 +98,15 @@ providers:
         - reply: [{text: "It says: {{tool_outputs}}."}]
       - name: computer-use-preview  # a name for which the Agents SDK takes the older tool
         rules: *machinist
+      - name: searcher  # looks for a tool before it calls it
+        rules:
+        - when: {step: 1, tools: [get_weather]}
+          reply: [{calls: [{name: get_weather, arguments: {city: Oslo}}]}]
+        - when: {tools: [tool_search], tool_outputs: false}
+          reply: [{calls: [{name: tool_search, arguments: {query: weather}}]}]
+        - when: {step: 2, tools: [get_weather]}
+          reply: [{calls: [{name: get_weather, arguments: {city: Oslo}}]}]
+        - reply: [{text: "It says: {{tool_outputs}}."}]
       - name: fails-late
         rules: [{reply: [{text: Half}, {fail: {kind: drop}}]}]
       - name: demo

@@ -130,10 +130,12 @@ class LocalShellAction(Wire, tag="exec"):
 
 
 class LocalShellCall(Wire, tag="local_shell_call"):
+    """`status` is required, but the AI SDK sends calls back without it."""
+
     id: Id
     call_id: CallId
     action: LocalShellAction
-    status: ItemStatus
+    status: ItemStatus = "completed"
 
 
 class LocalShellCallOutput(Wire, tag="local_shell_call_output"):
