@@ -267,7 +267,7 @@ class Played:
     tool_calls: list[CallTool] = field(default_factory=list[CallTool])
     finishes: list[Finish] = field(default_factory=list[Finish])
     final: bytes = b""
-    made: list[str] = field(default_factory=list[str])
+    kinds_made: list[str] = field(default_factory=list[str])
     """The types that the items of each model call have for the client, where they are shown."""
 
 
@@ -319,7 +319,7 @@ class Player:
     def heard(self, step: int) -> list[ModelSignal]:
         """What the model call of this number answers."""
         pieces_, finish = self.script.steps[min(step, len(self.script.steps) - 1)]
-        self.played.made += [kind for piece in pieces_ for kind in _types_of(piece)]
+        self.played.kinds_made += [kind for piece in pieces_ for kind in _types_of(piece)]
         return signals_of(pieces_, finish, self.script.streamed, step)
 
     def _hear(self, signal: ModelSignal) -> list[Command]:

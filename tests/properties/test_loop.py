@@ -1,7 +1,7 @@
 """What holds for every run, whatever the model does. Each property is shown to catch a seeded fault."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -9,9 +9,16 @@ import pytest
 from hypothesis import HealthCheck, event, find, given, settings
 from hypothesis.errors import NoSuchExample
 
+from antiphon.core import signals
+from antiphon.core.commands import Step
+from antiphon.core.hosted_items import ToolSearchOutput
 from antiphon.core.items import Call, CallOutput
+from antiphon.core.loop import Loop
+from antiphon.core.machine_items import ShellCall
+from antiphon.core.toolbox import Toolbox
+from antiphon.core.transcript import Transcript
 from antiphon.core.writer import Event, EventWriter
-from tests.properties.scripts import Played, Player, Script, scripts
+from tests.properties.scripts import CLIENT_RUN, SERVER_TOOLS, Played, Player, Script, scripts
 
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
 
@@ -121,6 +128,57 @@ def one_item_at_a_time(played: Played) -> bool:
     return True
 
 
+def items_of(played: Played) -> list[dict[str, Any]]:
+    output: list[dict[str, Any]] = json.loads(played.final)["output"]
+    return output
+
+
+def calls_keep_the_models_order(played: Played) -> bool:
+    """A call is named by its step and its place in it; a search of the server's own has no name."""
+    named = [item["call_id"] for item in items_of(played) if item.get("call_id")]
+    return named == sorted(named, key=lambda name: [int(part) for part in name.split("_")[1:]])
+
+
+def kinds_keep_the_models_order(played: Played) -> bool:
+    """What is shown of the model calls is what they made, in their order, with nothing twice."""
+    made = iter(played.kinds_made)
+    return all(item["type"] in made for item in items_of(played))
+
+
+def client_run_calls_are_items_of_their_own_type(played: Played) -> bool:
+    functions = [item for item in items_of(played) if item["type"] == "function_call"]
+    return not any(item["name"] in CLIENT_RUN or "__" in item["name"] for item in functions)
+
+
+def what_the_client_is_to_answer_is_not_answered_here(played: Played) -> bool:
+    shown = {item["call_id"] for item in items_of(played) if item.get("call_id")}
+    answered = {
+        item.call_id
+        for call in played.calls
+        for item in call.transcript.items
+        if isinstance(item, CallOutput)
+    }
+    return not shown & answered
+
+
+def searches_are_answered_at_once(played: Played) -> bool:
+    kinds = [item["type"] for item in items_of(played)]
+    asked = [at for at, kind in enumerate(kinds) if kind == "tool_search_call"]
+    return kinds.count("tool_search_output") == len(asked) and all(
+        kinds[at + 1 : at + 2] == ["tool_search_output"] for at in asked
+    )
+
+
+def commands_add_up(played: Played) -> bool:
+    """The commands of each shell call, by the events alone."""
+    told: dict[int, list[str]] = {}
+    for body in decoded(played):
+        if body["type"] == "response.shell_call_command.delta":
+            told.setdefault(body["output_index"], []).append(body["delta"])
+    shells = {at: item for at, item in enumerate(items_of(played)) if item["type"] == "shell_call"}
+    return told == {at: item["action"]["commands"] for at, item in shells.items()}
+
+
 PROPERTIES: list[Callable[[Played], bool]] = [
     ends_once,
     numbers_have_no_gap,
@@ -132,6 +190,12 @@ PROPERTIES: list[Callable[[Played], bool]] = [
     deltas_add_up,
     forbidden_calls_are_never_shown,
     one_item_at_a_time,
+    calls_keep_the_models_order,
+    kinds_keep_the_models_order,
+    client_run_calls_are_items_of_their_own_type,
+    what_the_client_is_to_answer_is_not_answered_here,
+    searches_are_answered_at_once,
+    commands_add_up,
 ]
 
 
@@ -141,6 +205,8 @@ def test_every_property_holds_for_every_script(script: Script) -> None:
     played = Player(script).play()
     event(f"model calls: {min(len(played.calls), 4)}")
     event(f"end: {played.finishes[0].status if played.finishes else 'none'}")
+    for kind in {item["type"] for item in items_of(played)}:
+        event(f"shown: {kind}")
     for holds in PROPERTIES:
         assert holds(played), holds.__name__
 
@@ -149,8 +215,9 @@ def test_every_property_holds_for_every_script(script: Script) -> None:
 @given(scripts.filter(lambda script: script.request.max_tool_calls is not None))
 def test_max_tool_calls_bounds_what_runs(script: Script) -> None:
     played = Player(script).play()
-    event(f"ran: {len(played.tool_calls)}")
-    assert len(played.tool_calls) <= (script.request.max_tool_calls or 0)
+    searches = [item for item in items_of(played) if item["type"] == "tool_search_call"]
+    event(f"ran: {len(played.tool_calls)}, searched: {len(searches)}")
+    assert len(played.tool_calls) + len(searches) <= (script.request.max_tool_calls or 0)
 
 
 # --- seeded faults ----------------------------------------------------------------------------------------------
@@ -207,6 +274,64 @@ def _without_answers(script: Script) -> Played:
     return played
 
 
+class OutOfLine(Loop):
+    """Opens what comes behind a client-run call before that is complete."""
+
+    def _admit(self, slot: int, item: signals.ModelItem) -> bool:
+        line, self._line = self._line, []
+        try:
+            return slot not in line and super()._admit(slot, item)
+        finally:
+            self._line = line + self._line
+
+
+class AnswersToo(Loop):
+    """Shows a client-run call and answers it as well."""
+
+    def _whole_call(self, call: Call) -> Iterator[Step]:
+        yield from super()._whole_call(call)
+        self._calls.clear()
+        self._rejections.append((call, "no"))
+
+
+class FindsInSilence(Loop):
+    """Shows that it searched, and not what it found."""
+
+    def _show(self, item: signals.OutputItem) -> Iterator[Step]:
+        if not isinstance(item, ToolSearchOutput):
+            yield from super()._show(item)
+
+
+class Unaware(Loop):
+    """Takes client-run tools for functions of the client's."""
+
+    def _use(self, toolbox: Toolbox) -> None:
+        super()._use(Functions(self.request, self.brought))
+
+
+class Functions(Toolbox):
+    def is_whole(self, name: str) -> bool:
+        return False
+
+    def outward(self, call: Call) -> Call:
+        return call
+
+
+class ForgetsACommand(EventWriter):
+    def _commands(self, open_item: Any, call: ShellCall) -> None:
+        action = msgspec.structs.replace(call.action, commands=call.action.commands[:1])
+        super()._commands(open_item, msgspec.structs.replace(call, action=action))
+
+
+def _play_by(loop: type[Loop]) -> Callable[[Script], Played]:
+    def play(script: Script) -> Played:
+        player = Player(script)
+        player.loop = loop(script.request, Transcript(), SERVER_TOOLS)
+        return player.play()
+
+    return play
+
+
 def _showing_server_calls(script: Script) -> Played:
     player = Player(script)
     player.loop.server_tools = frozenset()
@@ -226,6 +351,12 @@ def _showing_server_calls(script: Script) -> Played:
         (_play_with(ForgetsToClose), final_output_is_the_fold_of_the_events),
         (_without_answers, every_call_is_answered_before_the_next_step),
         (_showing_server_calls, forbidden_calls_are_never_shown),
+        (_play_by(OutOfLine), calls_keep_the_models_order),
+        (_play_by(OutOfLine), kinds_keep_the_models_order),
+        (_play_by(Unaware), client_run_calls_are_items_of_their_own_type),
+        (_play_by(AnswersToo), what_the_client_is_to_answer_is_not_answered_here),
+        (_play_by(FindsInSilence), searches_are_answered_at_once),
+        (_play_with(ForgetsACommand), commands_add_up),
     ],
 )
 def test_a_seeded_fault_is_found(

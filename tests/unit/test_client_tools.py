@@ -225,7 +225,7 @@ def test_a_search_that_the_client_makes_has_the_arguments_that_the_client_asked_
     item = made(CLIENT_SEARCH, {"goal": "weather", "deep": {"x": None}, "none": None})
     assert isinstance(item, ToolSearchCall)
     assert (item.call_id, item.execution) == ("call_1", "client")
-    assert item.arguments == {"goal": "weather", "deep": {"x": None}}
+    assert item.arguments == {"goal": "weather", "deep": {"x": None}, "none": None}
     own = {"type": "object", "properties": {"goal": {"type": "string"}}}
     face = as_function(ToolSearchTool(execution="client", description="Look it up", parameters=own))
     assert (face.description, face.parameters) == ("Look it up", own)

@@ -130,7 +130,7 @@ def test_tools_that_are_brought_are_no_item_for_the_model() -> None:
 def test_searches_of_the_server_are_answered_in_their_turn() -> None:
     """They have no call id: not those that were made at once, nor one in between that has."""
     first = {"type": "tool_search_call", "call_id": None, "id": "a", "arguments": {"query": "x"}}
-    answer = {"type": "tool_search_output", "call_id": None, "tools": []}
+    answer: dict[str, Any] = {"type": "tool_search_output", "call_id": None, "tools": []}
     seen = as_seen(items(first, {**first, "id": "b"}, {**first, "call_id": "c"}, answer, answer))
     assert [getattr(one, "call_id", None) for one in seen] == ["a", "b", "c", "a", "b"]
 

@@ -122,7 +122,8 @@ def _shell(tool: ShellTool) -> str:
 # --- what a call becomes -------------------------------------------------------------------------------------
 def item_of(tool: FixedTool, call: FunctionCall) -> ClientCall:
     """The item that a model's call of this tool is for the client. Raises BadArguments."""
-    arguments = _arguments(call)
+    given = _arguments(call)
+    arguments = _without_nulls(given)
     try:
         match tool:
             case ComputerTool() | ComputerUseTool() | ComputerUsePreviewTool():
@@ -135,7 +136,7 @@ def item_of(tool: FixedTool, call: FunctionCall) -> ClientCall:
                 return _patch_call(call, arguments)
             case ToolSearchTool():
                 return ToolSearchCall(
-                    call_id=call.call_id, execution="client", arguments=arguments, status="completed"
+                    call_id=call.call_id, execution="client", arguments=given, status="completed"
                 )
     except msgspec.ValidationError as error:
         raise BadArguments(f"the arguments do not fit: {error}") from None
@@ -148,7 +149,7 @@ def _arguments(call: FunctionCall) -> JsonObject:
         raise BadArguments("the arguments are not valid JSON") from None
     if not is_object(value):
         raise BadArguments("the arguments must be a JSON object")
-    return _without_nulls(value)
+    return value
 
 
 def _without_nulls(value: JsonObject) -> JsonObject:
