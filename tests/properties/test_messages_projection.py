@@ -10,7 +10,9 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from antiphon.core.items import Reasoning
 from antiphon.core.response import ResponseState
+from antiphon.core.signals import ModelItem
 from antiphon.core.usage import Usage
 from antiphon.core.writer import EventWriter
 from antiphon.messages.answer import Wanted, input_of, whole_message
@@ -101,18 +103,30 @@ def whole(player: Player, final: bytes, wants: Wanted, met: str | None) -> Json:
     return answer
 
 
+class SealingWriter(EventWriter):
+    """Closes reasoning items with their blob, as the runner has it."""
+
+    def close(self, slot: int, item: ModelItem) -> ModelItem:
+        if isinstance(item, Reasoning):
+            item = msgspec.structs.replace(item, encrypted_content=f"blob {slot}")
+        return super().close(slot, item)
+
+
 @settings(max_examples=300)
 @given(scripts, wanted, st.booleans(), st.sampled_from([None, "END", "other"]), st.integers(1, 5))
 def test_the_stream_is_legal_and_holds_the_whole_message(
     script: Script, wants: Wanted, summaries: bool, met: str | None, at_once: int
 ) -> None:
-    player = Player(script, EventWriter(summaries=summaries))
+    player = Player(script, SealingWriter(summaries=summaries))
     played = player.play()
     translated = MessageStream(wants, "req_1", lambda: met)
     batches = [played.events[at : at + at_once] for at in range(0, len(played.events), at_once)]
     message = assembled(read(b"".join(translated.frame(batch) for batch in batches)))
     event(f"stop_reason {message['stop_reason']}")
     event(f"blocks {min(len(message['content']), 3)}")
+    event(
+        f"parts of a thought: {any(chr(10) * 2 in block.get('thinking', '') for block in message['content'])}"
+    )
     if "error" in message:
         with pytest.raises(AnswerFailed) as failed:
             whole(player, played.final, wants, met)
