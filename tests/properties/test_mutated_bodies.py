@@ -46,7 +46,86 @@ ITEMS: list[dict[str, Any]] = [
     {"type": "custom_tool_call", "call_id": "d", "name": "g", "input": "aa"},
     {"type": "custom_tool_call_output", "call_id": "d", "output": [{"type": "input_text", "text": "done"}]},
 ]
+MACHINE_TOOLS: list[dict[str, Any]] = [
+    {"type": "computer_use_preview", "environment": "mac", "display_width": 800, "display_height": 600},
+    {"type": "local_shell"},
+    {
+        "type": "shell",
+        "environment": {"type": "local", "skills": [{"name": "s", "description": "d", "path": "/s"}]},
+    },
+    {"type": "apply_patch"},
+    {
+        "type": "namespace",
+        "name": "crm",
+        "description": "Customers",
+        "tools": [{"type": "function", **FUNCTION}, {"type": "custom", "name": "g", "format": GRAMMAR}],
+    },
+    {"type": "tool_search", "execution": "server"},
+    {"type": "function", **FUNCTION, "defer_loading": True},
+]
+SHELL_ACTION: dict[str, Any] = {"commands": ["ls"], "timeout_ms": 5, "max_output_length": None}
+MACHINE_CALLS: list[dict[str, Any]] = [
+    {"role": "user", "content": "work"},
+    {
+        "type": "computer_call",
+        "id": "cu",
+        "call_id": "c",
+        "pending_safety_checks": [{"id": "s"}],
+        "status": "completed",
+        "action": {"type": "drag", "path": [{"x": 1, "y": 2}]},
+    },
+    {
+        "type": "computer_call_output",
+        "call_id": "c",
+        "output": {"type": "computer_screenshot", "image_url": "data:image/png;base64,AAAA"},
+    },
+    {
+        "type": "local_shell_call",
+        "id": "l",
+        "call_id": "d",
+        "status": "completed",
+        "action": {"type": "exec", "command": ["ls"], "env": {"A": "b"}},
+    },
+    {"type": "local_shell_call_output", "id": "d", "output": "x"},
+    {"type": "shell_call", "call_id": "e", "action": SHELL_ACTION, "status": "completed"},
+    {
+        "type": "shell_call_output",
+        "call_id": "e",
+        "output": [{"stdout": "a", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}],
+    },
+    {
+        "type": "apply_patch_call",
+        "call_id": "f",
+        "status": "completed",
+        "operation": {"type": "update_file", "path": "a", "diff": "+a"},
+    },
+    {"type": "apply_patch_call_output", "call_id": "f", "status": "failed", "output": "no"},
+    {"type": "tool_search_call", "call_id": None, "execution": "server", "arguments": {"query": "x"}},
+    {
+        "type": "tool_search_output",
+        "call_id": None,
+        "execution": "server",
+        "tools": [{"type": "function", "name": "found", "parameters": {}, "strict": False}],
+    },
+    {"type": "additional_tools", "role": "developer", "tools": MACHINE_TOOLS[4:5]},
+    {"type": "function_call", "call_id": "g", "name": "f", "namespace": "crm", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "g", "output": "done"},
+]
+MACHINE: dict[str, Any] = {
+    "input": MACHINE_CALLS,
+    "tools": MACHINE_TOOLS,
+    "tool_choice": {
+        "type": "allowed_tools",
+        "mode": "auto",
+        "tools": [{"type": "shell"}, {"type": "namespace", "name": "crm"}],
+    },
+}
 BODIES: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/responses", MACHINE),
+    ("/v1/responses", {"input": MACHINE_CALLS[:1], "tools": MACHINE_TOOLS, "tool_choice": {"type": "shell"}}),
+    ("/v1/responses", {"input": MACHINE_CALLS, "stream": True}),
+    ("/v1/responses/input_tokens", MACHINE),
+    ("/v1/conversations", {"items": MACHINE_CALLS}),
     (
         "/v1/responses",
         {
@@ -154,7 +233,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 @st.composite
 def mutated(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     path, valid = draw(st.sampled_from(BODIES))
-    body = {"model": "demo", **copy.deepcopy(valid)}
+    body = copy.deepcopy(valid) if path == "/v1/conversations" else {"model": "demo", **copy.deepcopy(valid)}
     for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
         found = list(places(body))
         if not found:
@@ -183,7 +262,7 @@ async def ask(path: str, body: dict[str, Any]) -> Answer:
     return await exchange(serve(services, ids), "POST", path, body)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=450, deadline=None)
 @given(mutated())
 def test_a_mutated_body_is_answered_or_refused(made: tuple[str, dict[str, Any]]) -> None:
     path, body = made
