@@ -7,9 +7,11 @@ import openai
 import pytest
 
 from antiphon.conformance.stream import response_events
+from bench.program import Program
 from tests.conformance.recorder import Recorder
 from tests.integration.clients import Json, Raw
 from tests.integration.conftest import StartServer
+from tests.integration.sockets import RawSocket
 from tests.integration.test_keys import KEYS
 from tests.integration.upstream import Upstream
 
@@ -286,6 +288,18 @@ def test_a_streamed_response_shows_the_prompt_in_each_event(raw: Raw, made: Json
     for response in shown:
         assert response["prompt"] == {**prompt, "version": "1"}
         assert response["instructions"][0]["content"][0]["text"] == "You serve bread. Speak Welsh."
+
+
+def test_a_prompt_comes_over_a_websocket_too(
+    server: Program, recorder: Recorder, raw: Raw, made: Json, upstream: Upstream
+) -> None:
+    prompt = {"id": made["prompt_id"], "variables": {"shop": "bread", "tongue": "Welsh"}}
+    with RawSocket(server.port, recorder) as line:
+        response = line.turn("echo", prompt=prompt)[-1]["response"]
+        assert response["prompt"] == {**prompt, "version": "1"}
+        assert system_text(upstream) == "You serve bread. Speak Welsh."
+        refusal = line.turn("echo", prompt={"id": made["prompt_id"]})[-1]
+        assert (refusal["status"], refusal["error"]["param"]) == (400, "prompt.variables.shop")
 
 
 BOTH = {"shop": "bread", "tongue": "Welsh"}
