@@ -10,6 +10,7 @@ from typing import get_args
 
 import pytest
 
+from antiphon.config.load import load
 from antiphon.messages.errors import AnswerFailed, error_body
 from antiphon.messages.refused import BLOCKS, FIELDS, INERT
 from antiphon.messages.types import Block, MessagesRequest
@@ -54,6 +55,15 @@ def test_the_command_of_the_page_answers(demo: Program) -> None:
     text = command.replace(ADDRESS, demo.url)
     done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(done.stdout)["type"] == "message"
+
+
+def test_the_configuration_of_the_page_loads(tmp_path: Path) -> None:
+    [config] = blocks("yaml")
+    (tmp_path / "antiphon.yaml").write_text(config)
+    assert [one.model_id for one in load(cwd=tmp_path, environ={}).models] == [
+        "claude-opus-4-8",
+        "claude-haiku-4-5",
+    ]
 
 
 def test_the_reference_has_every_field_block_and_row() -> None:
