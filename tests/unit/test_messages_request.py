@@ -238,21 +238,37 @@ def test_settings_get_the_names_of_the_engine() -> None:
     assert asked(output_format={"type": "json_schema", "schema": schema}).text == request.text
 
 
-@pytest.mark.parametrize(
-    ("schema", "strict"),
-    [
-        ({"type": "object", "properties": {"a": {}}, "required": ["a"], "additionalProperties": False}, True),
-        ({"type": "object", "properties": {"a": {}}, "additionalProperties": False}, UNSET),
-        ({"type": "object", "properties": {"a": {}}, "required": ["a"]}, UNSET),
-        ({"anyOf": [{"type": "object", "properties": {"a": {}}}]}, UNSET),
-        ({"type": "string"}, True),
-    ],
-)
+CLOSED: Json = {
+    "type": "object",
+    "properties": {"a": {}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+SCHEMAS: list[tuple[Json, object]] = [
+    (CLOSED, True),
+    ({"type": "string"}, True),
+    ({**CLOSED, "required": []}, UNSET),
+    ({**CLOSED, "additionalProperties": True}, UNSET),
+    ({"anyOf": [{"type": "object", "properties": {"a": {}}}]}, UNSET),
+    ({"$defs": {"a": CLOSED, "b": {"properties": {"c": {}}}}}, UNSET),
+]
+
+
+@pytest.mark.parametrize(("schema", "strict"), SCHEMAS)
 def test_a_format_is_strict_where_every_server_can_be_strict_about_it(schema: Json, strict: object) -> None:
     text_config = asked(output_config={"format": {"type": "json_schema", "schema": schema}}).text
     assert text_config is not None
     assert isinstance(text_config.format, FormatJsonSchema)
     assert text_config.format.strict is strict
+
+
+def test_a_format_that_is_nested_too_deep_is_refused() -> None:
+    schema: Json = {}
+    for _ in range(300):
+        schema = {"items": schema}
+    with pytest.raises(InvalidRequest) as refused:
+        asked(output_config={"format": {"type": "json_schema", "schema": schema}})
+    assert refused.value.param == "output_config.format.schema"
 
 
 def test_the_smallest_request_of_all_passes() -> None:

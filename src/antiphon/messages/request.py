@@ -15,8 +15,10 @@ from antiphon.core.body import (
 )
 from antiphon.core.effort import effort_of
 from antiphon.core.errors import InvalidRequest, UnsupportedParameter
+from antiphon.core.json_schemas import nesting_exceeds
 from antiphon.core.json_values import is_array, is_object
 from antiphon.core.request import ResponseRequest
+from antiphon.core.tool_rules import MAX_NESTING
 from antiphon.core.tools import ChooseFunction, FunctionTool
 from antiphon.core.tools import ToolChoice as EngineChoice
 from antiphon.core.wire import UNSET, encode
@@ -182,10 +184,10 @@ def _is_closed(node: object) -> bool:
         return True
     properties: object = node.get("properties")
     if is_object(properties):
-        closed = node.get("additionalProperties") is False and set(node.get("required", ())) == set(
-            properties
-        )
-        return closed and all(map(_is_closed, properties.values()))
+        required: object = node.get("required", [])
+        whole = is_array(required) and all(name in required for name in properties)
+        is_closed = whole and node.get("additionalProperties") is False
+        return is_closed and all(map(_is_closed, properties.values()))
     return all(map(_is_closed, node.values()))
 
 
