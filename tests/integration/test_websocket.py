@@ -23,6 +23,10 @@ TOOLS: list[dict[str, Any]] = [
     {"type": "function", "name": name, "parameters": {"type": "object", "properties": {}}}
     for name in ("get_weather", "get_time")
 ]
+UPGRADE = (
+    "GET /v1/responses HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+    "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 @pytest.fixture
@@ -200,10 +204,7 @@ def upgraded(server: Program, *, receive_buffer: int) -> socket.socket:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     connection.settimeout(LIMIT_S)
     connection.connect(("127.0.0.1", server.port))
-    fields = "host: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13"
-    connection.sendall(
-        f"GET /v1/responses HTTP/1.1\r\n{fields}\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
-    )
+    connection.sendall(UPGRADE.encode())
     assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 101")
     return connection
 
@@ -270,3 +271,29 @@ def test_what_does_not_end_within_the_grace_is_cancelled_and_says_so(
         assert (failed, code) == (["cancelled"] * 2, 1012)
     assert server.process.wait(LIMIT_S) == 0
     assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("GET ", "POST "),
+        ("sec-websocket-version: 13", "sec-websocket-version: 12"),
+        ("sec-websocket-key: ", "sec-websocket-keys: "),
+        ("host: x", "host: x\r\n" + "\r\n".join(f"x-{number}: 1" for number in range(200))),
+    ],
+)
+def test_an_upgrade_that_is_none_is_refused_at_once(server: Program, old: str, new: str) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), LIMIT_S) as connection:
+        connection.sendall(UPGRADE.replace(old, new).encode())
+        assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [(b"\x81\x82\0\0\0\0\xff\xfe", 1007), (b"\x81\x02{}", 1002), (b"\x83\x80\0\0\0\0", 1002)],
+)
+def test_what_is_no_websocket_frame_ends_the_connection(server: Program, frame: bytes, code: int) -> None:
+    """No text, not masked, no such kind: below the level on which a server could answer."""
+    with upgraded(server, receive_buffer=65536) as connection:
+        connection.sendall(frame)
+        assert connection.recv(100)[2:4] == code.to_bytes(2, "big")
