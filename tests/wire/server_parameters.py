@@ -27,6 +27,11 @@ SERVED: tuple[Served, ...] = (
         f"{RESPONSES}::test_a_chain_carries_its_history_and_branches",
     ),
     Served(
+        "prompt",
+        "the stored template is filled here: its text goes before the instructions, images and files before the turns",
+        "tests/integration/test_prompts.py::test_the_filled_prompt_stands_before_the_instructions",
+    ),
+    Served(
         "input: item_reference",
         "the item it names is read here and goes into its place",
         "tests/unit/test_responses_service.py::test_an_item_reference_finds_an_item_of_another_response",
