@@ -230,6 +230,10 @@ def bad_chat_arguments(body: Json) -> None:
         call["function"]["arguments"] = "Oslo"
 
 
+def stored_without_text(body: Json) -> None:
+    body["choices"][0]["message"]["content"] = ""
+
+
 def stored_text_differs(body: Json) -> None:
     if body.get("object") == "response":
         body["output"][0]["content"][0]["text"] = "something else"
@@ -322,6 +326,10 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("chat.tool_call", "no JSON object", on_post(CHAT, bad_chat_arguments)),
     ("chat.tool_call_stream", "no type: function", forgets_the_name),
     ("chat.tool_result", "answered 500", refusing(CHAT, '"tool_call_id"')),
+    ("chat.stored", "`choices` was", on_get(f"{CHAT}/", put(choices=[]))),
+    ("chat.stored", "is not listed", on_get(f"{CHAT}?", put(data=[]))),
+    ("chat.stored_stream", "is stored as", on_get(f"{CHAT}/", stored_without_text)),
+    ("chat.stored_delete", "answered 200, expected 404", keeps_deleted),
     ("chat.wrong_type", "`param` is None", on_refusal(400, nameless)),
     ("chat.unknown_model", "answered 500", on_refusal(404, with_status(500))),
 )  # fmt: skip

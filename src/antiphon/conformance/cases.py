@@ -97,6 +97,9 @@ CASES: tuple[Case, ...] = (
     Case("chat.tool_call", "a required tool is called", chat_cases.tool_call),
     Case("chat.tool_call_stream", "a call comes in pieces", chat_cases.tool_call_stream),
     Case("chat.tool_result", "a tool's output is taken", chat_cases.tool_result),
+    Case("chat.stored", "a stored completion is got and listed", chat_cases.stored),
+    Case("chat.stored_stream", "a streamed one is stored whole", chat_cases.stored_stream),
+    Case("chat.stored_delete", "a deleted one is gone", chat_cases.stored_delete),
     Case("chat.wrong_type", "messages of the wrong type are named", chat_cases.wrong_type),
     Case("chat.unknown_model", "a model that is not there", chat_cases.unknown_model),
 )

@@ -35,6 +35,14 @@ class ModelList(msgspec.Struct):
     data: list[ListedModel]
 
 
+class CompletionList(msgspec.Struct):
+    object: Literal["list"]
+    data: list[ChatCompletion]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
 def models_list(server: Server) -> None:
     page = server.get("/models", ModelList, optional=True)
     ids = [model["id"] for model in page["data"]]
@@ -163,6 +171,42 @@ def unknown_model(server: Server) -> None:
     _completion(server, _ask(server))
     body = {**_ask(server), "model": "no-such-model-here"}
     server.refused("POST", _COMPLETIONS, body, (400, 404))
+
+
+def _kept(server: Server, completion_id: str) -> Json:
+    """The stored completion. Raises NotSupported when the server has none: not every server stores completions."""
+    path = f"{_COMPLETIONS}/{completion_id}"
+    answer = server.client.send("GET", path)
+    if answer.status in NOT_BUILT:
+        raise NotSupported(f"GET {path} answered {answer.status}")
+    return server.json(answer, f"GET {path}", ChatCompletion)
+
+
+def stored(server: Server) -> None:
+    completion = _completion(server, _ask(server, store=True, metadata={"case": "stored"}))
+    kept = _kept(server, completion["id"])
+    for key in ("id", "model", "choices"):
+        was, now = completion[key], kept[key]
+        expect(was == now, f"`{key}` was {was!r} and is stored as {now!r}")
+    listed = server.get(f"{_COMPLETIONS}?limit=1&order=desc&metadata[case]=stored", CompletionList)
+    ids = [one["id"] for one in listed["data"]]
+    expect(ids == [completion["id"]], f"the newest stored completion is not listed, but {ids}")
+
+
+def stored_stream(server: Server) -> None:
+    chunks = _chunks(server, _ask(server, store=True))
+    said = "".join(choice["delta"].get("content") or "" for choice in _choices(chunks))
+    kept = _kept(server, chunks[0]["id"])["choices"][0]["message"]["content"]
+    expect(kept == said, f"the stream said {said[:100]!r} and is stored as {str(kept)[:100]!r}")
+
+
+def stored_delete(server: Server) -> None:
+    completion_id = _completion(server, _ask(server, store=True))["id"]
+    _kept(server, completion_id)
+    path = f"{_COMPLETIONS}/{completion_id}"
+    gone = server.json(server.client.send("DELETE", path), f"DELETE {path}")
+    expect(gone.get("deleted") is True, f"DELETE {path} answered `deleted`: {gone.get('deleted')!r}")
+    server.refused("GET", path, None, (404,))
 
 
 def _arguments(text: str) -> None:
