@@ -19,6 +19,7 @@ from antiphon.providers.script import parse_script
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.recording.format import Exchange
 from antiphon.testing import Scripted
+from antiphon.testing.simulated_socket import SimulatedSocket
 from antiphon.testing.simulation import exchange
 from tests.integration.recording import (
     CHAT_TOOL,
@@ -416,6 +417,24 @@ async def test_what_is_not_to_be_stored_is_not_recorded(upstream: Upstream, tmp_
     await record(upstream, tmp_path, {"model": "echo", "input": "hush", "store": False})
     await record(upstream, tmp_path, {"model": "echo", "messages": [_user("hush")], "store": False}, api=chat)
     assert not list((tmp_path / "recordings").glob("*"))
+
+
+@pytest.mark.parametrize("said", [False, True])
+async def test_what_a_connection_remembers_is_recorded_only_when_that_is_said(
+    upstream: Upstream, tmp_path: Path, said: bool
+) -> None:
+    """A turn that is stored shows the model the unstored one that it continues."""
+    config = recording_config(upstream.url, tmp_path, recording=", include_unstored: true" if said else "")
+    async with serving(tmp_path, config) as app, SimulatedSocket(app) as socket:
+        parent: str | None = None
+        for text, stored in (("hush", False), ("louder", True), ("and on", True)):
+            frame = {"type": "response.create", "model": "echo", "input": text, "store": stored}
+            await socket.send({**frame, "previous_response_id": parent})
+            event = await socket.receive()
+            while event["type"] != "response.completed":
+                event = await socket.receive()
+            parent = event["response"]["id"]
+    assert ("hush" in written(tmp_path)) == said
 
 
 async def test_unstored_requests_are_recorded_when_that_is_said(upstream: Upstream, tmp_path: Path) -> None:

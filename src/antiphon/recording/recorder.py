@@ -56,7 +56,7 @@ class Recorder:
 
     def watch(self, run: Run) -> None:
         """Record this run: `ResponseService.watch`."""
-        if run.ports.store is None and not self.include_unstored:
+        if run.unstored and not self.include_unstored:
             return
         watcher = _RunWatcher(self, run)
         provider = _RecordedRun(run.ports.provider, self, run, watcher)

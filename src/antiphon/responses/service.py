@@ -77,6 +77,7 @@ class ResponseService:
         """
         response_id = self.ids.new(RESPONSE_PREFIX)
         item_ids = ItemIds(response_id)
+        unstored = request.store is False or _is_remembered(request.previous_response_id, memory)
         asked = await self.consider(owner, request, item_ids, memory)
         resolved, context, prompt = asked.resolved, asked.context, asked.prompt
         request = asked.loop.request
@@ -101,6 +102,7 @@ class ResponseService:
             ),
             item_ids=item_ids,
             stored_input=encode(context.stored) if keeper is not None else b"[]",
+            unstored=unstored,
             ports=RunPorts(
                 resolved.provider,
                 resolved.upstream_model,
@@ -186,6 +188,10 @@ def _unknown(response_id: str) -> NotFound:
         f'there is no response "{response_id}". It may have been deleted, or created with store: false.',
         param="response_id",
     )
+
+
+def _is_remembered(response_id: str | None, memory: TurnMemory | None) -> bool:
+    return response_id is not None and memory is not None and memory.turns(response_id) is not None
 
 
 def _obfuscated(request: ResponseRequest) -> bool:

@@ -105,6 +105,8 @@ class Run:
     ports: RunPorts
     unknown: Sequence[str] = ()
     """Fields of the body that a lenient server took out before it looked."""
+    unstored: bool = False
+    """It sees something that was sent with `store: false`, be it a turn that its connection remembers."""
     prompt: StoredPrompt | None = None
     """The version of the prompt that was filled for it."""
     emit: Emit | None = None
