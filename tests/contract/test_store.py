@@ -297,7 +297,7 @@ def make_with_schema(path: Path, revision: str) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute(
             "INSERT INTO responses (id, tenant, subject, status, model, created_at, head, input, output)"
-            " VALUES ('resp_old', ?, ?, 'completed', 'demo', 5, '{}', '[]', '[]')",
+            " VALUES ('resp_old', ?, ?, 'completed', 'demo', 5, x'7B7D', x'5B5D', x'5B5D')",
             (ALICE.tenant, ALICE.subject),
         )
     connection.close()
