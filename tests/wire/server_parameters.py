@@ -47,6 +47,11 @@ SERVED: tuple[Served, ...] = (
         f"{RESPONSES}::test_a_response_that_is_not_stored_cannot_be_read_or_continued",
     ),
     Served(
+        "context_management",
+        "a context that is too full is compacted here, or by the upstream where it has `/responses/compact`",
+        "tests/unit/test_compaction.py::test_a_full_context_is_compacted_before_the_model_is_asked",
+    ),
+    Served(
         "stream",
         "events as they happen instead of one body; the upstream is asked to stream too",
         f"{INTEGRATION}::test_stream_is_asked_of_the_upstream_as_of_us",

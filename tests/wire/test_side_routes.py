@@ -79,7 +79,7 @@ async def front(fake: FakeSideRoutes) -> AsyncIterator[Front]:
             name,
             kind,
             {
-                "base_url": fake.url.replace("/v1", AZURE if name == "azure" else "/v1"),
+                "base_url": _address(fake, name),
                 "api_key": "sk-secret",
                 "max_retries": 0,
                 **more,
