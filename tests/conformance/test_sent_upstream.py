@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from antiphon.core import request_rules
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import InvalidRequest
+from antiphon.core.hosted_items import Compaction, CompactionTrigger
 from antiphon.core.items import ItemReference
 from antiphon.core.request import ResponseRequest
 from antiphon.core.seen import as_seen
 from antiphon.core.toolbox import Toolbox
-from antiphon.core.transcript import Transcript, sendable
+from antiphon.core.transcript import Transcript, brought_tools, sendable
 from antiphon.providers.presets import PRESETS
 from antiphon.providers.responses_render import ResponsesRenderer
 from tests.conformance import official
@@ -32,6 +34,8 @@ ITEMS = (
     "CustomToolCall",
     "CustomToolCallOutput",
 )
+REPLACED = (ItemReference, Compaction, CompactionTrigger)
+"""What no upstream is sent as it came."""
 SAMPLES = 1_500
 OWN = {"remote::openai", "remote::azure", "remote::openai-compatible"}
 """Types whose servers take what is in the document and nothing else."""
@@ -73,8 +77,14 @@ def test_what_is_sent_keeps_to_the_document() -> None:
     sent = 0
     for request in requests:
         given = request.input if isinstance(request.input, list) else []
-        items = sendable(as_seen([item for item in given if not isinstance(item, ItemReference)]))
-        shown = Toolbox(request).request()
+        stored = [item for item in given if not isinstance(item, REPLACED)]
+        items = sendable(as_seen(stored))
+        brought = brought_tools((), stored)
+        try:
+            request_rules.check_choice(request, brought)
+        except InvalidRequest:  # it names a tool that an earlier response may have brought
+            continue
+        shown = Toolbox(request, brought).request()
         call = CallModel(
             shown,
             Transcript(request.instructions, (), tuple(items)),
