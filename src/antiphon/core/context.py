@@ -13,8 +13,6 @@ from antiphon.core.ids import ItemIds
 from antiphon.core.items import (
     Call,
     CallOutput,
-    FunctionCall,
-    FunctionCallOutput,
     InputText,
     Message,
     OutputText,
@@ -64,7 +62,7 @@ def _stored_form(item: StoredItem, ids: ItemIds) -> StoredItem:
             status = item.status if item.status is not UNSET else "completed"
             item_id = item.id or ids.new("message")
             return msgspec.structs.replace(item, id=item_id, status=status, content=content)
-        case Reasoning() | FunctionCall() | FunctionCallOutput() | AdditionalTools() | Compaction():
+        case Reasoning() | AdditionalTools() | Compaction():
             return item if item.id else msgspec.structs.replace(item, id=ids.new(_type_of(item)))
         case UpstreamContext():
             return item
@@ -82,7 +80,7 @@ def _stored_form(item: StoredItem, ids: ItemIds) -> StoredItem:
                 item, id=ids.new(_type_of(item)), call_id=call_id, status=item.status or "completed"
             )
         case _:
-            # Their stored forms (`CustomToolCallResource` and its like) need both.
+            # Their stored forms (`FunctionToolCallOutputResource` and its like) need both.
             filled: dict[str, Any] = {
                 "id": item.id or ids.new(_type_of(item)),
                 "status": item.status or "completed",
@@ -135,17 +133,7 @@ def build_context(history: Sequence[PastTurn], own: Iterable[StoredItem]) -> Con
     kept = [item for at, item in shown if cut is None or at >= cut]
     if cut is not None:
         kept = _with_their_calls(kept)
-    return Context(stored, _answers_first(open_calls.waiting, sendable(kept)), cut is not None)
-
-
-def _answers_first(calls: Sequence[str], items: list[TranscriptItem]) -> tuple[TranscriptItem, ...]:
-    """The outputs for the calls of the turn before right behind it, in the order of the calls."""
-    outputs = {item.call_id: item for item in items if isinstance(item, CallOutput)}
-    answers = [outputs[call_id] for call_id in calls if call_id in outputs]
-    if not answers:
-        return tuple(items)
-    rest = [item for item in items if not (isinstance(item, CallOutput) and item in answers)]
-    return (*answers, *rest)
+    return Context(stored, tuple(sendable(kept)), cut is not None)
 
 
 def _by_call_ids(history: Sequence[PastTurn], own: tuple[StoredItem, ...]) -> tuple[StoredItem, ...]:

@@ -5,7 +5,7 @@ there without its output, put the output in later, or take one of the two out. M
 model is shown whole pairs only, each output behind its call; what is stored stays as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -19,6 +19,10 @@ from antiphon.core.transcript import (
     since_compaction,
 )
 from antiphon.core.wire import encode
+
+_NOT_THE_MODELS = tuple(
+    b'[{"type":"message","role":"%b"' % role for role in (b"user", b"system", b"developer")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,16 @@ class OpenCalls:
 def is_loose(history: Sequence[PastTurn]) -> bool:
     """Whether a look for loose ends can pay: nearly never, and then told without decoding more than a turn.
 
-    It can where a client put calls or outputs, took something out, or came between a call and its output.
+    It can where a client put calls or outputs, took something out, or came into the middle of what a model said.
     """
     return any(
         turn.by_hand
-        and (THINNED in turn.id or turn.has_calls or bool(_calls_of(history[max(at - 1, 0) : at])))
+        and (
+            THINNED in turn.id
+            or turn.has_calls
+            or not turn.input.startswith(_NOT_THE_MODELS)
+            or bool(_calls_of(history[max(at - 1, 0) : at]))
+        )
         for at, turn in enumerate(history)
     )
 
@@ -66,29 +75,54 @@ def tied(
     """
     if not is_loose(history):
         return history, own
-    turns = [(at, item) for at, turn in enumerate(history) for item in turn.items()]
-    placed = [*turns, *((len(history), item) for item in own)]
-    whole = _pairs([item for _, item in placed])
+    placed = [(at, item) for at, turn in enumerate(history) for item in turn.seen()]
+    placed += [(len(history), item) for item in own]
+    thinned = frozenset(at for at, turn in enumerate(history) if THINNED in turn.id)
+    whole = _pairs(placed, thinned)
     at_of = {id(item): at for at, item in placed}
     kept: list[list[TranscriptItem]] = [[] for _ in range(len(history) + 1)]
-    latest = len(history)
-    for item in reversed(whole):  # an item that moved forward goes to the turn that it now stands in
-        latest = min(latest, at_of[id(item)])
-        kept[latest].append(item)
-    changed = [_with_items(turn, items[::-1]) for turn, items in zip(history, kept, strict=False)]
-    return changed, tuple(kept[-1][::-1])
+    for at, item in zip(_turns_of(whole, at_of), whole, strict=True):
+        kept[at].append(item)
+    changed = [_with_items(turn, items) for turn, items in zip(history, kept, strict=False)]
+    return changed, tuple(kept[-1])
 
 
-def _pairs(items: list[TranscriptItem]) -> list[TranscriptItem]:
-    calls = {item.call_id for item in items if isinstance(item, Call)}
-    outputs = {item.call_id for item in items if isinstance(item, CallOutput)}
+def _turns_of(items: Sequence[TranscriptItem], at_of: Mapping[int, int]) -> list[int]:
+    """The turn that each item stands in now: a step of the model and its outputs in one, in order throughout."""
+    places: list[int] = []
+    for number, item in enumerate(items):
+        place = at_of[id(item)]
+        if number and _goes_on(items[number - 1], item):
+            place = min(place, places[-1])
+        places.append(place)
+    for number in range(len(places) - 2, -1, -1):
+        places[number] = min(places[number], places[number + 1])
+    return places
+
+
+def _goes_on(before: TranscriptItem, item: TranscriptItem) -> bool:
+    """Whether an item belongs to the same step of the model as the one before it."""
+    return isinstance(item, CallOutput) or (is_models_own(before) and is_models_own(item))
+
+
+def _pairs(placed: Sequence[tuple[int, TranscriptItem]], thinned: frozenset[int]) -> list[TranscriptItem]:
+    """Without half pairs, and without the thoughts that led to what is gone.
+
+    Each item with the place of its turn; of those in `thinned` something was taken out.
+    """
+    calls = {item.call_id for _, item in placed if isinstance(item, Call)}
+    outputs = {item.call_id for _, item in placed if isinstance(item, CallOutput)}
     whole: list[TranscriptItem] = []
-    for item in reversed(items):
+    is_gone = False  # what follows
+    for at, item in reversed(placed):
         if isinstance(item, Call | CallOutput) and item.call_id not in calls & outputs:
+            is_gone = True
             continue
-        if isinstance(item, Reasoning) and not (whole and is_models_own(whole[-1])):
-            continue  # what it led to is gone
+        leads_nowhere = not whole or not is_models_own(whole[-1])
+        if isinstance(item, Reasoning) and leads_nowhere and (is_gone or at in thinned):
+            continue
         whole.append(item)
+        is_gone = False
     return sendable(whole[::-1])
 
 

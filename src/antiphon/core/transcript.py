@@ -55,7 +55,11 @@ class PastTurn:
 
         Of a turn in which the context was compacted, only the compaction and what came after it.
         """
-        return sendable(as_seen(self.stored()[self._last_cut() or 0 :]))
+        return sendable(self.seen())
+
+    def seen(self) -> list[TranscriptItem]:
+        """The same in the order in which they came, calls that were cut short among them."""
+        return as_seen(self.stored()[self._last_cut() or 0 :])
 
     @property
     def compacts(self) -> bool:
@@ -110,24 +114,24 @@ def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:
     """The items without calls that were cut short, and with each call's output right behind the step that made it.
 
     Chat upstreams demand that order; a client may put a message between a call and its output. What the model itself
-    said behind a call belongs to the same step.
+    said behind a call belongs to the same step. Outputs of calls that are not here answer the turn before.
     """
     kept = [item for item in items if not (isinstance(item, Call) and item.status == "incomplete")]
-    if not any(isinstance(item, Call) for item in kept):
-        return kept
     outputs = {item.call_id: item for item in kept if isinstance(item, CallOutput)}
     called = {item.call_id for item in kept if isinstance(item, Call)}
-    ordered: list[TranscriptItem] = []
-    group: list[str] = []
+    if not called and not outputs:
+        return kept
+    ordered: list[TranscriptItem] = [item for call_id, item in outputs.items() if call_id not in called]
+    step: set[str] = set()
     for item in kept:
         if isinstance(item, Call):
-            group.append(item.call_id)
-        elif group and not is_models_own(item):
-            ordered += [outputs[call_id] for call_id in group if call_id in outputs]
-            group = []
-        if not (isinstance(item, CallOutput) and item.call_id in called):
+            step.add(item.call_id)
+        elif step and not is_models_own(item):
+            ordered += [output for call_id, output in outputs.items() if call_id in step]
+            step.clear()
+        if not isinstance(item, CallOutput):
             ordered.append(item)
-    return ordered + [outputs[call_id] for call_id in group if call_id in outputs]
+    return ordered + [output for call_id, output in outputs.items() if call_id in step]
 
 
 def is_models_own(item: TranscriptItem) -> bool:
