@@ -215,7 +215,9 @@ def _socket(route: SocketRoute, schemas: JsonObject, components: dict[str, Any])
     frame = schemas[route.frames]
     return {
         "summary": route.summary,
-        "client": {"oneOf": [frame]},
+        "description": "Either side sends text frames of one JSON object each; every frame of an answer repeats the"
+        " `stream_id` of the one that asked. The flat `ErrorEvent` is not sent here.",
+        "client": {"allOf": [frame], "required": ["type"]},
         "server": {"oneOf": [schemas[route.events], schemas["ErrorFrame"]]},
         "x-fields": _fields(frame, components),
         "security": [{"key": []}],
