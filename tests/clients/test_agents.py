@@ -6,7 +6,15 @@ from typing import Any
 import agents
 import openai
 import pytest
-from agents import Agent, ModelSettings, OpenAIResponsesModel, Runner, SQLiteSession, function_tool
+from agents import (
+    Agent,
+    ModelSettings,
+    OpenAIConversationsSession,
+    OpenAIResponsesModel,
+    Runner,
+    SQLiteSession,
+    function_tool,
+)
 from pydantic import BaseModel
 
 QUESTION = "What is the weather, and what time is it?"
@@ -106,6 +114,40 @@ async def test_a_conversation_kept_by_the_application(client: openai.AsyncOpenAI
         assert len(await session.get_items()) > 6
     finally:
         session.close()
+
+
+async def test_a_session_in_a_conversation_of_the_server(client: openai.AsyncOpenAI) -> None:
+    """The SDK makes the conversation empty, lists all of its items before each run and adds the new ones after it."""
+    session = OpenAIConversationsSession(openai_client=client)
+    await Runner.run(clerk(client), QUESTION, session=session)
+    result = await Runner.run(clerk(client), "Thanks", session=session)
+    assert "Thanks" in result.final_output
+    kinds = [str(item.get("type")) for item in await session.get_items()]
+    assert kinds.count("function_call") == kinds.count("function_call_output") == 2
+    assert (kinds[0], kinds[-1]) == ("message", "message")
+    last = await session.pop_item()
+    assert last is not None
+    assert len(await session.get_items()) == len(kinds) - 1
+    await session.add_items([{"role": "user", "content": f"note {at}"} for at in range(45)])
+    assert len(await session.get_items()) == len(kinds) + 44
+    made = session.session_id
+    await session.clear_session()
+    with pytest.raises(openai.NotFoundError):
+        await client.conversations.retrieve(made)
+
+
+async def test_turns_in_a_conversation_of_the_server(client: openai.AsyncOpenAI) -> None:
+    """`conversation_id`: each step of a run sends only what is new."""
+    made = await client.conversations.create()
+    await Runner.run(clerk(client), QUESTION, conversation_id=made.id)
+    result = Runner.run_streamed(clerk(client), "Thanks", conversation_id=made.id)
+    async for _ in result.stream_events():
+        pass
+    assert "Thanks" in result.final_output
+    kinds = [item.type async for item in client.conversations.items.list(made.id, order="asc")]
+    assert kinds.count("function_call") == kinds.count("function_call_output") == 2
+    assert kinds.count("reasoning") == 2
+    assert (kinds[0], kinds[-1]) == ("message", "message")
 
 
 async def test_one_agent_hands_over_to_another(client: openai.AsyncOpenAI) -> None:

@@ -79,6 +79,18 @@ def test_openai_node_parses_a_structured_answer_and_reads_errors(openai_node: di
     assert openai_node["refused"] == {"status": 400, "param": "temperature"}
 
 
+def test_openai_node_has_a_conversation(openai_node: dict[str, Any]) -> None:
+    conversed = openai_node["conversed"]
+    assert conversed["told"] == "It says: rain, noon."
+    assert conversed["in"]
+    assert conversed["kinds"].count("function_call") == conversed["kinds"].count("function_call_output") == 2
+    assert (conversed["kinds"][0], conversed["kinds"][-1]) == ("message", "message")
+    assert (conversed["one"], conversed["without"]) == ("Bye.", "conversation")
+    assert conversed["metadata"] == [{"a": "b"}, {"c": "d"}, {"c": "d"}]
+    assert conversed["deleted"] == {"id": conversed["id"], "object": "conversation.deleted", "deleted": True}
+    assert conversed["gone"] == 404
+
+
 def test_the_ai_sdk_runs_a_streamed_tool_flow(ai_sdk: dict[str, Any]) -> None:
     streamed = ai_sdk["streamed"]
     assert streamed["calls"] == CALLS
@@ -122,7 +134,7 @@ PATCHES = [
     ("name", "asked", "said"),
     [
         ("local_shell", [["cat", "notes.txt"]], ["one line"]),
-        ("shell", [["cat notes.txt", "exit 3"]], ["one line", "exit code 3"]),
+        ("shell", [["cat notes.txt", "ls none.txt"]], ["one line", "exit code 3"]),
         ("apply_patch", PATCHES, ["did create_file", "did update_file", "did delete_file"]),
     ],
 )

@@ -206,7 +206,7 @@ def test_a_foreign_conversation_answers_as_an_unknown_one(callers: dict[str, Raw
     made = alice.post("/v1/conversations", {"items": [HI]}).json["id"]
     (item,) = alice.get(f"/v1/conversations/{made}/items").json["data"]
     for key in (BOB, STRANGER):
-        for method, path, body in (
+        asked: list[tuple[str, str, dict[str, Any] | None]] = [
             ("GET", "", None),
             ("POST", "", {"metadata": {}}),
             ("DELETE", "", None),
@@ -214,7 +214,8 @@ def test_a_foreign_conversation_answers_as_an_unknown_one(callers: dict[str, Raw
             ("POST", "/items", {"items": [HI]}),
             ("GET", f"/items/{item['id']}", None),
             ("DELETE", f"/items/{item['id']}", None),
-        ):
+        ]
+        for method, path, body in asked:
             answers = [
                 callers[key].send(method, f"/v1/conversations/{one}{path}", body)
                 for one in (made, "conv_unknown")

@@ -1,6 +1,7 @@
 """What was answered is there after the process was killed, and a stop is clean."""
 
 from pathlib import Path
+from typing import cast
 
 import openai
 import pytest
@@ -41,6 +42,26 @@ def test_a_streamed_response_is_stored_before_its_last_event(
     assert final is not None
     with sync_client(start_server().url, recorder) as client:
         assert client.responses.retrieve(final.id).model_dump() == final.model_dump()
+
+
+def test_kill_dash_nine_right_after_a_reply_leaves_the_turn_in_its_conversation(
+    start_server: StartServer, recorder: Recorder
+) -> None:
+    first = start_server()
+    with sync_client(first.url, recorder) as client:
+        kept = client.conversations.create(items=[{"role": "user", "content": "begin"}])
+        client.responses.create(model="echo", input="whole", conversation=kept.id)
+        with client.responses.stream(model="echo", input="streamed", conversation=kept.id) as stream:
+            for event in stream:
+                if event.type == "response.completed":
+                    first.kill()
+                    break
+    with sync_client(start_server().url, recorder) as client:
+        client.responses.create(model="echo", input="go on", conversation=kept.id)
+        items = [item.to_dict() for item in client.conversations.items.list(kept.id, order="asc")]
+    texts = [part["text"] for item in items for part in cast("list[dict[str, str]]", item["content"])]
+    assert texts[0::2] == ["begin", "You said: whole", "You said: streamed", "You said: go on"]
+    assert texts[1::2] == ["whole", "streamed", "go on"]
 
 
 def test_a_deletion_survives_a_kill(start_server: StartServer, recorder: Recorder) -> None:

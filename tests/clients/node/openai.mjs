@@ -73,6 +73,34 @@ async function stored() {
   };
 }
 
+// A conversation: a tool flow in it, and each helper for it and its items.
+async function conversed() {
+  const { conversations } = client;
+  const items = [{ role: 'user', content: 'Hello.' }];
+  const made = await conversations.create({ items, metadata: { a: 'b' } });
+  const id = { conversation_id: made.id };
+  const asked = await streamed({ input: question, conversation: made.id });
+  const told = await streamed({ input: outputs(asked.final), conversation: { id: made.id } });
+  const kinds = [];
+  for await (const item of conversations.items.list(made.id, { order: 'asc', limit: 2 })) kinds.push(item.type);
+  const added = await conversations.items.create(made.id, { items: [{ role: 'user', content: 'Bye.' }] });
+  const one = await conversations.items.retrieve(added.first_id, id);
+  const without = await conversations.items.delete(one.id, id);
+  const updated = await conversations.update(made.id, { metadata: { c: 'd' } });
+  const found = await conversations.retrieve(made.id);
+  return {
+    told: told.final.output_text,
+    in: told.final.conversation.id === made.id,
+    kinds,
+    one: one.content[0].text,
+    without: without.object,
+    metadata: [made.metadata, updated.metadata, found.metadata],
+    deleted: await conversations.delete(made.id),
+    id: made.id,
+    gone: await conversations.retrieve(made.id).catch((error) => error.status),
+  };
+}
+
 const refused = await client.responses
   .create({ model: 'clerk', input: 'hi', temperature: 9 })
   .catch((error) => ({ status: error.status, param: error.param }));
@@ -87,6 +115,7 @@ console.log(
     sentBackParsed: await sentBack(({ final }) => final.output),
     parsed: typeof parsed.output_parsed.degrees,
     stored: await stored(),
+    conversed: await conversed(),
     refused,
   }),
 );
