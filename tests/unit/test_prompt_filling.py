@@ -19,6 +19,8 @@ from antiphon.providers.messages_config import MessagesConfig
 from antiphon.providers.messages_render import MessagesRenderer
 from antiphon.providers.presets import PRESETS
 from antiphon.storage.memory import MemoryStore
+from antiphon.web.auth import ANONYMOUS
+from tests.unit.test_compaction import FULL, LONG, Served
 
 OWNER = Owner("t", "o")
 PDF = InputFile(filename="a.pdf", file_data="data:application/pdf;base64,JVBERi0xLjQ=")
@@ -86,3 +88,32 @@ async def test_the_request_says_what_the_prompt_decided() -> None:
     assert prompt.shown_instructions(None) == [
         Message(role="system", content=[InputText(text="Ann looks at [image: picture] and [file: paper].")])
     ]
+
+
+def shown(call: CallModel) -> list[str]:
+    """The kinds of the parts of all messages that the model is shown."""
+    messages = [item for item in call.transcript.all_items() if isinstance(item, Message)]
+    return [type(part).__name__ for message in messages for part in message.content]
+
+
+async def test_a_compaction_leaves_the_images_in_front_and_holds_none_of_them() -> None:
+    served = Served()
+    content = PromptContent(prompt="Look at {{ it }}.", variables=["it"])
+    stored = StoredPrompt("pmpt_1", 1, 0, is_default=True, body=encode(content))
+    await served.store.prompts.create_prompt(ANONYMOUS, stored)
+    parent = await served.ok(input=LONG)
+    image = {"type": "input_image", "image_url": PNG.image_url, "detail": "low"}
+    made = await served.ok(
+        input="what was it?",
+        previous_response_id=parent["id"],
+        context_management=FULL,
+        prompt={"id": "pmpt_1", "variables": {"it": image}},
+    )
+    assert [item["type"] for item in made["output"]] == ["compaction", "message"]
+    *_, summary, last = served.model.heard
+    assert summary.summarises
+    assert "InputImage" not in shown(summary)
+    assert shown(last) == ["InputText", "InputImage", "InputText", "InputText"]
+    assert last.transcript.history[0].id.startswith("prompt:")
+    await served.ok(input="and now?", previous_response_id=made["id"])
+    assert "InputImage" not in shown(served.model.heard[-1])

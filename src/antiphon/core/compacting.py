@@ -20,6 +20,7 @@ from antiphon.core.items import (
     OutputText,
     Reasoning,
 )
+from antiphon.core.prompt_turn import without_prompt
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import Compacted as CompactedSignal
 from antiphon.core.token_estimate import estimate_json
@@ -148,7 +149,7 @@ class Fullness:
 
 def whole(transcript: Transcript) -> Split:
     """All of it is summed up."""
-    return Split(tuple(sendable(transcript.all_items())))
+    return Split(tuple(sendable(without_prompt(transcript).all_items())))
 
 
 def split(transcript: Transcript, threshold: int) -> Split:
@@ -158,7 +159,7 @@ def split(transcript: Transcript, threshold: int) -> Split:
     that. If it takes more, the model is deep in work: then all of it is summed up but what the user said, which stands
     in front.
     """
-    items = sendable(transcript.all_items())
+    items = sendable(without_prompt(transcript).all_items())
     starts = [at for at, item in enumerate(items) if _is_asked(item)]
     if not starts:
         return Split(tuple(items))

@@ -38,6 +38,7 @@ from antiphon.core.items import (
     Message,
 )
 from antiphon.core.permission import Permission
+from antiphon.core.prompt_turn import prompt_turns
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import FinishReason, ItemDone, ModelItem, OutputItem, Signal
 from antiphon.core.toolbox import Toolbox
@@ -300,7 +301,8 @@ class Loop:
         if triggered:
             yield self._finish(Finish("completed"))
             return
-        self.transcript = Transcript(self.transcript.instructions, (), tuple(seen_of(item)))
+        in_front = prompt_turns(self.transcript.history)
+        self.transcript = Transcript(self.transcript.instructions, in_front, tuple(seen_of(item)))
         self._fullness.forget()
         yield self._call_model()
 

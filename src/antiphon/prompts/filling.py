@@ -4,7 +4,6 @@ Texts go into the template. Images and files become one user message in front of
 the template where each was asked for. Nothing of it is stored with the response or seen by those that continue it.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,16 +13,14 @@ import msgspec
 from antiphon.core.body import Prompt
 from antiphon.core.errors import InvalidRequest, NotFound
 from antiphon.core.items import MAX_TEXT, InputFile, InputImage, InputText, Message
+from antiphon.core.prompt_turn import prompt_turn
 from antiphon.core.request import ResponseRequest
 from antiphon.core.templates import fill, filled_size
 from antiphon.core.transcript import PastTurn, Transcript
-from antiphon.core.wire import encode
 from antiphon.ports import Owner, PromptStore, StoredPrompt
 from antiphon.prompts.shapes import PromptContent, read_content
 
 Value = str | InputText | InputImage | InputFile
-MEDIA_TURN = "prompt:"
-"""How the id of the turn that shows images and files begins; no stored turn has such an id."""
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
@@ -145,11 +142,7 @@ def _media(declared: Sequence[str], values: Mapping[str, Value]) -> tuple[PastTu
         if isinstance(value, InputImage | InputFile):
             _check_whole(name, value)
             parts += [InputText(text=_inserted(name, value)), value]
-    if not parts:
-        return ()
-    shown = encode([Message(role="user", content=[*parts])])
-    # The id tells the content, since adapters keep what they rendered from a turn by its id.
-    return (PastTurn(MEDIA_TURN + hashlib.blake2s(shown).hexdigest(), shown, b"[]"),)
+    return (prompt_turn(parts),) if parts else ()
 
 
 def _check_whole(name: str, value: InputImage | InputFile) -> None:

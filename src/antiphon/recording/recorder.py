@@ -15,12 +15,12 @@ from msgspec import Raw
 
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import AntiphonError, ProviderError
+from antiphon.core.prompt_turn import lasting_turns
 from antiphon.core.signals import ModelSignal, StepDone
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.core.writer import Event
 from antiphon.models.catalog import Resolved
 from antiphon.ports import Clock, ModelProvider, Owner, UpstreamReply
-from antiphon.prompts.filling import MEDIA_TURN
 from antiphon.recording.cleaning import redacted_answer, redacted_signals
 from antiphon.recording.file import RecordingFiles
 from antiphon.recording.format import (
@@ -140,8 +140,7 @@ class _RecordedRun(_Recorded):
             input=Raw(clean(self._run.stored_input)),
             history=[
                 Turn(id=turn.id, input=Raw(clean(turn.input)), output=Raw(clean(turn.output)))
-                for turn in call.transcript.history
-                if not turn.id.startswith(MEDIA_TURN)  # made again from the prompt's variables
+                for turn in lasting_turns(call.transcript.history)
             ],
             prompt=UsedPrompt(version=used.version, body=Raw(clean(used.body))) if used is not None else None,
             unenforced=sorted(self._inner.unenforced(call.request)),
