@@ -388,6 +388,20 @@ def test_a_slow_reader_holds_the_model_up() -> None:
     over_socket(main, room=8)
 
 
+def test_a_reader_that_has_stopped_and_leaves_is_let_go() -> None:
+    async def main(_drawn: random.Random) -> None:
+        app = app_of(settings())
+        async with SimulatedSocket(app, room=4) as socket:
+            await socket.send(create("flood"))
+            await socket.send(create("flood", stream_id="b"))
+            created = await socket.receive()
+            await asyncio.sleep(1000)
+        stored = await exchange(app, "GET", f"/v1/responses/{created['response']['id']}")
+        assert stored.json["status"] == "cancelled"
+
+    simulate(1, main)
+
+
 # --- what clients may send --------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("frame", "param", "code"),
