@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from antiphon.core.items import Reasoning
 from antiphon.core.response import ResponseState
-from antiphon.core.signals import ModelItem
+from antiphon.core.signals import OutputItem
 from antiphon.core.usage import Usage
 from antiphon.core.writer import EventWriter
 from antiphon.messages.answer import Wanted, input_of, whole_message
@@ -106,7 +106,7 @@ def whole(player: Player, final: bytes, wants: Wanted, met: str | None) -> Json:
 class SealingWriter(EventWriter):
     """Closes reasoning items with their blob, as the runner has it."""
 
-    def close(self, slot: int, item: ModelItem) -> ModelItem:
+    def close(self, slot: int, item: OutputItem) -> OutputItem:
         if isinstance(item, Reasoning):
             item = msgspec.structs.replace(item, encrypted_content=f"blob {slot}")
         return super().close(slot, item)
