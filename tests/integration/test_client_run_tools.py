@@ -147,6 +147,10 @@ MODELS: dict[str, list[Json]] = {
     ],
     "long-patch": [{"reply": [{"text": "Doing."}, *calls(call("apply_patch", LONG_PATCH))["reply"]]}],
     "weather": [OUTPUTS, calls(call("get_weather", {"city": "Oslo"}))],
+    "explains": [
+        {"when": {"step": 1}, "reply": [{"text": "First."}, {"calls": [call("note", "no number")]}]},
+        {"when": {"step": 2}, "reply": [{"text": "Again."}, {"calls": [call("note", "12")]}]},
+    ],
     "noter": [OUTPUTS, calls(call("crm__note", "aaa"))],
 }
 
@@ -331,6 +335,14 @@ def test_a_model_that_never_gets_it_right_fails_the_response(ask: Callable[..., 
     assert first.status == "failed"
     assert first.output == []
     assert first.error.code == "server_error"
+
+
+def test_what_the_model_says_beside_a_call_that_breaks_a_grammar_is_kept(ask: Callable[..., Any]) -> None:
+    grammar = {"type": "grammar", "syntax": "regex", "definition": "[0-9]+"}
+    first = ask(model="explains", input="go", tools=[{**NOTE, "format": grammar}])
+    assert types(first) == ["message", "message", "custom_tool_call"]
+    said = [item.content[0].text for item in first.output[:2]]
+    assert (said, first.output[2].input) == (["First.", "Again."], "12")
 
 
 def test_a_call_that_is_cut_short_is_not_shown(ask: Callable[..., Any]) -> None:

@@ -107,6 +107,7 @@ pieces = st.one_of(
             st.just(name),
         )
     ),
+    st.just(Piece("call", [CLIENT_RUN["tool_search"][0]], "tool_search")),
     st.builds(Piece, st.just("call"), texts, st.sampled_from(NAMESPACED)),
 )
 _FINISHES: list[FinishReason] = ["stop", "stop", "stop", "tool_calls", "length", "content_filter"]
@@ -149,6 +150,8 @@ def _request(
 ) -> ResponseRequest:
     if isinstance(choice, ChooseShell) and not machine:
         choice = None
+    if isinstance(choice, ChooseAllowed) and not machine:
+        choice = ChooseAllowed(mode=choice.mode, tools=_ALLOWED[:3])
     return ResponseRequest(
         model="m",
         input="hi",
@@ -173,7 +176,7 @@ requests = st.builds(
     st.sampled_from([None, 1, 2, 5]),
     st.sampled_from([None, 1, 2]),
     st.sampled_from([None, None, 16, 30]),
-    st.booleans(),
+    st.sampled_from([True, True, False]),
 )
 scripts = st.builds(
     Script,

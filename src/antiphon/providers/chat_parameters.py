@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.request import ReasoningConfig, ResponseRequest
-from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction
+from antiphon.core.tools import ChooseAllowed
 from antiphon.core.wire import UNSET
 from antiphon.ports import Constraint
 from antiphon.providers.capabilities import Capabilities, ResponsesCapabilities
@@ -266,7 +266,9 @@ def unenforced_by(capabilities: AnyCapabilities) -> frozenset[Constraint]:
 
 def forces_a_call(request: ResponseRequest) -> bool:
     match request.tool_choice:
-        case "required" | ChooseFunction() | ChooseCustom() | ChooseAllowed(mode="required"):
-            return True
+        case ChooseAllowed(mode=mode):
+            return mode == "required"
+        case None | str() as mode:
+            return mode == "required"
         case _:
-            return False
+            return True  # it names a tool

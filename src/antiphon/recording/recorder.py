@@ -136,7 +136,7 @@ class _RecordedRun(_Recorded):
     def _asked(self, call: CallModel) -> Asked:
         clean, used = self._recorder.redactor.json, self._run.prompt
         return Asked(
-            request=Raw(clean(encode(call.request))),
+            request=Raw(clean(encode(self._run.loop.request))),
             input=Raw(clean(self._run.stored_input)),
             history=[
                 Turn(id=turn.id, input=Raw(clean(turn.input)), output=Raw(clean(turn.output)))

@@ -124,7 +124,7 @@ class Run:
     @property
     def dropped(self) -> Sequence[str]:
         """The parameters that the provider leaves out on a lenient server; of several, the one that answered."""
-        return self.ports.provider.dropped(self.loop.request)
+        return self.ports.provider.dropped(self.loop.planned().request)
 
     async def execute(self) -> bytes:
         """Run to the end and return the final response object.
