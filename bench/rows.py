@@ -210,7 +210,61 @@ async def over_sockets(servers: Servers, n: int) -> Sample:
     return sample
 
 
+async def _make(servers: Servers, requests: Sequence[bytes], expect: bytes) -> list[str]:
+    """The ids of what these requests make, in their order."""
+    ids = [""] * len(requests)
+
+    def take(index: int, reply: load.Reply) -> None:
+        ids[index] = json.loads(reply.body)["id"]
+
+    await load.run(servers.ours.port, requests, at_once=AT_ONCE, expect=expect, on_reply=take)
+    return ids
+
+
+async def _turns(
+    servers: Servers, conversations: Sequence[str], at_once: int = AT_ONCE
+) -> tuple[load.Outcome, float]:
+    """One turn in each of these, in their order, and the CPU seconds of it."""
+    requests = [response("fake", conversation=one) for one in conversations]
+    work = load.run(servers.ours.port, requests, at_once=at_once, expect=b'"completed"')
+    return await _cpu_of(servers.ours, work)
+
+
+async def _begun(servers: Servers, n: int) -> list[str]:
+    """Conversations with one turn each."""
+    made = await _make(servers, [load.post("/v1/conversations", {})] * n, b'"conversation"')
+    await _turns(servers, made)
+    return made
+
+
+async def in_conversation(servers: Servers, n: int) -> Sample:
+    """CPU of the second turn of a conversation over that of the second response of a chain, both stored."""
+    begun = await _begun(servers, n)
+    parents = await _make(servers, [response("fake")] * n, b'"completed"')
+    chained = [response("fake", previous_response_id=one) for one in parents]
+    work = load.run(servers.ours.port, chained, at_once=AT_ONCE, expect=b'"completed"')
+    by_chain, chain_cpu = await _cpu_of(servers.ours, work)
+    through, cpu = await _turns(servers, begun)
+    sample = _sample(cpu / chain_cpu, through, by_chain)
+    sample.notes = {"chain_ms": chain_cpu / n * 1e3, "conversation_ms": cpu / n * 1e3}
+    return sample
+
+
+async def long_conversation(servers: Servers, n: int) -> Sample:
+    """CPU of about turn 200 of eight conversations over that of turn 2; the turns up to there are made first."""
+    again = max(1, min(n // GROWN, 40))
+    asked = GROWN * again
+    _, early = await _turns(servers, await _begun(servers, asked), GROWN)
+    grown = await _begun(servers, GROWN)
+    await _turns(servers, grown * (TURNS - 2 - again // 2), GROWN)
+    through, late = await _turns(servers, grown * again, GROWN)
+    sample = _sample(late / early, through, load.Outcome())
+    sample.notes = {"turn_2_ms": early / asked * 1e3, f"turn_{TURNS}_ms": late / asked * 1e3}
+    return sample
+
+
 TURNS = 200
+GROWN = 8
 
 
 async def long_chain(servers: Servers, n: int) -> Sample:
@@ -297,9 +351,18 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("socket", "response stream over WebSocket over the same by SSE", "times", 1.0, over_sockets),
     Row("function-call", "response after a function call (2nd request)", "ms", 0.40, after_function_call),
+    Row("conversation", "turn in a conversation over the same in a chain", "times", 1.3, in_conversation),
     Row("paced", "one token of a paced response stream (32 streams)", "µs", 60.0, paced_tokens),
     Row("sealing", "encrypted content of a reasoning item", "µs", 30.0, sealing),
     Row("chain", f"turn {TURNS} of a chain over turn 2", "times", None, long_chain, rounds=False),
+    Row(
+        "long-conversation",
+        f"turn {TURNS} of a conversation over turn 2",
+        "times",
+        None,
+        long_conversation,
+        rounds=False,
+    ),
     Row(
         "open-streams",
         f"first-token delay added, {OPEN_STREAMS} streams open",
