@@ -41,10 +41,14 @@ class PastTurn:
     """The `call_id`s of outputs that were taken out of it."""
     brings_tools: bool = field(init=False, repr=False, compare=False)
     """Whether items of it bring tools; kept, since every later turn asks."""
+    has_compaction: bool = field(init=False, repr=False, compare=False)
+    """Whether a compaction is among its items; kept too."""
 
     def __post_init__(self) -> None:
         brings = any(kind in part for part in (self.input, self.output) for kind in _BRINGS_TOOLS)
         object.__setattr__(self, "brings_tools", brings)
+        compaction = _COMPACTION in self.output or _COMPACTION in self.input
+        object.__setattr__(self, "has_compaction", compaction)
 
     def stored(self) -> list[StoredItem]:
         """Its items as they are stored, input first."""
@@ -71,7 +75,7 @@ class PastTurn:
 
         One in the output was made of all that had come; of one that the client sent, its content says so.
         """
-        if _COMPACTION not in self.output and _COMPACTION not in self.input:
+        if not self.has_compaction:
             return None
         given = _ITEMS.decode(self.input)
         made = [at for at, item in enumerate(_ITEMS.decode(self.output)) if isinstance(item, Compaction)]
@@ -99,7 +103,7 @@ def last_replacing(items: Sequence[StoredItem]) -> int | None:
 
 def since_compaction(turns: Sequence[PastTurn]) -> Sequence[PastTurn]:
     """The turns from the last one on that stands for those before it."""
-    cuts = [at for at, turn in enumerate(turns) if turn.compacts]
+    cuts = [at for at, turn in enumerate(turns) if turn.has_compaction and turn.compacts]
     return turns[cuts[-1] :] if cuts else turns
 
 
