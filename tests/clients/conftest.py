@@ -82,7 +82,7 @@ providers:
         - when: {step: 1, tools: [local_shell]}
           reply: [{calls: [{name: local_shell, arguments: {command: [cat, notes.txt]}}]}]
         - when: {step: 1, tools: [shell]}
-          reply: [{calls: [{name: shell, arguments: {commands: [cat notes.txt, exit 3]}}]}]
+          reply: [{calls: [{name: shell, arguments: {commands: [cat notes.txt, ls none.txt]}}]}]
         - when: {step: 1, tools: [apply_patch]}
           reply:
           - calls:

@@ -1,6 +1,7 @@
 """AG2's two lines, each in an environment of its own: 0.10 and 0.14 (`autogen`), and the 1.x that was written anew."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,16 @@ def python(cache: Path, line: str) -> str:
     return str(folder / "venv" / "bin" / "python")
 
 
+def check_machine(patched: dict[str, Any], shell: dict[str, Any]) -> None:
+    """It runs what was called, and brings the outputs back. Patches it applies twice, the second time to no good."""
+    assert patched["files"] == ["new.txt", "notes.txt"]
+    said = " ".join(patched["outputs"])
+    assert all(done in said for done in ("Created new.txt", "Updated notes.txt", "gone.txt"))
+    (ran,) = shell["outputs"]
+    assert "one\\nold" in ran
+    assert "none.txt" in ran
+
+
 @pytest.mark.parametrize("wire", ["responses", "openai", "openai, streamed"])
 @pytest.mark.parametrize("line", ["classic-0.10", "classic-0.14"])
 def test_ag2_0_runs_chats_groups_and_tools(line: str, wire: str, cache: Path, server: Program) -> None:
@@ -30,6 +41,8 @@ def test_ag2_0_runs_chats_groups_and_tools(line: str, wire: str, cache: Path, se
     written = "Written after: " if deaf else "Written after: Too long."
     turns = [["critic", "Too long."], ["writer", written]]
     assert seen.pop("group_with_tools")[:3] == ["user", "clerk", "critic" if wire == "responses" else "user"]
+    if wire == "responses":
+        check_machine(seen.pop("apply_patch"), seen.pop("shell"))
     assert seen == {
         "version": VERSIONS[line],
         "two_agents": ["A poem.", "Too long.", written, "Too long.", written, "Too long."],

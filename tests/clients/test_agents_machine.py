@@ -87,7 +87,7 @@ async def test_a_shell(client: openai.AsyncOpenAI, how: str) -> None:
         return ShellResult([good, bad])
 
     result = await ran(client, ShellTool(executor=execute), how)
-    assert asked == [["cat notes.txt", "exit 3"]]
+    assert asked == [["cat notes.txt", "ls none.txt"]]
     assert "one line" in result.final_output
     assert "went wrong" in result.final_output
     assert [item["type"] for item in sent_back(result, "shell_call_output")] == ["shell_call_output"]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx2
 import pytest
 
 from bench.program import Program
@@ -50,6 +51,28 @@ def test_ag2_sends_assistant_messages_whose_text_is_null(raw: Raw) -> None:
 def test_ag2_sends_no_input_when_two_agents_talk(raw: Raw) -> None:
     first = made(raw, input="Remember me.")
     assert made(raw, input=[], previous_response_id=first["id"])["status"] == "completed"
+
+
+def test_ag2_spells_the_computer_tool_in_its_own_way(server: Program) -> None:
+    """`computer_use`, as a tool and as a choice. Not recorded: the official document knows only the choice."""
+    tool = {"type": "computer_use", "display_width": 1024, "display_height": 768, "environment": "browser"}
+    choice = {"type": "computer_use"}
+
+    def asked(**body: Any) -> dict[str, Any]:
+        answer = httpx2.post(
+            f"{server.url}/v1/responses", json={"model": "machinist", "tools": [tool], **body}
+        )
+        assert answer.status_code == 200, answer.text
+        response: dict[str, Any] = answer.json()
+        return response
+
+    first = asked(input=[USER], tool_choice=choice)
+    (call,) = (item for item in first["output"] if item["type"] == "computer_call")
+    image = {"type": "computer_screenshot", "image_url": "data:image/png;base64,iVBORw0KGgo="}
+    output = {"type": "computer_call_output", "call_id": call["call_id"], "output": image}
+    second = asked(input=[output], previous_response_id=first["id"])
+    assert [item["type"] for item in second["output"]] == ["computer_call"]
+    assert (first["tools"], first["tool_choice"]) == ([tool], choice)
 
 
 def test_codex_sends_custom_tools_sealed_reasoning_and_metadata_of_its_own(raw: Raw) -> None:

@@ -20,6 +20,7 @@ from antiphon.core.items import (
 )
 from antiphon.core.loose_ends import OpenCalls
 from antiphon.core.machine_items import LocalShellCall, LocalShellCallOutput, ShellCall, ShellCallOutput
+from antiphon.core.replays import without_replays
 from antiphon.core.seen import StoredItem, TranscriptItem, as_seen, seen_with_places
 from antiphon.core.transcript import PastTurn, last_replacing, sendable
 from antiphon.core.wire import UNSET
@@ -130,6 +131,7 @@ def build_context(history: Sequence[PastTurn], own: Iterable[StoredItem]) -> Con
     if pending:
         _require_answers(history, stored, pending)
     cut = last_replacing(stored)
+    shown = without_replays(history, shown, open_calls.waiting)
     kept = [item for at, item in shown if cut is None or at >= cut]
     if cut is not None:
         kept = _with_their_calls(kept)

@@ -8,10 +8,13 @@ import importlib
 import io
 import json
 import sys
+import tempfile
+from pathlib import Path
 from typing import Annotated, Any
 
 # Typed as Any: AG2 is not in the environment in which types are checked.
 autogen: Any = importlib.import_module("autogen")
+openai: Any = importlib.import_module("openai")
 pydantic: Any = importlib.import_module("pydantic")
 QUESTION = "What is the weather, and what time is it?"
 
@@ -92,6 +95,24 @@ class Flows:
         user.initiate_chat(manager, message=QUESTION)
         return [message["name"] for message in chat.messages]
 
+    def machine(self, tool: str) -> dict[str, Any]:
+        """AG2's own shell, and its own way to apply patches, in a folder with a file."""
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "notes.txt").write_text("one\nold\n")
+            (Path(folder) / "gone.txt").write_text("")
+            config = self._config("machinist", built_in_tools=[tool], workspace_dir=folder)
+            machinist = autogen.AssistantAgent("machinist", llm_config=config)
+            self._user().initiate_chat(machinist, message="Do it.", max_turns=2)
+            files = sorted(file.name for file in Path(folder).iterdir())
+        return {"outputs": self._brought_back(machinist), "files": files}
+
+    def _brought_back(self, agent: Any) -> list[str]:
+        """The outputs of tools that its last response was given."""
+        (client,) = agent.client._clients
+        with openai.OpenAI(base_url=self._common["base_url"], api_key="none") as direct:
+            items = direct.responses.input_items.list(client.previous_response_id, order="asc").data
+        return [json.dumps(item.model_dump()["output"]) for item in items if item.type.endswith("_output")]
+
     def form(self) -> dict[str, Any]:
         """An answer that fits a schema: the Responses client hands the whole message over."""
         weather = pydantic.create_model("Weather", city=(str, ...), degrees=(int, ...))
@@ -127,6 +148,11 @@ def main() -> None:
             "group_with_tools": flows.group_with_tools(),
             "form": flows.form(),
             "run": flows.run(),
+            **(
+                {tool: flows.machine(tool) for tool in ("apply_patch", "shell")}
+                if api_type == "responses"
+                else {}
+            ),
         }
     sys.stdout.write(json.dumps(seen) + "\n")
 

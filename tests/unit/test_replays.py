@@ -1,0 +1,56 @@
+"""What a client sends again is shown to the model once."""
+
+import pytest
+
+from antiphon.core.items import FunctionCallOutput, InputText, Message, OutputText
+from antiphon.core.replays import Placed, without_replays
+from antiphon.core.seen import TranscriptItem
+from antiphon.core.transcript import PastTurn
+
+TURN = PastTurn(
+    "resp_1",
+    b'[{"type":"message","id":"msg_1","role":"system","content":[{"type":"input_text","text":"Be brief."}]},'
+    b'{"type":"message","id":"msg_2","role":"user","content":"Weather?"}]',
+    b'[{"type":"function_call","id":"fc_1","call_id":"call_1","name":"get_weather","arguments":"{}"}]',
+)
+OUTPUT = FunctionCallOutput(call_id="call_1", output="rain")
+
+
+def user(*parts: str) -> Message:
+    return Message(role="user", content=[InputText(text=part) for part in parts])
+
+
+def placed(*items: TranscriptItem) -> list[Placed]:
+    return list(enumerate(items))
+
+
+SYSTEM = Message(role="system", content="Be brief.")
+EMPTY = Message(role="assistant", content=[OutputText(text="", annotations=[])])
+
+
+@pytest.mark.parametrize("head", [[SYSTEM, user("Weather?"), EMPTY], [user("Wea", "ther?")], [EMPTY], []])
+def test_what_led_to_a_call_is_not_shown_again_before_its_output(head: list[Message]) -> None:
+    at = len(head)
+    assert without_replays([TURN], placed(*head, OUTPUT), ["call_1"]) == [(at, OUTPUT)]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        placed(user("Hurry."), OUTPUT),
+        placed(OUTPUT, user("Weather?")),
+        placed(Message(role="developer", content="Be brief."), OUTPUT),
+    ],
+)
+def test_what_is_new_stays(items: list[Placed]) -> None:
+    assert without_replays([TURN], items, ["call_1"]) == items
+
+
+def test_a_question_asked_again_without_an_output_stays() -> None:
+    again = placed(SYSTEM, user("Weather?"))
+    assert without_replays([TURN], again, []) == again
+
+
+def test_without_a_chain_nothing_is_a_replay() -> None:
+    alone = placed(user("Weather?"), OUTPUT)
+    assert without_replays([], alone, ["call_1"]) == alone
