@@ -106,6 +106,33 @@ def test_a_prompt_is_in_the_recording(upstream: Upstream, tmp_path: Path, replay
     assert difference["now"].startswith("You were a clerk.")
 
 
+async def in_a_conversation(app: Edge, body: Json) -> None:
+    """Two turns, with an item that was added between them and one that was taken out."""
+    made = await exchange(app, "POST", "/v1/conversations", {"items": [{"role": "user", "content": "begin"}]})
+    path = f"/v1/conversations/{made.json['id']}"
+    await respond(app, {**body, "conversation": made.json["id"]})
+    added = await exchange(app, "POST", f"{path}/items", {"items": [{"role": "user", "content": "by hand"}]})
+    assert added.status == 200
+    oldest = (await exchange(app, "GET", f"{path}/items?order=asc")).json["data"][0]["id"]
+    assert (await exchange(app, "DELETE", f"{path}/items/{oldest}")).status == 200
+    await respond(app, {**body, "conversation": {"id": made.json["id"]}})
+
+
+def test_turns_of_a_conversation_are_made_again(upstream: Upstream, tmp_path: Path, replay: Replay) -> None:
+    runs = record(upstream, tmp_path, {"model": "echo", "input": "hi", "stream": True}, api=in_a_conversation)
+    assert len(runs) == 2
+    assert [one["content"] for one in upstream.seen.requests[-1]["messages"]] == [
+        "hi",
+        "You said: hi",
+        "by hand",
+        "hi",
+    ]
+    for run in runs:
+        result = replay(run)
+        assert result["same"], result
+        assert result["steps"] == 1
+
+
 @pytest.mark.parametrize("name", ["fails-400", "fails-429"])
 def test_a_run_that_never_began_fails_alike(
     name: str, upstream: Upstream, tmp_path: Path, replay: Replay

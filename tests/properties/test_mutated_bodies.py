@@ -126,6 +126,8 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/v1/responses", {"input": MACHINE_CALLS, "stream": True}),
     ("/v1/responses/input_tokens", MACHINE),
     ("/v1/conversations", {"items": MACHINE_CALLS}),
+    ("/v1/conversations", {"items": ITEMS, "metadata": {"team": "blue"}}),
+    ("/v1/responses", {"input": "hi", "conversation": {"id": "conv_1"}, "store": True}),
     (
         "/v1/responses",
         {

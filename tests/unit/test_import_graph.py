@@ -9,7 +9,19 @@ import antiphon
 ROOT = Path(antiphon.__file__).parent
 STANDARD_CORE = frozenset({"msgspec"})
 ADAPTERS = frozenset({"providers", "storage", "tools"})
-SERVICES = frozenset({"messages", "prompts", "runs", "responses", "chat", "embeddings", "rerank", "models"})
+SERVICES = frozenset(
+    {
+        "chat",
+        "conversations",
+        "embeddings",
+        "messages",
+        "models",
+        "prompts",
+        "rerank",
+        "responses",
+        "runs",
+    }
+)
 # The composition root, and what stands before it: the command line, and the server inside another program.
 ROOTS = frozenset({"app", "cli", "__main__", "in_process"})
 FORBIDDEN = frozenset(

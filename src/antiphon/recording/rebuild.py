@@ -9,7 +9,7 @@ from antiphon.core.request import ResponseRequest
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.core.writer import Event
 from antiphon.models.catalog import Catalog
-from antiphon.ports import Clock, Ids, Owner, Store, StoredPrompt, StoredResponse
+from antiphon.ports import Clock, Ids, Owner, Store, StoredConversation, StoredPrompt, StoredResponse
 from antiphon.recording.format import Asked
 from antiphon.recording.reader import RecordedRun, RecordingError
 from antiphon.responses.service import ResponseService
@@ -89,6 +89,9 @@ async def rebuild(run: RecordedRun, store: Store, changes: Mapping[str, Any]) ->
         )
         parent = turn.id
     request = _request(asked)
+    if (conversation := request.get("conversation")) is not None:
+        conversation_id = conversation["id"] if isinstance(conversation, dict) else conversation
+        await store.conversations.create(owner, StoredConversation(conversation_id, 0, b"{}", parent))
     if asked.prompt is not None:
         prompt_id, version = request["prompt"]["id"], asked.prompt.version
         await store.prompts.create_prompt(
