@@ -86,11 +86,13 @@ KINDS: dict[str, tuple[Json, Json, Json, Json]] = {
         {"output": {"type": "computer_screenshot", "image_url": IMAGE}},
     ),
 }
+KINDS["computer_use"] = ({"type": "computer_use", "environment": "linux"}, *KINDS["computer"][1:])
 TOLD = {
     "shell": "Out: a\n[exit code 0]\n\n/x\n[timed out]",
     "local_shell": "Out: files",
     "apply_patch": "Out: patched",
     "computer": "Out: ",
+    "computer_use": "Out: ",
     "computer_use_preview": "Out: ",
 }
 
@@ -105,12 +107,13 @@ MODELS: dict[str, list[Json]] = {
     **{
         kind: [OUTPUTS, {"reply": [{"text": "Doing."}, *calls(call(kind, KINDS[kind][1]))["reply"]]}]
         for kind in KINDS
-        if kind != "computer_use_preview"
+        if not kind.startswith("computer")
     },
-    "computer_use_preview": [
-        OUTPUTS,
-        {"reply": [{"text": "Doing."}, *calls(call("computer", CLICKS))["reply"]]},
-    ],
+    **{
+        kind: [OUTPUTS, {"reply": [{"text": "Doing."}, *calls(call("computer", CLICKS))["reply"]]}]
+        for kind in KINDS
+        if kind.startswith("computer")
+    },
     "namespaced": [OUTPUTS, calls(call("crm__find", {"q": "x"}), call("crm__note", "free text"))],
     "both": [OUTPUTS, calls(call("shell", COMMANDS), call("find", {"q": "x"}))],
     "interleaved": [

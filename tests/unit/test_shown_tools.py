@@ -116,6 +116,28 @@ def test_two_tools_that_the_model_would_know_by_one_name_are_refused(
     assert told in error.message
 
 
+@pytest.mark.parametrize(
+    ("own", "brought", "param"),
+    [
+        ({"type": "shell"}, function("shell"), "input[1].tools[0].name"),
+        (function("shell"), {"type": "shell"}, "input[1].tools[0]"),
+        (function("a__f"), namespace("a", function("g"), function("f")), "input[1].tools[0].tools[1].name"),
+        (function("f"), {"type": "custom", "name": "f"}, "input[1].tools[0].name"),
+    ],
+)
+def test_what_an_item_brings_is_no_other_tool_of_the_same_name(
+    own: dict[str, Any], brought: dict[str, Any], param: str
+) -> None:
+    brings: dict[str, Any] = {"type": "additional_tools", "role": "developer", "tools": [brought]}
+    user = {"role": "user", "content": "x"}
+    error = refusal(tools=[own], input=[user, brings])
+    assert error.param == param
+    assert "as it does another tool of `tools`" in error.message
+    again = {**brings, "tools": [own]}
+    made = ResponseRequest.parse(encode({"model": "m", "tools": [own], "input": [user, again]}))
+    assert made.tools is not None
+
+
 # --- what a choice means ---------------------------------------------------------------------------------------
 EVERY = tools_of(
     function("find"),

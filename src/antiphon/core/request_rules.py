@@ -27,6 +27,7 @@ def check_contents(request: Runnable) -> None:
         tool_rules.check_tools(request.tools, "tools", names_must_differ=True)
     if isinstance(request.input, list):
         tool_rules.check_items(request.input)
+        tool_rules.check_beside(request.tools or (), request.input)
     if not (request.previous_response_id or request.conversation_id):
         check_choice(request, tool_rules.brought_by(request.input) if isinstance(request.input, list) else ())
     if request.text is not None and isinstance(request.text.format, FormatJsonSchema):

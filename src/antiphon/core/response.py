@@ -12,6 +12,7 @@ from antiphon.core.commands import Finish
 from antiphon.core.items import Message
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import OutputItem
+from antiphon.core.tools import ComputerTool, ComputerUseTool
 from antiphon.core.usage import Usage
 from antiphon.core.wire import UNSET, JsonObject, encode
 
@@ -98,11 +99,15 @@ def _changing(state: ResponseState) -> JsonObject:
 
 
 def _echo(request: ResponseRequest) -> JsonObject:
-    """The settings as they are in effect: defaults filled in, numbers where a number is."""
+    """The settings as they are in effect: defaults filled in, numbers where a number is, tools as the official
+    document spells them.
+    """
     fields: dict[str, Any] = {
         "instructions": request.instructions,
         "model": request.model,
-        "tools": request.tools or [],
+        "tools": [
+            ComputerTool() if isinstance(tool, ComputerUseTool) else tool for tool in request.tools or ()
+        ],
         "tool_choice": "auto" if request.tool_choice is None else request.tool_choice,
         "parallel_tool_calls": request.parallel_tool_calls is not False,
         "metadata": request.metadata or {},

@@ -64,6 +64,21 @@ def check_items(items: Sequence[object], field: str = "input") -> None:
             )
 
 
+def check_beside(tools: Sequence[Tool], items: Sequence[object]) -> None:
+    """Whether what the items of `input` bring can be told from `tools`. The same tool may be in both."""
+    bringing = [
+        (at, item) for at, item in enumerate(items) if isinstance(item, ToolSearchOutput | AdditionalTools)
+    ]
+    own = {one.face.name: one for one in shown(tools)} if bringing else {}
+    for at, item in bringing:
+        for number, tool in enumerate(item.tools):
+            here = f"input[{at}].tools[{number}]"
+            for one, place in zip(shown([tool]), _places(tool, here), strict=True):
+                other = own.get(one.face.name)
+                if other is not None and (other.kind, other.namespace) != (one.kind, one.namespace):
+                    raise _same_name(one, place, "another tool of `tools`")
+
+
 def _places(tool: Tool | AnyTool, path: str) -> list[str]:
     if isinstance(tool, NamespaceTool):
         return [f"{path}.tools[{at}].name" for at in range(len(tool.tools))]
