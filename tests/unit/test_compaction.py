@@ -448,6 +448,28 @@ async def test_a_conversation_goes_on_from_its_compaction() -> None:
     assert b"SUMMARY" not in items.body
 
 
+async def test_an_item_that_is_deleted_is_left_out_of_the_compaction_too() -> None:
+    served = Served()
+    made = await exchange(served.app, "POST", "/v1/conversations", {})
+    conversation: str = made.json["id"]
+    await served.ok(input=LONG, conversation=conversation)
+    await served.ok(input="the password is otter", conversation=conversation, context_management=FULL)
+    await served.ok(input="go on", conversation=conversation)
+    assert "the password is otter" in served.last_texts()
+    items = f"/v1/conversations/{conversation}/items"
+    listed = (await exchange(served.app, "GET", f"{items}?limit=100")).json["data"]
+    told = next(item["id"] for item in listed if _has_text(item, "the password is otter"))
+    assert (await exchange(served.app, "DELETE", f"{items}/{told}")).status == 200
+    await served.ok(input="go on", conversation=conversation)
+    said = served.last_texts()
+    assert said[0].startswith(PREAMBLE)
+    assert "the password is otter" not in said
+
+
+def _has_text(item: Json, text: str) -> bool:
+    return item["type"] == "message" and item["content"][0]["text"] == text
+
+
 # --- an upstream's own ------------------------------------------------------------------------------------------
 class Blobs:
     """A provider that compacts itself, over a scripted model."""

@@ -1,13 +1,13 @@
 """Items that a client took out of a conversation.
 
-A removal is a link of the chain: what was made before it still has the item, what is made after it has not.
+A removal is a link of the chain: what was made before it still has the item, what is made after it has not. What a
+compaction keeps word for word is left out of it too; a summary cannot be changed, and may still tell of it.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import Any
-
-import msgspec
 
 from antiphon.core.items import CallOutput
 from antiphon.core.transcript import PastTurn
@@ -15,6 +15,8 @@ from antiphon.core.wire import decode_json, encode
 
 THINNED = "~"
 """Stands in the id of a turn that is not the stored one any more, and in no other."""
+_KEPT = ("before", "after")
+"""The fields of a compaction with what it keeps word for word."""
 
 
 def as_left(turns: Sequence[PastTurn]) -> Sequence[PastTurn]:
@@ -24,25 +26,26 @@ def as_left(turns: Sequence[PastTurn]) -> Sequence[PastTurn]:
     """
     if not any(turn.removes for turn in turns):
         return turns
-    removed: set[str] = set()
+    ids: set[str] = set()
     left: list[PastTurn] = []
-    for turn in reversed(turns):
+    for at, turn in reversed(list(enumerate(turns))):
         if turn.removes:
-            removed.update(turn.removes)
+            ids.update(turn.removes)
+        elif turn.has_compaction:
+            left.append(_without(turn, _Removed(ids, _sides(ids, turns[: at + 1]))))
         else:
-            left.append(_without(turn, removed))
+            left.append(_without(turn, _Removed(ids)))
     return left[::-1]
 
 
-def _without(turn: PastTurn, removed: set[str]) -> PastTurn:
-    held = [one for one in removed if any(encode(one) in array for array in (turn.input, turn.output))]
-    if not held:
+def _without(turn: PastTurn, removed: "_Removed") -> PastTurn:
+    if not removed.may_be_in(turn):
         return turn
-    input_, output = (_Split.of(array, held) for array in (turn.input, turn.output))
+    input_, output = removed.taken_from(turn.input), removed.taken_from(turn.output)
     gone = input_.gone + output.gone
     if not gone:
         return turn
-    named = encode(sorted(str(item["id"]) for item in gone)).decode()
+    named = encode(sorted(str(item.get("id") or item["call_id"]) for item in gone)).decode()
     return replace(
         turn,
         id=f"{turn.id}{THINNED}{named}",
@@ -53,19 +56,64 @@ def _without(turn: PastTurn, removed: set[str]) -> PastTurn:
     )
 
 
-class _Split(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Split:
     """A stored array without some of its items, and those."""
 
     kept: bytes
     gone: list[dict[str, Any]]
 
-    @classmethod
-    def of(cls, array: bytes, ids: Sequence[str]) -> "_Split":
-        items: list[dict[str, Any]] = decode_json(array)
-        gone = [item for item in items if item.get("id") in ids]
-        if not gone:
-            return cls(array, [])
-        return cls(encode([item for item in items if item.get("id") not in ids]), gone)
+
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    """What was taken out: items by their ids. `sides` are those that are calls and outputs, see `_side`: a compaction
+    keeps such without their ids.
+    """
+
+    ids: AbstractSet[str]
+    sides: AbstractSet[tuple[str, bool]] = frozenset()
+
+    def may_be_in(self, turn: PastTurn) -> bool:
+        """Told without decoding."""
+        if turn.has_compaction:
+            return bool(self.ids)
+        named = (encode(one) for one in self.ids)
+        return any(name in turn.input or name in turn.output for name in named)
+
+    def taken_from(self, array: bytes) -> _Split:
+        gone: list[dict[str, Any]] = []
+        kept = self._left(decode_json(array), gone)
+        return _Split(encode(kept), gone) if gone else _Split(array, [])
+
+    def _left(self, items: list[dict[str, Any]], gone: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The items that stay; `gone` gets the others."""
+        kept: list[dict[str, Any]] = []
+        for item in items:
+            if item["id"] in self.ids if item.get("id") else _side(item) in self.sides:
+                gone.append(item)
+            else:
+                kept.append(self._thinned(item, gone) if item["type"] == "compaction" else item)
+        return kept
+
+    def _thinned(self, item: dict[str, Any], gone: list[dict[str, Any]]) -> dict[str, Any]:
+        """A compaction without what it keeps of the removed items."""
+        content = decode_json(item["encrypted_content"])
+        thinned = {part: self._left(content[part], gone) for part in _KEPT if part in content}
+        return {**item, "encrypted_content": encode(content | thinned).decode()}
+
+
+def _side(item: dict[str, Any]) -> tuple[str, bool] | None:
+    """Which side of which call an item is: the `call_id`, and whether it is the output. None: of no call."""
+    call_id = item.get("call_id")
+    return (call_id, item["type"].endswith("_output")) if call_id else None
+
+
+def _sides(ids: AbstractSet[str], turns: Sequence[PastTurn]) -> AbstractSet[tuple[str, bool]]:
+    """Of the items with these ids those that are sides of calls."""
+    whole = [turn for turn in turns if turn.has_calls and _Removed(ids).may_be_in(turn)]
+    items = (item for turn in whole for array in (turn.input, turn.output) for item in decode_json(array))
+    sides = (_side(item) for item in items if item.get("id") in ids)
+    return {side for side in sides if side is not None}
 
 
 def _answered_by(items: Sequence[dict[str, Any]]) -> frozenset[str]:
