@@ -7,6 +7,7 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types.responses import Response
 
 from bench.program import Program, environment, start_antiphon
 from tests.conformance.recorder import Recorder
@@ -82,24 +83,30 @@ def client(front: Program, recorder: Recorder) -> Iterator[openai.OpenAI]:
         yield made
 
 
+def used(client: openai.OpenAI, model: str, request: dict[str, Any]) -> int:
+    """The input tokens of the request when it is made."""
+    made: Any = client.responses.create(model=model, max_output_tokens=16, **request)
+    assert isinstance(made, Response)
+    assert made.usage is not None
+    return made.usage.input_tokens
+
+
 @pytest.mark.parametrize("model", ["chat/tiny", "inside/small"])
 @pytest.mark.parametrize("name", REQUESTS)
 def test_the_count_is_the_usage_of_the_same_request(client: openai.OpenAI, model: str, name: str) -> None:
     request = REQUESTS[name]
     answer = client.responses.input_tokens.with_raw_response.count(model=model, **request)
-    made = client.responses.create(model=model, max_output_tokens=16, **request)
-    assert made.usage is not None
+    made = used(client, model, request)
     assert answer.headers[HEADER] == "exact"
-    assert answer.parse().input_tokens == made.usage.input_tokens
+    assert answer.parse().input_tokens == made
 
 
 def test_a_chain_counts_whole(client: openai.OpenAI) -> None:
     first = client.responses.create(model="chat/tiny", input="Remember the lighthouse.", max_output_tokens=16)
     more: dict[str, Any] = {"previous_response_id": first.id, "input": "What was it?"}
     counted = client.responses.input_tokens.count(model="chat/tiny", **more)
-    made = client.responses.create(model="chat/tiny", max_output_tokens=16, **more)
-    assert made.usage is not None
-    assert counted.input_tokens == made.usage.input_tokens
+    made = used(client, "chat/tiny", more)
+    assert counted.input_tokens == made
 
 
 def test_an_image_is_estimated(client: openai.OpenAI) -> None:
