@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import uvicorn
 
+from antiphon.cli.http_protocol import HttpProtocol
 from antiphon.config.settings import ServerSettings
 from antiphon.web.edge import Edge
 
@@ -22,7 +23,7 @@ def uvicorn_config(
     """`grace_s`: how long running requests may take to end when the server is told to stop."""
     return uvicorn.Config(
         edge,
-        http="httptools",
+        http=HttpProtocol,
         loop="uvloop",
         ws=websocket_protocol(edge),
         # Above the limit of bodies, so that a frame which is too large is answered by one that says so. What is
