@@ -89,17 +89,16 @@ async def rebuild(run: RecordedRun, store: Store, changes: Mapping[str, Any]) ->
         )
         parent = turn.id
     request = _request(asked)
-    if (conversation := request.get("conversation")) is not None:
-        conversation_id = conversation["id"] if isinstance(conversation, dict) else conversation
-        await store.conversations.create(owner, StoredConversation(conversation_id, 0, b"{}", parent))
     if asked.prompt is not None:
         prompt_id, version = request["prompt"]["id"], asked.prompt.version
         await store.prompts.create_prompt(
             owner, StoredPrompt(prompt_id, version, 0, is_default=True, body=bytes(asked.prompt.body))
         )
-    body = {**request, **changes}
+    again = ResponseRequest.parse(encode({**request, **changes}))
+    if again.conversation_id is not None:
+        await store.conversations.create(owner, StoredConversation(again.conversation_id, 0, b"{}", parent))
     at = run.record.at if run.record is not None else run.exchanges[0].at
-    return Rebuilt(owner, ResponseRequest.parse(encode(body)), store, FixedClock(at), RunIds(run.id))
+    return Rebuilt(owner, again, store, FixedClock(at), RunIds(run.id))
 
 
 def _request(asked: Asked) -> JsonObject:
