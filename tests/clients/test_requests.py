@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import httpx2
 import pytest
 
 from bench.program import Program
@@ -53,26 +52,17 @@ def test_ag2_sends_no_input_when_two_agents_talk(raw: Raw) -> None:
     assert made(raw, input=[], previous_response_id=first["id"])["status"] == "completed"
 
 
-def test_ag2_spells_the_computer_tool_in_its_own_way(server: Program) -> None:
-    """`computer_use`, as a tool and as a choice. Not recorded: the official document knows only the choice."""
+def test_ag2_spells_the_computer_tool_in_its_own_way(raw: Raw) -> None:
+    """`computer_use`, as a tool, which comes back as the official document has it, and as a choice."""
     tool = {"type": "computer_use", "display_width": 1024, "display_height": 768, "environment": "browser"}
     choice = {"type": "computer_use"}
-
-    def asked(**body: Any) -> dict[str, Any]:
-        answer = httpx2.post(
-            f"{server.url}/v1/responses", json={"model": "machinist", "tools": [tool], **body}
-        )
-        assert answer.status_code == 200, answer.text
-        response: dict[str, Any] = answer.json()
-        return response
-
-    first = asked(input=[USER], tool_choice=choice)
+    first = made(raw, model="machinist", input=[USER], tools=[tool], tool_choice=choice)
     (call,) = (item for item in first["output"] if item["type"] == "computer_call")
     image = {"type": "computer_screenshot", "image_url": "data:image/png;base64,iVBORw0KGgo="}
     output = {"type": "computer_call_output", "call_id": call["call_id"], "output": image}
-    second = asked(input=[output], previous_response_id=first["id"])
+    second = made(raw, model="machinist", input=[output], previous_response_id=first["id"], tools=[tool])
     assert [item["type"] for item in second["output"]] == ["computer_call"]
-    assert (first["tools"], first["tool_choice"]) == ([tool], choice)
+    assert (first["tools"], first["tool_choice"]) == ([{"type": "computer"}], choice)
 
 
 def test_codex_sends_custom_tools_sealed_reasoning_and_metadata_of_its_own(raw: Raw) -> None:

@@ -131,7 +131,7 @@ def build_context(history: Sequence[PastTurn], own: Iterable[StoredItem]) -> Con
     if pending:
         _require_answers(history, stored, pending)
     cut = last_replacing(stored)
-    shown = without_replays(history, shown, open_calls.waiting)
+    shown = without_replays(history, shown, open_calls.waiting, stored)
     kept = [item for at, item in shown if cut is None or at >= cut]
     if cut is not None:
         kept = _with_their_calls(kept)
