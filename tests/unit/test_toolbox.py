@@ -43,7 +43,7 @@ def test_deferred_tools_are_hidden_while_a_search_can_find_them() -> None:
     toolbox = box(SEARCH, WEATHER, CRM, function("f"))
     assert list(toolbox.names) == ["tool_search", "crm__add", "f"]
     about = toolbox.names["tool_search"].face.description
-    assert str(about).endswith("There are: get_weather, crm.")
+    assert str(about).endswith("There are: get_weather, crm__find.")
 
 
 def test_without_a_search_deferred_tools_are_shown_at_once() -> None:
@@ -170,6 +170,14 @@ def test_allowed_tools_forbid_what_they_do_not_name() -> None:
     permission = Permission.of(toolbox.request(), toolbox)
     assert permission.refusal("apply_patch", 0, 1) is None
     assert "may not be called" in str(permission.refusal("shell", 0, 1))
+
+
+def test_a_call_of_a_tool_that_is_not_loaded_is_told_how_to_load_it() -> None:
+    toolbox = box(SEARCH, WEATHER, CRM)
+    permission = Permission.of(toolbox.request(), toolbox)
+    assert "load it with tool_search" in str(permission.refusal("get_weather", 0, 1))
+    loaded = toolbox.with_loaded(tools_of(WEATHER))
+    assert Permission.of(loaded.request(), loaded).refusal("get_weather", 0, 2) is None
 
 
 # --- calls -------------------------------------------------------------------------------------------------------

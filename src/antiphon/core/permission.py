@@ -20,6 +20,8 @@ class Permission:
     known: frozenset[str]
     allowed: frozenset[str]
     parallel: bool
+    hidden: frozenset[str] = frozenset()
+    """Tools that a search would load."""
 
     @classmethod
     def of(cls, request: ResponseRequest, toolbox: Toolbox) -> "Permission":
@@ -31,7 +33,8 @@ class Permission:
             allowed = frozenset(str(tool.get("name")) for tool in choice.tools)
         elif choice == "none":
             allowed = frozenset[str]()
-        return cls(choice, known, allowed, request.parallel_tool_calls is not False)
+        hidden = frozenset(one.face.name for one in toolbox.findable) - known
+        return cls(choice, known, allowed, request.parallel_tool_calls is not False, hidden)
 
     def choice_for(self, step: int) -> ModelChoice:
         """What to tell the model at step 1, 2, …"""
@@ -43,6 +46,8 @@ class Permission:
 
     def refusal(self, name: str, calls_so_far: int, step: int) -> str | None:
         """Why this call may not be made, in words for the model; None when it may."""
+        if name in self.hidden:
+            return f'tool "{name}" is not loaded; load it with tool_search, then call it'
         if name not in self.known:
             return f'there is no tool "{name}"; there are: {_names(self.known)}'
         if name not in self.allowed:

@@ -136,7 +136,7 @@ def _chosen(choice: ToolChoice | None, among: Sequence[Shown]) -> list[Shown]:
 
 def _with_contents(search: Shown, deferred: Sequence[Shown]) -> Shown:
     """The search, with the names of what it can find."""
-    names = dict.fromkeys(one.namespace or one.name for one in deferred)
+    names = dict.fromkeys(one.face.name for one in deferred)
     listed = ", ".join([*names][:MAX_LISTED])
     about = f"{search.face.description} There are: {listed}{' and more' if len(names) > MAX_LISTED else ''}."
     return msgspec.structs.replace(search, face=msgspec.structs.replace(search.face, description=about))
