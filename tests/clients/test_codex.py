@@ -72,13 +72,17 @@ class Codex:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.fixture(scope="module")
-def binary(cache: Path) -> Path:
+def codex_binary(cache: Path) -> Path:
     modules = node_project(cache, HERE / "codex")
     found = list(modules.glob("@openai/codex-*/vendor/*/bin/codex"))
     if not found:
         unavailable("no package of Codex is made for this machine")
     return found[0]
+
+
+@pytest.fixture(scope="module")
+def binary(cache: Path) -> Path:
+    return codex_binary(cache)
 
 
 @pytest.fixture

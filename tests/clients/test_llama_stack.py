@@ -12,24 +12,30 @@ from tests.clients.installed import HERE, facts, install_python, install_side_by
 
 FOLDER = HERE / "llama_stack"
 VERSIONS = (FOLDER / "clients.txt").read_text().split()
+NEWEST = VERSIONS[-1]
 NEEDED_PYTHON = "3.12"
 TOLD = 'It says: "rain in Oslo", "noon in Oslo".'
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
-def seen(request: pytest.FixtureRequest, cache: Path, server: Program) -> dict[str, Any]:
-    """What a version saw. They share the packages that they need, which are much larger than they are."""
-    version: str = request.param
+def stack_client(cache: Path, version: str) -> tuple[str, Path]:
+    """The Python of all versions, and where this one's package is.
+
+    They share the packages that they need, which are much larger than they are.
+    """
     requirements, clients = FOLDER / "requirements.txt", FOLDER / "clients.txt"
     shared = installed_once(cache, "llama-stack", [requirements], install_python(requirements))
-    installed = installed_once(
-        cache, "llama-stack-clients", [clients], install_side_by_side(VERSIONS, NEEDED_PYTHON)
-    )
-    found = facts(
-        [str(shared / "venv" / "bin" / "python"), str(FOLDER / "flow.py")],
-        server.url,
-        env={**os.environ, "PYTHONPATH": str(installed / version)},
-    )
+    side_by_side = install_side_by_side(VERSIONS, NEEDED_PYTHON)
+    packages = installed_once(cache, "llama-stack-clients", [clients], side_by_side)
+    return str(shared / "venv" / "bin" / "python"), packages / version
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def seen(request: pytest.FixtureRequest, cache: Path, server: Program) -> dict[str, Any]:
+    """What a version saw."""
+    version: str = request.param
+    python, package = stack_client(cache, version)
+    env = {**os.environ, "PYTHONPATH": str(package)}
+    found = facts([python, str(FOLDER / "flow.py")], server.url, env=env)
     assert found["client"] == version.partition("==")[2]
     return found
 

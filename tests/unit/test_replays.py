@@ -50,7 +50,7 @@ def test_what_is_new_stays(items: list[Placed]) -> None:
 
 
 def test_what_is_new_among_it_stays() -> None:
-    again = [SYSTEM, user("Hurry."), EMPTY, user("Weather?"), OUTPUT]
+    again: list[TranscriptItem] = [SYSTEM, user("Hurry."), EMPTY, user("Weather?"), OUTPUT]
     assert [at for at, _ in without_replays([TURN], placed(*again), ["call_1"])] == [1, 3, 4]
 
 
