@@ -1,0 +1,24 @@
+"""The bodies of the routes beside responses on a lenient server: what nobody knows is left out, and named."""
+
+import pytest
+
+from antiphon.core.compact_request import parse_known_compact
+from antiphon.core.count_request import parse_known_count
+from antiphon.core.errors import InvalidRequest, UnsupportedParameter
+
+
+def test_unknown_fields_are_named() -> None:
+    request, unknown = parse_known_count(b'{"model":"m","input":"x","temperature":1,"stream":true}')
+    assert (request.model, request.input, unknown) == ("m", "x", ["temperature", "stream"])
+    request, unknown = parse_known_compact(b'{"model":"m","input":"x","store":true}')
+    assert (request.model, request.input, unknown) == ("m", "x", ["store"])
+    assert parse_known_compact(b'{"model":"m","input":"x"}')[1] == []
+
+
+def test_what_is_wrong_in_known_fields_is_refused_all_the_same() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_known_compact(b'{"model":"m","input":"x","service_tier":"gold","foo":1}')
+    assert caught.value.param == "service_tier"
+    with pytest.raises(UnsupportedParameter) as refused:
+        parse_known_count(b'{"model":"m","input":"x","personality":"friendly","foo":1}')
+    assert refused.value.param == "personality"
