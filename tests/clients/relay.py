@@ -38,28 +38,25 @@ class Relay(socketserver.ThreadingTCPServer):
 
 
 class _Connection(socketserver.BaseRequestHandler):
-    request: socket.socket
-    server: Relay
-
     def handle(self) -> None:
-        begun = self._first_line()
-        with contextlib.suppress(OSError), socket.create_connection(self.server.target) as server:
+        relay, client = self.server, self.request
+        assert isinstance(relay, Relay)
+        begun = _until_first_line(client)
+        relay.lines.append(begun.partition(b"\r\n")[0].decode("latin-1"))
+        with contextlib.suppress(OSError), socket.create_connection(relay.target) as server:
             server.sendall(begun)
-            answers = threading.Thread(target=_pump, args=(server, self.request))
+            answers = threading.Thread(target=_pump, args=(server, client))
             answers.start()
-            _pump(self.request, server)
+            _pump(client, server)
             answers.join()
 
-    def _first_line(self) -> bytes:
-        """What came until the first line was whole."""
-        begun = b""
-        while b"\r\n" not in begun:
-            piece = self.request.recv(_PIECE)
-            if not piece:
-                break
-            begun += piece
-        self.server.lines.append(begun.partition(b"\r\n")[0].decode("latin-1"))
-        return begun
+
+def _until_first_line(client: socket.socket) -> bytes:
+    """What came until the first line was whole."""
+    begun = b""
+    while b"\r\n" not in begun and (piece := client.recv(_PIECE)):
+        begun += piece
+    return begun
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
