@@ -86,7 +86,7 @@ BAD_BODIES: dict[str, tuple[Any, int, str | None]] = {
         "stream_options",
     ),
     "background without store": ({**OK, "background": True, "store": False}, 400, None),
-    "a tool that comes later": ({**OK, "tools": [{"type": "computer"}]}, 400, "tools"),
+    "a tool that comes later": ({**OK, "tools": [{"type": "image_generation"}]}, 400, "tools"),
     "unknown reference": ({**OK, "input": [{"type": "item_reference", "id": "msg_nobody"}]}, 400, "input"),
 }
 
