@@ -125,8 +125,8 @@ def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:
     called = {item.call_id for item in kept if isinstance(item, Call)}
     if not called and not outputs:
         return kept
-    ordered: list[TranscriptItem] = [item for call_id, item in outputs.items() if call_id not in called]
-    step: set[str] = set()
+    ordered: list[TranscriptItem] = []
+    step = set(outputs) - called
     for item in kept:
         if isinstance(item, Call):
             step.add(item.call_id)
