@@ -24,7 +24,7 @@ from antiphon.ports import (
     ModelInfo,
     ModelProvider,
     Owner,
-    ResponseStore,
+    Store,
     UpstreamCompaction,
 )
 from antiphon.providers.script import parse_script
@@ -77,7 +77,7 @@ class Model:
         return [ModelInfo("m")]
 
 
-def make_service(catalog: Catalog, store: ResponseStore, clock: Clock, ids: Ids) -> ResponseService:
+def make_service(catalog: Catalog, store: Store, clock: Clock, ids: Ids) -> ResponseService:
     return ResponseService(catalog, store, ToolBox(), clock, ids, PlainSealer())
 
 
