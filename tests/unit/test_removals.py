@@ -72,3 +72,8 @@ def test_a_compaction_that_keeps_nothing_of_it_stays_as_it_is() -> None:
 def test_what_was_removed_before_a_compaction_and_put_back_is_kept() -> None:
     turns = [turn("r1", [said("m1", "one")]), removal("m1"), turn("r2", made=[COMPACTION])]
     assert as_left(turns)[1] is turns[2]
+
+
+def test_a_turn_names_its_items_without_reading_them() -> None:
+    one = turn("r1", [said("m1", '"id":"m9"')], [call(id="fc1"), call()])
+    assert one.item_ids() == {"m1", "fc1"}

@@ -9,7 +9,7 @@ from antiphon.conversations.reading import get_conversation, turns_of
 from antiphon.core.body import Metadata
 from antiphon.core.context import own_items
 from antiphon.core.errors import InvalidRequest, NotFound
-from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
+from antiphon.core.ids import RESPONSE_PREFIX, ItemIds, response_of
 from antiphon.core.transcript import PastTurn, StoredItem
 from antiphon.core.wire import decode_json, encode
 from antiphon.ports import ITEMS, REMOVAL, Owner, StoredConversation, StoredResponse
@@ -112,7 +112,7 @@ class ConversationService:
         row = self._row(ITEMS, b"[]", parent_id)
         inner = await self.responses.assembly.inner_items(owner, given, turns, "items")
         items = own_items(inner, ItemIds(row.id))
-        _refuse_repeated([str(item.id) for item in items], turns)
+        _refuse_repeated([str(item.id) for item in items], row.id, turns)
         return replace(row, input=encode(items))
 
     def _row(self, status: str, given: bytes, parent_id: str | None) -> StoredResponse:
@@ -152,16 +152,19 @@ def _names(turn: PastTurn, item_id: str) -> bool:
     return named in turn.input or named in turn.output
 
 
-def _refuse_repeated(ids: Sequence[str], turns: Sequence[PastTurn]) -> None:
-    """Two items of one id could not be told apart, nor listed page by page."""
-    for at, item_id in enumerate(ids):
-        if item_id in ids[:at] or any(_names(turn, item_id) and _holds(turn, item_id) for turn in turns):
+def _refuse_repeated(ids: Sequence[str], turn_id: str, turns: Sequence[PastTurn]) -> None:
+    """Two items of one id could not be told apart, nor listed page by page. Those that got their ids from this turn
+    are new.
+    """
+    given = [(at, item_id) for at, item_id in enumerate(ids) if response_of(item_id) != turn_id]
+    if not given:
+        return
+    there = {item_id for turn in turns for item_id in turn.item_ids()}
+    for at, item_id in given:
+        if item_id in there:
             raise InvalidRequest(
                 f'`items[{at}].id`: an item "{item_id[:200]}" is in the conversation already; leave `id` out, and'
                 " the item gets one.",
                 param=f"items[{at}].id",
             )
-
-
-def _holds(turn: PastTurn, item_id: str) -> bool:
-    return any(item.id == item_id for item in turn.stored())
+        there.add(item_id)

@@ -74,11 +74,8 @@ class _Removed:
     sides: AbstractSet[tuple[str, bool]] = frozenset()
 
     def may_be_in(self, turn: PastTurn) -> bool:
-        """Told without decoding."""
-        if turn.has_compaction:
-            return bool(self.ids)
-        named = (encode(one) for one in self.ids)
-        return any(name in turn.input or name in turn.output for name in named)
+        """Whether a look at its items can pay."""
+        return bool(self.ids) and (turn.has_compaction or not self.ids.isdisjoint(turn.item_ids()))
 
     def taken_from(self, array: bytes) -> _Split:
         gone: list[dict[str, Any]] = []

@@ -21,6 +21,15 @@ _BRINGS_TOOLS = (b'"tool_search_output"', b'"additional_tools"')
 _ITEMS = msgspec.json.Decoder(list[StoredItem])
 
 
+class _Named(msgspec.Struct):
+    """A stored item as far as its id."""
+
+    id: str | None = None
+
+
+_NAMED = msgspec.json.Decoder(list[_Named])
+
+
 @dataclass(frozen=True, slots=True)
 class PastTurn:
     """One ancestor: its own new items as stored JSON arrays, decoded only when somebody must look inside.
@@ -53,6 +62,10 @@ class PastTurn:
     def stored(self) -> list[StoredItem]:
         """Its items as they are stored, input first."""
         return _ITEMS.decode(self.input) + _ITEMS.decode(self.output)
+
+    def item_ids(self) -> set[str]:
+        """The ids of its items; much faster than its items."""
+        return {item.id for array in (self.input, self.output) for item in _NAMED.decode(array) if item.id}
 
     def items(self) -> list[TranscriptItem]:
         """The items the model may see: a call that was cut short was never made, so it is left out.
