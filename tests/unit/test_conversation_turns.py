@@ -1,11 +1,14 @@
 """Who may work on a conversation, and when."""
 
 import asyncio
+import random
 
 import pytest
 
-from antiphon.conversations.turns import Turns
+from antiphon.conversations.turns import WAIT_S, Turns
+from antiphon.core.errors import ConversationLocked
 from antiphon.ports import Owner
+from antiphon.testing.simulation import simulate
 
 ANN, BOB = Owner("t", "ann"), Owner("t", "bob")
 
@@ -82,3 +85,19 @@ async def test_whoever_is_cancelled_when_the_turn_is_given_passes_it_on() -> Non
     await asyncio.wait(tasks)
     assert log == ["b"]
     assert len(turns) == 0
+
+
+def test_nobody_waits_for_ever() -> None:
+    async def main(_: random.Random) -> tuple[str | None, float, int]:
+        turns, loop = Turns(), asyncio.get_running_loop()
+        async with turns.one(ANN, "conv_1"):
+            with pytest.raises(ConversationLocked) as caught:
+                async with turns.one(ANN, "conv_1"):
+                    pass
+            waited = loop.time()
+        async with turns.one(ANN, "conv_1"):
+            return caught.value.headers["retry-after"], waited, len(turns)
+
+    retry_after, waited, held = simulate(1, main)
+    assert (retry_after, held) == ("10", 1)
+    assert waited == pytest.approx(WAIT_S)

@@ -5,7 +5,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from antiphon.core.errors import ConversationLocked
 from antiphon.ports import Owner
+
+WAIT_S = 300.0
+"""Longer than nearly every turn takes, and shorter than the patience of the official clients, who then know why."""
 
 
 @dataclass(slots=True)
@@ -23,13 +27,20 @@ class Turns:
 
     @asynccontextmanager
     async def one(self, owner: Owner, conversation_id: str) -> AsyncGenerator[None]:
-        """Holds a conversation. Callers get it in the order in which they came; one that is cancelled leaves."""
+        """Holds a conversation. Callers get it in the order in which they came; one that is cancelled leaves.
+
+        Raises ConversationLocked to those who waited for `WAIT_S` in vain: a client may keep its stream open and never
+        read it.
+        """
         key = (owner, conversation_id)
         queue = self._queues.setdefault(key, _Queue())
         queue.callers += 1
         try:
-            async with queue.lock:
+            await _acquire(queue.lock, conversation_id)
+            try:
                 yield
+            finally:
+                queue.lock.release()
         finally:
             queue.callers -= 1
             if not queue.callers:
@@ -38,3 +49,11 @@ class Turns:
     def __len__(self) -> int:
         """How many conversations are being worked on."""
         return len(self._queues)
+
+
+async def _acquire(lock: asyncio.Lock, conversation_id: str) -> None:
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await lock.acquire()
+    except TimeoutError:
+        raise ConversationLocked(conversation_id, WAIT_S) from None

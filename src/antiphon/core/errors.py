@@ -13,6 +13,7 @@
     │   └── ModelNotFound               404 model_not_found
     ├── MethodNotAllowed                405 method_not_allowed
     ├── ConversationChanged             409 conversation_changed
+    ├── ConversationLocked              409 conversation_locked, with Retry-After
     ├── PromptChanged                   409 prompt_changed
     ├── PayloadTooLarge                 413 payload_too_large
     ├── UnsupportedMediaType            415 unsupported_media_type
@@ -173,6 +174,25 @@ class ConversationChanged(AntiphonError):
             " send the request again.",
             param="conversation",
         )
+
+
+class ConversationLocked(AntiphonError):
+    """A turn of the conversation goes on for longer than anybody waits for it: its model or its reader is slow."""
+
+    status = 409
+    type = "conflict_error"
+    code = "conversation_locked"
+
+    def __init__(self, conversation_id: str, waited_s: float) -> None:
+        super().__init__(
+            f'the conversation "{conversation_id}" is still busy with an earlier turn after {waited_s:g} s; cancel that'
+            " turn by closing its request, or try again later.",
+            param="conversation",
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": "10"}
 
 
 class PromptChanged(AntiphonError):
