@@ -112,6 +112,24 @@ def test_a_failed_continuation_forgets_its_parent_and_leaves_the_parents_other_c
     over_socket(main)
 
 
+@pytest.mark.parametrize("store", [False, True])
+def test_a_continuation_under_way_keeps_what_another_one_lets_go(store: bool) -> None:
+    async def main(socket: SimulatedSocket) -> None:
+        root = response_of(await turn(socket, create("root", store=False)))["id"]
+        slow = create("slowly", store=store, stream_id="a", previous_response_id=root)
+        await socket.send(slow)
+        assert (await socket.receive())["type"] == "response.created"
+        await socket.send({**create("x", stream_id="b", previous_response_id=root), "model": "nobody/knows"})
+        frames = [await socket.receive()]
+        while frames[-1]["type"] != "response.completed":
+            frames.append(await socket.receive())
+        assert "error" in kinds(frames)
+        on = create("on", store=False, previous_response_id=frames[-1]["response"]["id"])
+        assert response_of(await turn(socket, on))["status"] == "completed"
+
+    over_socket(main)
+
+
 @pytest.mark.parametrize(
     ("how", "status"),
     [

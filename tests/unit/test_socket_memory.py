@@ -54,6 +54,31 @@ def test_a_chain_that_is_larger_than_the_memory_cannot_be_continued() -> None:
     assert memory.turns("resp_3") is None
 
 
+def test_a_turn_stays_while_a_run_continues_it() -> None:
+    memory = SocketMemory(LIMIT)
+    memory.remember(response(1, None))
+    with memory.in_use("resp_1"):
+        memory.forget("resp_1")
+        assert memory.turns("resp_1") is None
+        memory.remember(response(2, "resp_1"))
+    assert ids(memory, "resp_2") == ["resp_1", "resp_2"]
+    with memory.in_use("resp_2"):
+        memory.forget("resp_2")
+    assert memory.size_bytes == 0
+
+
+def test_a_turn_in_use_is_dropped_for_room_only_afterwards() -> None:
+    memory = SocketMemory(LIMIT)
+    memory.remember(response(1, None))
+    with memory.in_use("resp_1"), memory.in_use("resp_unknown"), memory.in_use(None):
+        memory.remember(response(2, None, LIMIT - 500))
+        memory.remember(response(3, None, LIMIT - 500))
+        assert ids(memory, "resp_1") == ["resp_1"]
+        memory.remember(response(4, "resp_1", LIMIT))
+        assert memory.turns("resp_4") is None
+    assert memory.size_bytes <= LIMIT
+
+
 def test_a_forgotten_turn_goes_when_nothing_continues_it() -> None:
     memory = SocketMemory(LIMIT)
     memory.remember(response(1, None))

@@ -187,7 +187,7 @@ class Connection:
 
     async def _run(self, frame: Asked) -> None:
         sockets, owner = self._sockets, self._socket.owner
-        with sockets.streams.one():
+        with sockets.streams.one(), self._memory.in_use(frame.continues):
             async with sockets.service.turn(owner, frame.request):
                 run = await sockets.service.prepare(owner, frame.request, self._memory)
                 run.unknown = frame.unknown

@@ -1,7 +1,8 @@
 """What one WebSocket remembers of its responses, so that those with `store: false` can be continued on it."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from antiphon.core.transcript import PastTurn
@@ -16,7 +17,8 @@ class _Kept:
     turn: PastTurn
     parent_id: str | None
     size_bytes: int
-    children: int = 0
+    users: int = 0
+    """Turns that continue it, and runs that are about to."""
     hidden: bool = False
     """Not to be continued any more; what continues it already still needs it."""
 
@@ -57,12 +59,34 @@ class SocketMemory:
         size = len(turn.input) + len(turn.output) + _OVERHEAD
         parent = self._kept.get(response.parent_id or "")
         if parent is not None:
-            parent.children += 1
+            parent.users += 1
         self._kept[response.id] = _Kept(turn, response.parent_id, size)
         self.size_bytes += size
         self.turns(response.id)
+        self._shrink()
+
+    def _shrink(self) -> None:
         while self.size_bytes > self._limit_bytes:
-            self._drop(next(iter(self._kept)))
+            oldest = next((one for one, kept in self._kept.items() if not kept.users), None)
+            if oldest is None:
+                return
+            self._drop(oldest)
+
+    @contextmanager
+    def in_use(self, response_id: str | None) -> Iterator[None]:
+        """While a run continues this response: its turn stays, even if another continuation of it fails meanwhile."""
+        kept = self._kept.get(response_id or "")
+        if kept is None or response_id is None:
+            yield
+            return
+        kept.users += 1
+        try:
+            yield
+        finally:
+            kept.users -= 1
+            if kept.hidden and not kept.users:
+                self._drop(response_id)
+            self._shrink()
 
     def forget(self, response_id: str | None) -> None:
         """A continuation of this response failed: it cannot be continued any more."""
@@ -70,7 +94,7 @@ class SocketMemory:
         if kept is None or response_id is None:
             return
         kept.hidden = True
-        if not kept.children:
+        if not kept.users:
             self._drop(response_id)
 
     def knows(self, response_id: str | None) -> bool:
@@ -84,8 +108,8 @@ class SocketMemory:
             parent = self._kept.get(kept.parent_id or "")
             if parent is None:
                 return
-            parent.children -= 1
-            at = kept.parent_id if parent.hidden and not parent.children else None
+            parent.users -= 1
+            at = kept.parent_id if parent.hidden and not parent.users else None
 
 
 @dataclass(frozen=True, slots=True)
