@@ -79,7 +79,8 @@ async def test_each_statement_finds_its_row_by_an_index(tmp_path: Path, name: st
     path = tmp_path / "antiphon.db"
     await SqliteStore.open(path).aclose()
     connection = apsw.Connection(str(path))
-    texts = dict.fromkeys(("id", "tenant", "subject", "metadata", "tip", "continues"), "x")
+    names = ("id", "tenant", "subject", "metadata", "tip", "continues")
+    texts: dict[str, str] = dict.fromkeys(names, "x")
     plan = [
         str(row[3])
         for row in execute(connection, f"EXPLAIN QUERY PLAN {load('conversations.sqlite')[name]}", texts)

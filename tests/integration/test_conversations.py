@@ -73,10 +73,10 @@ async def test_the_asynchronous_client_does_the_same(aclient: openai.AsyncOpenAI
 def test_items_are_put_listed_got_and_removed(client: openai.OpenAI) -> None:
     made = client.conversations.create(items=[{"type": "message", "role": "developer", "content": "be kind"}])
     more: Any = [
-            {"role": "user", "content": "one"},
-            {"role": "assistant", "content": [{"type": "output_text", "text": "two", "annotations": []}]},
-            {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{}"},
-            {"type": "function_call_output", "call_id": "call_1", "output": "rain"},
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "two", "annotations": []}]},
+        {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "call_1", "output": "rain"},
     ]
     added = client.conversations.items.create(made.id, items=more)
     assert (added.object, added.has_more) == ("list", False)

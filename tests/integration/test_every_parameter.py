@@ -14,7 +14,7 @@ FUNCTION: dict[str, Any] = {"name": "f", "parameters": {"type": "object", "prope
 RESPONSE_VALUES: dict[str, Any] = {
     "background": True,
     "context_management": [{"type": "compaction", "compact_threshold": 2000}],
-    "conversation": "conv_1",
+    "conversation": None,  # filled in by the test
     "include": ["message.output_text.logprobs"],
     "input": "hi",
     "instructions": "Be brief.",
@@ -45,6 +45,7 @@ RESPONSE_VALUES: dict[str, Any] = {
     "user": "u",
 }
 ECHOED = {
+    "conversation",
     "instructions",
     "max_output_tokens",
     "max_tool_calls",
@@ -131,6 +132,8 @@ def test_a_response_parameter_takes_effect_or_is_refused(raw: Raw, name: str) ->
     value = RESPONSE_VALUES[name]
     if name == "previous_response_id":
         value = raw.post("/v1/responses", body).json["id"]
+    if name == "conversation":
+        value = {"id": raw.post("/v1/conversations", {}).json["id"]}
     if name == "prompt":
         made = raw.post("/v1/prompts", {"prompt": "Be {{ mood }}.", "variables": ["mood"]}).json
         value = {"id": made["prompt_id"], "version": "1", "variables": {"mood": "kind"}}

@@ -32,7 +32,7 @@ from antiphon.core.loop import Loop
 from antiphon.core.transcript import Transcript, sendable
 from antiphon.core.usage import Usage
 from tests.properties.scripts import SERVER_TOOLS, Command, Played, Player, Script, scripts
-from tests.properties.test_loop import PROPERTIES
+from tests.properties.test_loop import SCRIPTED_PROPERTIES
 
 THRESHOLD = 1_000
 SUMMARY_TOKENS = 9
@@ -239,7 +239,7 @@ def test_every_property_holds_with_compactions(full: FullScript) -> None:
     event(f"in the middle: {any(played.calls_before)}")
     for holds in HELD:
         assert holds(played), holds.__name__
-    for holds_always in PROPERTIES:
+    for holds_always in SCRIPTED_PROPERTIES:
         assert holds_always(played), holds_always.__name__
 
 

@@ -467,7 +467,7 @@ async def test_an_item_that_is_deleted_is_left_out_of_the_compaction_too() -> No
 
 
 def _has_text(item: Json, text: str) -> bool:
-    return item["type"] == "message" and item["content"][0]["text"] == text
+    return bool(item["type"] == "message" and item["content"][0]["text"] == text)
 
 
 # --- an upstream's own ------------------------------------------------------------------------------------------

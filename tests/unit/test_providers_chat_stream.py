@@ -279,7 +279,7 @@ def test_a_second_choice_is_not_ours() -> None:
 @pytest.mark.parametrize("field", ["stop_reason", "matched_stop"])
 def test_the_stop_sequence_that_was_met_is_told(field: str) -> None:
     for met, told in (("END", "END"), (128001, None), (None, None)):
-        choice = {"delta": {}, "finish_reason": "stop", field: met}
+        choice: dict[str, Any] = {"delta": {}, "finish_reason": "stop", field: met}
         reader = decoder()
         reader.feed([json.dumps({"choices": [choice]}).encode()])
         assert reader.finish(done=True)[-1] == StepDone("stop", stop_sequence=told)

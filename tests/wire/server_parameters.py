@@ -47,6 +47,11 @@ SERVED: tuple[Served, ...] = (
         f"{RESPONSES}::test_a_response_that_is_not_stored_cannot_be_read_or_continued",
     ),
     Served(
+        "conversation",
+        "its items come before the input, and input and output are put behind them; no upstream hears of it",
+        "tests/properties/test_four_ways.py::test_each_way_gives_the_model_the_identical_transcript",
+    ),
+    Served(
         "context_management",
         "a context that is too full is compacted here, or by the upstream where it has `/responses/compact`",
         "tests/unit/test_compaction.py::test_a_full_context_is_compacted_before_the_model_is_asked",

@@ -14,8 +14,10 @@ from antiphon.core import support
 from antiphon.core.body import CreateResponse
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import UnsupportedParameter
+from antiphon.core.hosted_items import CompactionTrigger
 from antiphon.core.items import ItemReference
 from antiphon.core.request import ResponseRequest
+from antiphon.core.seen import as_seen
 from antiphon.core.transcript import Transcript
 from antiphon.providers.chat_render import ChatRenderer
 from antiphon.providers.messages_config import MessagesConfig
@@ -36,8 +38,8 @@ def call_of(probe: Json) -> CallModel:
     """One model call for a request with the parameter, its items as they stand."""
     request = ResponseRequest.parse(json.dumps({"model": "m", "input": "hi", **probe}).encode())
     given = request.input if isinstance(request.input, list) else []
-    items = [item for item in given if not isinstance(item, ItemReference)]
-    transcript = Transcript(request.instructions, (), tuple(items))
+    items = [item for item in given if not isinstance(item, ItemReference | CompactionTrigger)]
+    transcript = Transcript(request.instructions, (), tuple(as_seen(items)))
     return CallModel(request, transcript, request.tool_choice or "auto", request.max_output_tokens)
 
 

@@ -35,10 +35,17 @@ class StackModel(Model, tag_field="object", tag="model"):
     metadata: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
+def _kind_of(name: str) -> ModelType:
+    for kind, pattern in _BY_NAME:
+        if pattern.search(name):
+            return kind
+    return "llm"
+
+
 def stack_model(model: Model, resolved: Resolved) -> StackModel:
     """What a model does is told by its name: upstreams do not list it."""
     name = resolved.upstream_model
-    kind: ModelType = next((kind for kind, pattern in _BY_NAME if pattern.search(name)), "llm")
+    kind = _kind_of(name)
     provider_id = resolved.provider.provider_id
     return StackModel(
         id=model.id,
