@@ -133,6 +133,28 @@ def test_turns_of_a_conversation_are_made_again(upstream: Upstream, tmp_path: Pa
         assert result["steps"] == 1
 
 
+async def in_a_full_context(app: Edge, body: Json) -> None:
+    """A chain whose context is compacted on its way, by a trigger, and is referred to."""
+    made = await respond(app, {**body, "input": "remember the lighthouse " * 200})
+    full = [{"type": "compaction", "compact_threshold": 1000}]
+    parent = {**body, "previous_response_id": made.json["id"]}
+    made = await respond(app, {**parent, "context_management": full})
+    assert [item["type"] for item in made.json["output"]] == ["compaction", "message"]
+    parent = {**body, "previous_response_id": made.json["id"]}
+    made = await respond(app, {**parent, "input": [{"type": "compaction_trigger"}]})
+    reference = {"type": "item_reference", "id": made.json["output"][0]["id"]}
+    await respond(app, {**body, "input": [reference, {"role": "user", "content": "go on"}]})
+
+
+def test_compactions_are_made_again(upstream: Upstream, tmp_path: Path, replay: Replay) -> None:
+    runs = record(upstream, tmp_path, {"model": "echo", "input": "hi"}, api=in_a_full_context)
+    assert len(runs) == 4
+    for run, steps in zip(runs, [1, 2, 1, 1], strict=True):
+        result = replay(run)
+        assert result["same"], result
+        assert result["steps"] == steps
+
+
 @pytest.mark.parametrize("name", ["fails-400", "fails-429"])
 def test_a_run_that_never_began_fails_alike(
     name: str, upstream: Upstream, tmp_path: Path, replay: Replay

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from antiphon.core.commands import CallModel
+from antiphon.core.compacting import INSTRUCTIONS
 from antiphon.core.json_values import is_array, is_object
 from antiphon.core.wire import JsonObject, decode_json
 
@@ -39,6 +40,13 @@ def question_of_call(call: CallModel) -> JsonObject:
         choice=_choice(_plain(call.tool_choice)),
         format=_format(text_format),
     )
+
+
+def asks_for_summary(question: JsonObject) -> bool:
+    """Whether a context is to be compacted by it."""
+    first = next(iter(question["messages"]), {})
+    said = str(first.get("content"))
+    return first.get("role") == "system" and said.startswith(INSTRUCTIONS)
 
 
 def question_of_chat(body: JsonObject) -> JsonObject:

@@ -1,10 +1,11 @@
 """A recorded run made ready to run again: its request, its history in a store of its own, its ids and its time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from antiphon.core.ids import RESPONSE_PREFIX
+from antiphon.core.ids import RESPONSE_PREFIX, response_of
+from antiphon.core.json_values import is_object
 from antiphon.core.request import ResponseRequest
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.core.writer import Event
@@ -88,7 +89,9 @@ async def rebuild(run: RecordedRun, store: Store, changes: Mapping[str, Any]) ->
             owner, _stored(turn.id, parent, bytes(turn.input), bytes(turn.output), run.exchanges[0].at)
         )
         parent = turn.id
-    request = _request(asked)
+    known = {turn.id for turn in asked.history}
+    await _store_referenced(store, owner, asked, known, run.exchanges[0].at)
+    request: JsonObject = decode_json(bytes(asked.request))
     if asked.prompt is not None:
         prompt_id, version = request["prompt"]["id"], asked.prompt.version
         await store.prompts.create_prompt(
@@ -101,14 +104,21 @@ async def rebuild(run: RecordedRun, store: Store, changes: Mapping[str, Any]) ->
     return Rebuilt(owner, again, store, FixedClock(at), RunIds(run.id))
 
 
-def _request(asked: Asked) -> JsonObject:
-    """The body as it was asked; references to items become the items, which may be stored nowhere here."""
-    body: JsonObject = decode_json(bytes(asked.request))
-    given = body.get("input")
-    if isinstance(given, list) and b'"item_reference"' in bytes(asked.request):
-        stored = decode_json(bytes(asked.input))
-        body["input"] = stored or given
-    return body
+async def _store_referenced(
+    store: Store, owner: Owner, asked: Asked, known: Collection[str], at: int
+) -> None:
+    """Items that the request names and its history does not hold, each where a look for it goes."""
+    given = decode_json(bytes(asked.request)).get("input")
+    if not isinstance(given, list) or b'"item_reference"' not in bytes(asked.request):
+        return
+    named = {item["id"] for item in given if is_object(item) and item.get("type") == "item_reference"}
+    turns: dict[str, list[JsonObject]] = {}
+    for item in decode_json(bytes(asked.input)):
+        turn_id = response_of(item["id"]) if item["id"] in named else None
+        if turn_id is not None and turn_id not in known:
+            turns.setdefault(turn_id, []).append(item)
+    for turn_id, items in turns.items():
+        await store.put_response(owner, _stored(turn_id, None, encode(items), b"[]", at))
 
 
 def _stored(turn_id: str, parent: str | None, given: bytes, output: bytes, at: int) -> StoredResponse:

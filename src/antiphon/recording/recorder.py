@@ -134,13 +134,14 @@ class _RecordedRun(_Recorded):
                 self._watcher.redacted |= draft.write()
 
     def _asked(self, call: CallModel) -> Asked:
+        """The history is that of the run: its first call may be for a summary, and has none."""
         clean, used = self._recorder.redactor.json, self._run.prompt
         return Asked(
             request=Raw(clean(encode(self._run.loop.request))),
             input=Raw(clean(self._run.stored_input)),
             history=[
                 Turn(id=turn.id, input=Raw(clean(turn.input)), output=Raw(clean(turn.output)))
-                for turn in lasting_turns(call.transcript.history)
+                for turn in lasting_turns(self._run.loop.transcript.history)
             ],
             prompt=UsedPrompt(version=used.version, body=Raw(clean(used.body))) if used is not None else None,
             unenforced=sorted(self._inner.unenforced(call.request)),

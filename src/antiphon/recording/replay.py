@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from antiphon.core.commands import CallModel
+from antiphon.core.compacting import threshold_of
 from antiphon.core.errors import AntiphonError, ProviderProtocolError
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
@@ -15,7 +16,7 @@ from antiphon.ports import Constraint, ModelProvider, Store, UpstreamCompaction
 from antiphon.recording.difference import Difference
 from antiphon.recording.findings import Finding, Replayed, compare
 from antiphon.recording.format import Exchange, plain
-from antiphon.recording.matching import question_of_call
+from antiphon.recording.matching import asks_for_summary, question_of_call
 from antiphon.recording.reader import RecordedRun
 from antiphon.recording.rebuild import MakeService, Witness, rebuild
 from antiphon.recording.redaction import Redactor
@@ -100,9 +101,11 @@ class _RecordedAnswers:
         return ()
 
     async def count_tokens(self, model: str, call: CallModel) -> int | None:
-        """Not recorded: an estimate, which is the same each time."""
-        del model, call
-        return None
+        """Not recorded: few tokens, or as many as a context had to have to be summed up."""
+        del model
+        at, threshold = self.result.steps, threshold_of(call.request)
+        next_one = self.run.exchanges[at] if at < len(self.run.exchanges) else None
+        return threshold if next_one is not None and asks_for_summary(next_one.question) else 0
 
     async def compact(self, model: str, call: CallModel) -> UpstreamCompaction | None:
         """Not recorded: the summary of a model is, and is given again as any other answer."""
