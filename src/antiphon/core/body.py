@@ -4,13 +4,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta
 
-from antiphon.core.hosted_items import (
-    AdditionalTools,
-    Compaction,
-    CompactionTrigger,
-    ToolSearchCall,
-    ToolSearchOutput,
-)
+from antiphon.core.hosted_items import Compaction, CompactionTrigger, ToolItem
 from antiphon.core.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -25,16 +19,6 @@ from antiphon.core.items import (
     Reasoning,
     Text,
 )
-from antiphon.core.machine_items import (
-    ApplyPatchCall,
-    ApplyPatchCallOutput,
-    ComputerCall,
-    ComputerCallOutput,
-    LocalShellCall,
-    LocalShellCallOutput,
-    ShellCall,
-    ShellCallOutput,
-)
 from antiphon.core.tools import Tool, ToolChoice
 from antiphon.core.wire import UNSET, Json, JsonObject, UnsetType, Wire
 
@@ -45,17 +29,7 @@ InputItem = (
     | FunctionCallOutput
     | CustomToolCall
     | CustomToolCallOutput
-    | ComputerCall
-    | ComputerCallOutput
-    | LocalShellCall
-    | LocalShellCallOutput
-    | ShellCall
-    | ShellCallOutput
-    | ApplyPatchCall
-    | ApplyPatchCallOutput
-    | ToolSearchCall
-    | ToolSearchOutput
-    | AdditionalTools
+    | ToolItem
     | Compaction
     | CompactionTrigger
     | ItemReference

@@ -1,4 +1,4 @@
-"""Items of hosted tools, compaction and approvals: typed in full, executed by later versions.
+"""Items of hosted tools, tool search, compaction and approvals, typed in full; `body.InputItem` says which are taken.
 
 Source of the shapes: `Item`, `ItemResource`, `OutputItem` and `ItemField` of the official OpenAPI. What the
 request form leaves open and the stored form requires is optional, as everywhere: one struct serves all roles.
@@ -30,18 +30,7 @@ from antiphon.core.items import (
     Text,
     ToolOutputPart,
 )
-from antiphon.core.machine_items import (
-    ApplyPatchCall,
-    ApplyPatchCallOutput,
-    CodeInterpreterCall,
-    ComputerCall,
-    ComputerCallOutput,
-    LocalShellCall,
-    LocalShellCallOutput,
-    Screenshot,
-    ShellCall,
-    ShellCallOutput,
-)
+from antiphon.core.machine_items import CodeInterpreterCall, MachineItem, Screenshot
 from antiphon.core.wire import UNSET, JsonObject, UnsetType, Wire
 
 Execution = Literal["server", "client"]
@@ -252,6 +241,8 @@ class StoredMessage(Wire, tag="message"):
     phase: Literal["commentary", "final_answer"] | UnsetType | None = UNSET
 
 
+ToolItem = MachineItem | ToolSearchCall | ToolSearchOutput | AdditionalTools
+"""Items of tools that the client runs, and of what finds and brings tools."""
 HostedItem = (
     CustomToolCall
     | CustomToolCallOutput
@@ -259,14 +250,7 @@ HostedItem = (
     | WebSearchCall
     | ImageGenerationCall
     | CodeInterpreterCall
-    | ComputerCall
-    | ComputerCallOutput
-    | LocalShellCall
-    | LocalShellCallOutput
-    | ShellCall
-    | ShellCallOutput
-    | ApplyPatchCall
-    | ApplyPatchCallOutput
+    | MachineItem
     | McpListTools
     | McpApprovalRequest
     | McpApprovalResponse

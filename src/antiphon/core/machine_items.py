@@ -1,4 +1,4 @@
-"""Items of tools that work a machine: computer, shell, patches, code. Typed in full, executed later.
+"""Items of tools that work a machine: computer, shell, patches, code.
 
 Source of the shapes: `Item`, `ItemResource` and `OutputItem` of the official OpenAPI.
 """
@@ -220,3 +220,16 @@ class ApplyPatchCallOutput(Wire, tag="apply_patch_call_output"):
     output: Text | UnsetType | None = UNSET
     caller: Caller | UnsetType | None = UNSET
     created_by: str | UnsetType = UNSET
+
+
+MachineItem = (
+    ComputerCall
+    | ComputerCallOutput
+    | LocalShellCall
+    | LocalShellCallOutput
+    | ShellCall
+    | ShellCallOutput
+    | ApplyPatchCall
+    | ApplyPatchCallOutput
+)
+"""Calls of tools that the client runs on a machine of its own, and their outputs."""

@@ -10,7 +10,7 @@ import msgspec
 
 from antiphon.core.client_tools import APPLY_PATCH, COMPUTER, LOCAL_SHELL, SHELL, TOOL_SEARCH
 from antiphon.core.compaction import UpstreamContext, seen_of
-from antiphon.core.hosted_items import AdditionalTools, Compaction, ToolSearchCall, ToolSearchOutput
+from antiphon.core.hosted_items import AdditionalTools, Compaction, ToolItem, ToolSearchCall, ToolSearchOutput
 from antiphon.core.items import (
     Call,
     CallOutput,
@@ -30,6 +30,7 @@ from antiphon.core.machine_items import (
     ComputerCallOutput,
     LocalShellCall,
     LocalShellCallOutput,
+    MachineItem,
     ShellCall,
     ShellCallOutput,
     ShellExit,
@@ -41,19 +42,6 @@ from antiphon.core.wire import UNSET, UnsetType, decode_json, encode
 
 TranscriptItem = Message | Reasoning | Call | CallOutput | UpstreamContext
 """What a model sees."""
-ToolItem = (
-    ComputerCall
-    | ComputerCallOutput
-    | LocalShellCall
-    | LocalShellCallOutput
-    | ShellCall
-    | ShellCallOutput
-    | ApplyPatchCall
-    | ApplyPatchCallOutput
-    | ToolSearchCall
-    | ToolSearchOutput
-    | AdditionalTools
-)
 StoredItem = TranscriptItem | ToolItem | Compaction
 """What a response may hold; `as_seen` says what of it the model sees."""
 
@@ -94,18 +82,6 @@ def _by_shown_name(call: Call) -> Call:
     if not isinstance(call.namespace, str):
         return call
     return msgspec.structs.replace(call, name=shown_name(call.namespace, call.name), namespace=UNSET)
-
-
-MachineItem = (
-    ComputerCall
-    | ComputerCallOutput
-    | LocalShellCall
-    | LocalShellCallOutput
-    | ShellCall
-    | ShellCallOutput
-    | ApplyPatchCall
-    | ApplyPatchCallOutput
-)
 
 
 def _machine(item: MachineItem) -> TranscriptItem:
