@@ -44,9 +44,9 @@ def question_of_call(call: CallModel) -> JsonObject:
 
 def asks_for_summary(question: JsonObject) -> bool:
     """Whether a context is to be compacted by it."""
-    first = next(iter(question["messages"]), {})
-    said = str(first.get("content"))
-    return first.get("role") == "system" and said.startswith(INSTRUCTIONS)
+    messages: list[JsonObject] = question.get("messages") or [{}]
+    told = messages[0]
+    return told.get("role") == "system" and str(told.get("content")).startswith(INSTRUCTIONS)
 
 
 def question_of_chat(body: JsonObject) -> JsonObject:

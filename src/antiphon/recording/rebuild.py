@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from antiphon.core.ids import RESPONSE_PREFIX, response_of
-from antiphon.core.json_values import is_object
+from antiphon.core.json_values import is_array, is_object
 from antiphon.core.request import ResponseRequest
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.core.writer import Event
@@ -109,7 +109,7 @@ async def _store_referenced(
 ) -> None:
     """Items that the request names and its history does not hold, each where a look for it goes."""
     given = decode_json(bytes(asked.request)).get("input")
-    if not isinstance(given, list) or b'"item_reference"' not in bytes(asked.request):
+    if not is_array(given) or b'"item_reference"' not in bytes(asked.request):
         return
     named = {item["id"] for item in given if is_object(item) and item.get("type") == "item_reference"}
     turns: dict[str, list[JsonObject]] = {}
