@@ -1,7 +1,7 @@
 """What one WebSocket remembers of its responses, so that those with `store: false` can be continued on it."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -73,7 +73,7 @@ class SocketMemory:
             self._drop(oldest)
 
     @contextmanager
-    def in_use(self, response_id: str | None) -> Iterator[None]:
+    def in_use(self, response_id: str | None) -> Generator[None]:
         """While a run continues this response: its turn stays, even if another continuation of it fails meanwhile."""
         kept = self._kept.get(response_id or "")
         if kept is None or response_id is None:
