@@ -134,9 +134,12 @@ def items_of(played: Played) -> list[dict[str, Any]]:
 
 
 def calls_keep_the_models_order(played: Played) -> bool:
-    """A call is named by its step and its place in it; a search of the server's own has no name."""
-    named = [item["call_id"] for item in items_of(played) if item.get("call_id")]
-    return named == sorted(named, key=lambda name: [int(part) for part in name.split("_")[1:]])
+    """A call is named by its step and its place in it; a search of the server's own has no name, and one that an
+    upstream left without is named by us.
+    """
+    named = [item["call_id"].split("_")[1:] for item in items_of(played) if item.get("call_id")]
+    places = [[int(part) for part in parts] for parts in named if all(part.isdigit() for part in parts)]
+    return places == sorted(places)
 
 
 def kinds_keep_the_models_order(played: Played) -> bool:
