@@ -319,7 +319,7 @@ def test_a_seeded_fault_is_found(
         find(
             full_scripts,
             lambda full: not caught_by(_play(full, loop)),
-            settings=settings(max_examples=2000, deadline=None, phases=[Phase.generate]),
+            settings=settings(max_examples=20_000, deadline=None, phases=[Phase.generate]),
         )
     except NoSuchExample:
         pytest.fail(f"{caught_by.__name__} never noticed the fault")

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, event, find, given, settings
+from hypothesis import HealthCheck, Phase, event, find, given, settings
 from hypothesis.errors import NoSuchExample
 
 from antiphon.core import signals
@@ -373,7 +373,7 @@ def test_a_seeded_fault_is_found(
         find(
             scripts,
             lambda script: not caught_by(play(script)),
-            settings=settings(max_examples=2000, deadline=None),
+            settings=settings(max_examples=20_000, deadline=None, phases=[Phase.generate]),
         )
     except NoSuchExample:
         pytest.fail(f"{caught_by.__name__} never noticed the fault")
