@@ -38,6 +38,8 @@ _LISTS = frozenset({"ResponseItemList", "ConversationItemList", "ChatCompletionL
 ROUTES: tuple[tuple[str, str, str | None, str | None], ...] = (
     ("POST", "/v1/responses", "Response", "ResponseStreamEvent"),
     ("GET", "/v1/responses", LISTED, None),
+    ("POST", "/v1/responses/compact", "CompactResource", None),
+    ("POST", "/v1/responses/input_tokens", "TokenCountsResource", None),
     ("GET", "/v1/responses/{id}", "Response", None),
     ("DELETE", "/v1/responses/{id}", None, None),
     ("GET", "/v1/responses/{id}/input_items", "ResponseItemList", None),
