@@ -163,6 +163,32 @@ def test_a_body_over_the_limit_is_413(raw: Raw) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "responses/resp_1"),
+        ("POST", "responses/compact"),
+        ("POST", "responses/input_tokens"),
+        ("POST", "prompts"),
+        ("POST", "prompts/pmpt_1"),
+        ("POST", "prompts/pmpt_1/set-default-version"),
+        ("DELETE", "prompts/pmpt_1"),
+        ("POST", "chat/completions/chatcmpl-1"),
+        ("DELETE", "chat/completions/chatcmpl-1"),
+        ("POST", "conversations"),
+        ("POST", "conversations/conv_1"),
+        ("DELETE", "conversations/conv_1"),
+        ("DELETE", "conversations/conv_1/items/msg_1"),
+        ("POST", "conversations/conv_1/items"),
+    ],
+)
+def test_a_query_that_asks_for_nothing_known_is_refused(raw: Raw, method: str, path: str) -> None:
+    """Or `DELETE /v1/prompts/{prompt_id}?version=2` would delete them all."""
+    answer = raw.send(method, f"/v1/{path}?version=2", {} if method == "POST" else None)
+    assert answer.status == 400
+    assert answer.error["param"] == "version"
+
+
+@pytest.mark.parametrize(
     "query", ["limit=0", "limit=101", "limit=many", "order=sideways", "include=everything"]
 )
 def test_a_bad_list_query_is_400(raw: Raw, query: str) -> None:

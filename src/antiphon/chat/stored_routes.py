@@ -51,11 +51,13 @@ class StoredChatRoutes:
         return JsonReply(await self.chats.get(request.owner, request.params["completion_id"]))
 
     async def update(self, request: Request) -> Reply:
+        refuse_unknown(request.query())
         body = load(await request.json_body(), UpdateChat)
         completion_id = request.params["completion_id"]
         return JsonReply(await self.chats.set_metadata(request.owner, completion_id, body.metadata or {}))
 
     async def delete(self, request: Request) -> Reply:
+        refuse_unknown(request.query())
         completion_id = request.params["completion_id"]
         await self.chats.delete(request.owner, completion_id)
         return json_reply({"object": "chat.completion.deleted", "id": completion_id, "deleted": True})

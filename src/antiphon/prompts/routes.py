@@ -22,6 +22,7 @@ class PromptRoutes:
     service: PromptService
 
     async def create(self, request: Request) -> Reply:
+        refuse_unknown(request.query())
         body = load(await request.json_body(), CreatePrompt)
         return json_reply(await self.service.create(request.owner, body))
 
@@ -39,15 +40,18 @@ class PromptRoutes:
         return json_reply(PromptList(data=versions))
 
     async def update(self, request: Request) -> Reply:
+        refuse_unknown(request.query())
         body = load(await request.json_body(), UpdatePrompt)
         return json_reply(await self.service.update(request.owner, request.params["prompt_id"], body))
 
     async def set_default(self, request: Request) -> Reply:
+        refuse_unknown(request.query())
         body = load(await request.json_body(), SetDefaultVersion)
         prompt_id = request.params["prompt_id"]
         return json_reply(await self.service.set_default(request.owner, prompt_id, body.version))
 
     async def delete(self, request: Request) -> Reply:
+        refuse_unknown(request.query())
         prompt_id = request.params["prompt_id"]
         await self.service.delete(request.owner, prompt_id)
         return json_reply({"id": prompt_id, "object": "prompt.deleted", "deleted": True})

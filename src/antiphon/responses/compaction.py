@@ -19,6 +19,7 @@ from antiphon.runs.compacting import compact
 from antiphon.runs.compactions import Compactions
 from antiphon.web.http import Reply, Request
 from antiphon.web.left_out import left_out_header
+from antiphon.web.paging import refuse_unknown
 from antiphon.web.routing import Route
 from antiphon.web.served_by import served_by_header
 from antiphon.web.whole import answer_whole
@@ -89,6 +90,7 @@ class CompactRoutes:
     lenient: bool = False
 
     async def create(self, request: Request) -> Reply:
+        refuse_unknown(request.query())
         body = await request.json_body(CompactBody)
         unknown: Sequence[str] = ()
         if self.lenient:

@@ -12,6 +12,7 @@ from antiphon.ports import Owner
 from antiphon.responses.service import ResponseService
 from antiphon.web.http import JsonReply, Reply, Request
 from antiphon.web.left_out import left_out_header
+from antiphon.web.paging import refuse_unknown
 from antiphon.web.routing import Route
 
 HEADER = "x-antiphon-token-count"
@@ -32,6 +33,7 @@ class TokenCountRoutes:
     lenient: bool = False
 
     async def create(self, request: Request) -> Reply:
+        refuse_unknown(request.query())
         body = await request.json_body(CountBody)
         unknown: Sequence[str] = ()
         if self.lenient:

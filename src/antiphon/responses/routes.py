@@ -166,6 +166,7 @@ class ResponseRoutes:
         return JsonReply(await self.service.get(request.owner, request.params["response_id"], visible))
 
     async def delete(self, request: Request) -> Reply:
+        refuse_unknown(request.query())
         response_id = request.params["response_id"]
         await self.service.delete(request.owner, response_id)
         return json_reply({"id": response_id, "object": "response", "deleted": True})
