@@ -379,8 +379,8 @@ class ConversationStore(Protocol):
     """Conversations: pointers to the newest turn of a chain, which the turns themselves make up.
 
     Turns are rows beside the responses, and a response made in a conversation is one of them. Those of status `ITEMS`
-    and `REMOVAL` never answer as responses and are never purged. Another owner's id answers exactly as an unknown
-    one; a deleted conversation is an unknown one.
+    and `REMOVAL` never answer as responses, and those of `ITEMS` are never purged: references may name them. Another
+    owner's id answers exactly as an unknown one; a deleted conversation is an unknown one.
     """
 
     async def create(

@@ -33,7 +33,7 @@ class Chains:
         self._cache.add(owner, turn_of(row), row.parent_id)
 
     def purged(self, owner: Owner, turn_ids: Sequence[str]) -> None:
-        """Tells of turns that are gone."""
+        """Tells of turns that are gone, or by themselves now."""
         for turn_id in turn_ids:
             self._cache.discard(owner, turn_id)
 
@@ -71,19 +71,24 @@ def put(owner: Owner, row: StoredResponse, connection: apsw.Connection) -> None:
 
 
 def purge(owner: Owner, turn_id: str | None, connection: apsw.Connection) -> list[str]:
-    """Remove a hidden response that nothing needs any more, then its parent, and so on: the ids removed.
+    """Remove a hidden turn that nothing needs any more, then its parent, and so on: the ids that were changed.
 
-    A hidden response is kept while something continues it, so the walk up ends at the first that has to stay.
+    A hidden turn is kept while something continues it, so the walk up ends at the first that has to stay. Items that
+    a client added stay too, by themselves: what they were added to is not kept for them.
     """
-    purged: list[str] = []
+    changed: list[str] = []
     at = turn_id
     while at is not None:
-        row = queries.execute(connection, _SQL["purge_response"], of(owner, at)).fetchone()
+        names = of(owner, at)
+        row = queries.execute(connection, _SQL["purge_response"], names).fetchone()
         if row is None:
-            break
-        purged.append(at)
+            row = queries.execute(connection, _SQL["get_unneeded_items"], names).fetchone()
+            if row is None:
+                break
+            queries.execute(connection, _SQL["detach"], names)
+        changed.append(at)
         at = row[0]
-    return purged
+    return changed
 
 
 def _chain_rows(owner: Owner, turn_id: str, connection: apsw.Connection) -> list[tuple[Any, ...]]:

@@ -1,15 +1,15 @@
 """`MemoryStore`: the store port in a dictionary, for tests, simulation and plugin authors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from antiphon.core.errors import StoreUnavailable
 from antiphon.core.transcript import PastTurn
-from antiphon.ports import ListedResponse, Owner, ResponsePage, StoredResponse
+from antiphon.ports import ITEMS, ListedResponse, Owner, ResponsePage, StoredResponse
 from antiphon.storage.listing import unknown_cursor
 from antiphon.storage.memory_chats import MemoryChats
 from antiphon.storage.memory_conversations import MemoryConversations, chain
 from antiphon.storage.memory_prompts import MemoryPrompts
-from antiphon.storage.turns import HIDDEN
 
 
 class MemoryStore:
@@ -67,15 +67,21 @@ class MemoryStore:
         return {response_id: row for (_, response_id), row in self._rows.items()}
 
     def _purge(self, owner: Owner, turn_id: str) -> None:
-        """Remove a hidden response that nothing needs any more, then its parent, and so on."""
+        """Remove a hidden turn that nothing needs any more, then its parent, and so on; items that a client added stay
+        by themselves.
+        """
         at: str | None = turn_id
         while at is not None and (owner, at) in self._hidden and not self._needed(owner, at):
-            self._hidden.discard((owner, at))
-            at = self._rows.pop((owner, at)).parent_id
+            row = self._rows[owner, at]
+            if row.status == ITEMS:
+                self._rows[owner, at] = replace(row, parent_id=None)
+            else:
+                self._hidden.discard((owner, at))
+                del self._rows[owner, at]
+            at = row.parent_id
 
     def _needed(self, owner: Owner, turn_id: str) -> bool:
-        stays = self._rows[owner, turn_id].status in HIDDEN or self.conversations.is_tip(owner, turn_id)
-        return stays or self._has_child(owner, turn_id)
+        return self.conversations.is_tip(owner, turn_id) or self._has_child(owner, turn_id)
 
     def _has_child(self, owner: Owner, response_id: str) -> bool:
         return any(key[0] == owner and row.parent_id == response_id for key, row in self._rows.items())

@@ -39,6 +39,18 @@ def removal(name: str, parent: str | None, *removed: str) -> StoredResponse:
     return replace(items(name, parent), status=REMOVAL, input=f"[{named}]".encode())
 
 
+MIXED = (response("a"), items("b", "a"), response("c", "b"), removal("d", "c", "item_x"), items("e", "d"))
+
+
+async def only_items_are_left(store: Store) -> None:
+    """Of MIXED what a client put there, each turn by itself."""
+    for name in "acd":
+        assert await turn_ids(store, f"resp_{name}") == []
+    for name in "be":
+        assert await turn_ids(store, f"resp_{name}") == [name]
+        assert await store.conversations.get_items(ALICE, f"resp_{name}") == items(name).input
+
+
 async def fill(store: Store, *turns: StoredResponse) -> StoredConversation:
     """A conversation that these turns were added to, one after the other."""
     await store.conversations.create(ALICE, HOLIDAY)
@@ -206,6 +218,21 @@ class ConversationStoreContract:
         assert await turn_ids(store, "resp_c") == []
         assert await turn_ids(store, "resp_b") == []
         assert await turn_ids(store, "resp_a") == ["a"]
+
+    async def test_what_a_client_put_behind_them_does_not_keep_deleted_responses(self, store: Store) -> None:
+        await fill(store, *MIXED)
+        await store.delete_response(ALICE, "resp_c")
+        await store.delete_response(ALICE, "resp_a")
+        assert await turn_ids(store, "resp_e") == ["a", "b", "c", "d", "e"]
+        await store.conversations.delete(ALICE, HOLIDAY.id)
+        await only_items_are_left(store)
+
+    async def test_responses_may_be_deleted_after_their_conversation(self, store: Store) -> None:
+        await fill(store, *MIXED)
+        await store.conversations.delete(ALICE, HOLIDAY.id)
+        await store.delete_response(ALICE, "resp_c")
+        await store.delete_response(ALICE, "resp_a")
+        await only_items_are_left(store)
 
     async def test_a_branch_outlives_the_conversation(self, store: Store) -> None:
         await fill(store, items("a"), response("b", "a"), response("c", "b"))
