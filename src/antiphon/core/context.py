@@ -105,7 +105,11 @@ def build_context(history: Sequence[PastTurn], own: Iterable[StoredItem]) -> Con
 
     Raises InvalidRequest: an output whose `call_id` no call has, or a call that has no output.
     """
-    stored = _by_call_ids(history, tuple(own))
+    stored = tuple(own)
+    said = tuple(item for item in stored if isinstance(item, Message))
+    if not history and len(said) == len(stored):  # most first turns
+        return Context(stored, said)
+    stored = _by_call_ids(history, stored)
     open_calls = OpenCalls.of(history)
     pending = dict.fromkeys([*open_calls.waiting, *open_calls.excused], -1)  # not in this input
     needs_past = any(_is_replay(item, pending) for item in as_seen(stored))
