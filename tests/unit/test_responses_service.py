@@ -10,7 +10,7 @@ from antiphon.config.settings import Settings
 from antiphon.core.errors import SealingUnavailable
 from antiphon.core.request import ResponseRequest
 from antiphon.models.catalog import Catalog
-from antiphon.ports import Owner
+from antiphon.ports import Owner, StoredResponse
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.responses.rendering import Visible
 from antiphon.responses.service import ResponseService
@@ -59,6 +59,39 @@ async def test_an_item_reference_finds_an_item_of_another_response() -> None:
     second = await create(responses, input=[reference, {"role": "user", "content": "what did you say?"}])
     items = await responses.input_items(OWNER, str(second["id"]))
     assert "lighthouse" in str(items[0])
+
+
+class CountedStore(MemoryStore):
+    """Counts how often a response is read."""
+
+    reads = 0
+
+    async def get_response(self, owner: Owner, response_id: str) -> StoredResponse | None:
+        self.reads += 1
+        return await super().get_response(owner, response_id)
+
+
+async def test_items_of_one_response_are_read_once_however_many_are_named() -> None:
+    store = CountedStore()
+    catalog = Catalog({"demo": scripted_model()}, clock=FakeClock())
+    responses = ResponseService(catalog, store, ToolBox(), FakeClock(), FakeIds(), PlainSealer())
+    first = await create(responses, input=[{"role": "user", "content": f"word {at}"} for at in range(50)])
+    named = [item.id for item in await responses.input_items(OWNER, str(first["id"]))]
+    references = [{"type": "item_reference", "id": one} for one in named]
+    store.reads = 0
+    second = await create(responses, input=references)
+    assert store.reads == 1
+    again = [item.id for item in await responses.input_items(OWNER, str(second["id"]))]
+    assert again == named
+
+
+async def test_a_reference_finds_an_item_of_the_history_where_it_is() -> None:
+    responses = service()
+    first = await create(responses, input="remember the lighthouse")
+    reference = {"type": "item_reference", "id": first["output"][0]["id"]}
+    second = await create(responses, input=[reference] * 2, previous_response_id=first["id"])
+    items = await responses.input_items(OWNER, str(second["id"]))
+    assert [item.id for item in items[1:]] == [reference["id"]] * 3
 
 
 class LostKeys(PlainSealer):

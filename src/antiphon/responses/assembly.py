@@ -4,26 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-
 from antiphon.conversations.reading import get_conversation, turns_of
 from antiphon.core import request_rules
 from antiphon.core.context import build_context, own_items
-from antiphon.core.errors import InvalidRequest, PreviousResponseNotFound
+from antiphon.core.errors import PreviousResponseNotFound
 from antiphon.core.hosted_items import Compaction, CompactionTrigger
 from antiphon.core.hosted_tools import AnyTool
-from antiphon.core.ids import ItemIds, response_of
+from antiphon.core.ids import ItemIds
 from antiphon.core.items import ItemReference, Reasoning
 from antiphon.core.loose_ends import tied
 from antiphon.core.removals import as_left
 from antiphon.core.request import ResponseRequest
 from antiphon.core.transcript import PastTurn, StoredItem, Transcript, brought_tools, since_compaction
 from antiphon.ports import Owner, Sealer, Store
+from antiphon.responses.references import References
 from antiphon.runs.compactions import Compactions
 from antiphon.runs.runner import ResponseKeeper
 from antiphon.runs.thoughts import Thoughts
-
-_ITEMS = msgspec.json.Decoder(list[StoredItem])
 
 
 class TurnMemory(Protocol):
@@ -108,10 +105,11 @@ class Assembly:
         """
         thoughts = Thoughts(self.sealer, owner.tenant)
         compactions = Compactions(self.sealer, owner.tenant)
+        references = References(self.store, owner, history)
         items: list[StoredItem] = []
         for at, item in enumerate(given):
             if isinstance(item, ItemReference):
-                items.append(await self._referenced(owner, item.id, history, f"{field}[{at}]"))
+                items.append(await references.get(item.id, f"{field}[{at}]"))
             elif isinstance(item, Reasoning):
                 items.append(thoughts.opened(item, f"{field}[{at}]"))
             elif isinstance(item, Compaction):
@@ -121,36 +119,3 @@ class Assembly:
             else:
                 items.append(item)  # type: ignore[arg-type]  # `parse` refused every other item type
         return items
-
-    async def _referenced(
-        self, owner: Owner, item_id: str, history: Sequence[PastTurn], path: str
-    ) -> StoredItem:
-        for turn in reversed(history):
-            if item_id.encode() in turn.input or item_id.encode() in turn.output:
-                found = _find(item_id, turn.input, turn.output)
-                if found is not None:
-                    return found
-        turn_id = response_of(item_id)
-        found = _find(item_id, *await self._arrays(owner, turn_id)) if turn_id is not None else None
-        if found is None:
-            raise InvalidRequest(
-                f'there is no stored item "{item_id}"; send the item itself instead of a reference.',
-                param=f"{path}.id",
-            )
-        return found
-
-    async def _arrays(self, owner: Owner, turn_id: str) -> tuple[bytes, ...]:
-        """The stored items of a response, or of what was added to a conversation; nothing for others."""
-        stored = await self.store.get_response(owner, turn_id)
-        if stored is not None:
-            return stored.input, stored.output
-        added = await self.store.conversations.get_items(owner, turn_id)
-        return () if added is None else (added,)
-
-
-def _find(item_id: str, *arrays: bytes) -> StoredItem | None:
-    for array in arrays:
-        for item in _ITEMS.decode(array):
-            if item.id == item_id:
-                return item
-    return None
