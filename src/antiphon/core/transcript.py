@@ -138,17 +138,18 @@ def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:
     called = {item.call_id for item in kept if isinstance(item, Call)}
     if not called and not outputs:
         return kept
+    place = {call_id: at for at, call_id in enumerate(outputs)}
     ordered: list[TranscriptItem] = []
     step = set(outputs) - called
     for item in kept:
         if isinstance(item, Call):
             step.add(item.call_id)
         elif step and not is_models_own(item):
-            ordered += [output for call_id, output in outputs.items() if call_id in step]
+            ordered += [outputs[call_id] for call_id in sorted(step & place.keys(), key=place.__getitem__)]
             step.clear()
         if not isinstance(item, CallOutput):
             ordered.append(item)
-    return ordered + [output for call_id, output in outputs.items() if call_id in step]
+    return ordered + [outputs[call_id] for call_id in sorted(step & place.keys(), key=place.__getitem__)]
 
 
 def is_models_own(item: TranscriptItem) -> bool:
