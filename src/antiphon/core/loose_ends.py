@@ -112,10 +112,11 @@ def _pairs(placed: Sequence[tuple[int, TranscriptItem]], thinned: frozenset[int]
     """
     calls = {item.call_id for _, item in placed if isinstance(item, Call)}
     outputs = {item.call_id for _, item in placed if isinstance(item, CallOutput)}
+    paired = calls & outputs
     whole: list[TranscriptItem] = []
     is_gone = False  # what follows
     for at, item in reversed(placed):
-        if isinstance(item, Call | CallOutput) and item.call_id not in calls & outputs:
+        if isinstance(item, Call | CallOutput) and item.call_id not in paired:
             is_gone = True
             continue
         leads_nowhere = not whole or not is_models_own(whole[-1])
