@@ -100,6 +100,16 @@ def test_items_are_put_listed_got_and_removed(client: openai.OpenAI) -> None:
     assert caught.value.param == "item_id"
 
 
+def test_an_id_that_the_client_chose_may_hold_anything(client: openai.OpenAI) -> None:
+    chosen: Any = {"type": "message", "id": "notes/1 é?", "role": "user", "content": "keep"}
+    made = client.conversations.create(items=[chosen])
+    (item,) = client.conversations.items.list(made.id)
+    assert item.id == chosen["id"]
+    assert client.conversations.items.retrieve(chosen["id"], conversation_id=made.id).id == chosen["id"]
+    client.conversations.items.delete(chosen["id"], conversation_id=made.id)
+    assert listed(client, made.id) == []
+
+
 def test_no_items_are_an_empty_page(client: openai.OpenAI) -> None:
     """The Agents SDK makes its conversations so."""
     made = client.conversations.create(items=[])

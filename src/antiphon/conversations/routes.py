@@ -26,7 +26,7 @@ from antiphon.web.whole import answer_whole
 _ALL = "/v1/conversations"
 _ONE = _ALL + "/{conversation_id}"
 _ITEMS = _ONE + "/items"
-_ITEM = _ITEMS + "/{item_id}"
+_ITEM = _ITEMS + "/{item_id:path}"  # clients may choose ids with a slash
 
 
 @dataclass(frozen=True, slots=True)
