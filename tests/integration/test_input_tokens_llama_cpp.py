@@ -84,9 +84,12 @@ def client(front: Program, recorder: Recorder) -> Iterator[openai.OpenAI]:
 
 
 def used(client: openai.OpenAI, model: str, request: dict[str, Any]) -> int:
-    """The input tokens of the request when it is made."""
+    """The input tokens of the request when it is made.
+
+    At any other temperature the random model may begin what its server takes for a broken tool call.
+    """
     create: Any = client.responses.create  # its overloads cannot be told apart by a dictionary
-    made = create(model=model, max_output_tokens=16, **request)
+    made = create(model=model, max_output_tokens=16, temperature=0, **request)
     assert isinstance(made, Response)
     assert made.usage is not None
     return made.usage.input_tokens
