@@ -196,7 +196,9 @@ def test_a_finished_tool_round_trip_is_read_by_the_engine(client: openai.OpenAI)
         ([tool], [question, call, output]),
     ]
     for tools, items in cases:
-        response = client.responses.create(model="tiny", input=items, tools=tools, max_output_tokens=16)
+        response = client.responses.create(
+            model="tiny", input=items, tools=tools, max_output_tokens=16, temperature=0
+        )
         assert response.usage is not None
         prompts.append(response.usage.input_tokens)
     assert prompts == sorted(set(prompts))

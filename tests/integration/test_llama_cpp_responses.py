@@ -115,7 +115,9 @@ def test_a_chain_with_reasoning_and_a_tool_is_read_by_the_engine(client: openai.
         ([LIGHT], [question, thought, call, output, thought, said, question]),
     ]
     for tools, items in cases:
-        response = client.responses.create(model="tiny", input=items, tools=tools, max_output_tokens=16)
+        response = client.responses.create(
+            model="tiny", input=items, tools=tools, max_output_tokens=16, temperature=0
+        )
         assert response.usage is not None
         prompts.append(response.usage.input_tokens)
     assert prompts == sorted(set(prompts))

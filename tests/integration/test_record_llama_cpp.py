@@ -40,7 +40,7 @@ ASKED: dict[str, Json] = {
         "input": "a city",
         "text": {"format": {"type": "json_schema", "name": "city", "schema": SCHEMA, "strict": True}},
     },
-    "tool": {"input": "weather?", "tools": [TOOL], "max_output_tokens": 24},
+    "tool": {"input": "weather?", "tools": [TOOL], "max_output_tokens": 24, "temperature": 0},
     "logprobs": {
         "input": "hi",
         "max_output_tokens": 16,
@@ -96,7 +96,14 @@ async def test_a_real_answer_is_replayed(
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 async def test_a_real_completion_is_replayed(stream: bool, llama: Program, tmp_path: Path) -> None:
     messages = [{"role": "user", "content": "hi"}]
-    body = {"model": "tiny", "messages": messages, "tools": [CHAT_TOOL], "max_tokens": 16, "stream": stream}
+    body = {
+        "model": "tiny",
+        "messages": messages,
+        "tools": [CHAT_TOOL],
+        "max_tokens": 16,
+        "temperature": 0,
+        "stream": stream,
+    }
     async with serving(tmp_path, config(llama, tmp_path)) as app:
         first = await chat(app, body)
     async with serving(tmp_path, scripted_config(tmp_path)) as app:
