@@ -46,24 +46,13 @@ class CompactBody(Wire, omit_defaults=True):
     text: TextConfig | None = None
 
 
-def parse_compact(body: bytes) -> ResponseRequest:
-    """The request whose context is to be compacted. Raises InvalidRequest or UnsupportedParameter, naming the field."""
-    return _checked(_parsed(body, None))
+def read_compact(body: bytes, *, lenient: bool = False) -> tuple[ResponseRequest, list[str]]:
+    """The request whose context is to be compacted, and the top-level fields that a lenient server left out.
 
-
-def parse_known_compact(body: bytes) -> tuple[ResponseRequest, list[str]]:
-    """For a lenient server: without the top-level fields that nobody knows, and their names."""
-    left_out: list[str] = []
-    asked = _parsed(body, left_out)
+    Raises InvalidRequest or UnsupportedParameter, naming the field.
+    """
+    asked, left_out = parse.read(body, _DECODER, CompactBody, refuse=support.refuse_json, lenient=lenient)
     return _checked(asked), left_out
-
-
-def _parsed(body: bytes, left_out: list[str] | None) -> CompactBody:
-    try:
-        return _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        known = CompactBody.__struct_fields__
-        return parse.load(body, CompactBody, refuse=support.refuse_json, known=known, left_out=left_out)
 
 
 def _checked(asked: CompactBody) -> ResponseRequest:

@@ -40,25 +40,13 @@ class CountBody(Wire, omit_defaults=True):
     personality: Annotated[str, Meta(max_length=64)] | None = None
 
 
-def parse_count(body: bytes) -> ResponseRequest:
-    """The request whose input is to be counted. Raises InvalidRequest or UnsupportedParameter, naming the field."""
-    asked = _parsed(body, None)
-    return _checked(asked)
+def read_count(body: bytes, *, lenient: bool = False) -> tuple[ResponseRequest, list[str]]:
+    """The request whose input is to be counted, and the top-level fields that a lenient server left out.
 
-
-def parse_known_count(body: bytes) -> tuple[ResponseRequest, list[str]]:
-    """For a lenient server: without the top-level fields that nobody knows, and their names."""
-    left_out: list[str] = []
-    asked = _parsed(body, left_out)
+    Raises InvalidRequest or UnsupportedParameter, naming the field.
+    """
+    asked, left_out = parse.read(body, _DECODER, CountBody, refuse=support.refuse_json, lenient=lenient)
     return _checked(asked), left_out
-
-
-def _parsed(body: bytes, left_out: list[str] | None) -> CountBody:
-    try:
-        return _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        known = CountBody.__struct_fields__
-        return parse.load(body, CountBody, refuse=support.refuse_json, known=known, left_out=left_out)
 
 
 def _checked(asked: CountBody) -> ResponseRequest:

@@ -1,4 +1,4 @@
-"""The slow way from bytes to a wire type: what the typed decoder refuses is repaired, or each fault is named.
+"""From bytes to a wire type. What the typed decoder refuses is repaired, or each fault is named: the slow way.
 
 Repairs (each is something that real clients send and mean well): a message or an `item_reference` without
 `type`; a tool without one; null where a field may be left out; null text in a replayed `output_text`; what the
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from antiphon.core.faults import Fault
 
 T = TypeVar("T")
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+Refuse = Callable[[dict[str, Any]], None]
+Spare = Callable[[dict[str, Any]], list[str]]
 MAX_LISTED = 5
 
 
@@ -26,12 +29,39 @@ class _InvalidJson(InvalidRequest):
     code = "invalid_json"
 
 
+def read(
+    body: bytes,
+    decoder: msgspec.json.Decoder[StructT],
+    wanted: type[StructT],
+    *,
+    refuse: Refuse | None = None,
+    spare: Spare | None = None,
+    lenient: bool = False,
+    items: bool = True,
+) -> tuple[StructT, list[str]]:
+    """`body` by its typed decoder, or else the slow way (`load`), and the names of what was left out of it.
+
+    `lenient` leaves out the top-level fields that `wanted` does not have.
+
+    Raises:
+        InvalidRequest: with `param`; and what `refuse` raises.
+
+    """
+    left_out: list[str] = []
+    try:
+        return decoder.decode(body), left_out
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        known = wanted.__struct_fields__ if lenient else None
+        value = load(body, wanted, refuse=refuse, spare=spare, known=known, left_out=left_out, items=items)
+    return value, left_out
+
+
 def load(
     body: bytes,
     wanted: type[T],
     *,
-    refuse: Callable[[dict[str, Any]], None] | None = None,
-    spare: Callable[[dict[str, Any]], list[str]] | None = None,
+    refuse: Refuse | None = None,
+    spare: Spare | None = None,
     known: Container[str] | None = None,
     left_out: list[str] | None = None,
     items: bool = True,
@@ -40,9 +70,8 @@ def load(
 
     `refuse` looks at the plain JSON object before its shape is judged and may raise: "not supported" is a
     better answer than a list of faults in something that is not supported. `spare` comes before it, takes out what may
-    be left out, and names it for `left_out`. With `known` and `left_out`, top-level
-    fields of other names are taken out and listed. Without `items` the body is of an API that has other ones, and
-    nothing is done about their types.
+    be left out, and names it for `left_out`. With `known` and `left_out`, top-level fields of other names are taken out
+    and listed. Without `items` the body is of an API that has other ones, and nothing is done about their types.
 
     Raises:
         InvalidRequest: with `param`; the message has up to five faults.

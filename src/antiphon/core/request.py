@@ -68,18 +68,9 @@ class ResponseRequest(Runnable):
 
         Raises as `parse` does, also for what is known and refused.
         """
-        left_out: list[str] = []
-        try:
-            request = _DECODER.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            request = parse.load(
-                body,
-                cls,
-                refuse=support.refuse_json,
-                spare=support.spare,
-                known=cls.__struct_fields__ if lenient else None,
-                left_out=left_out,
-            )
+        request, left_out = parse.read(
+            body, _DECODER, cls, refuse=support.refuse_json, spare=support.spare, lenient=lenient
+        )
         request_rules.check(request)
         return request, left_out
 

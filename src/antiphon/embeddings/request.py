@@ -36,10 +36,7 @@ class EmbeddingRequest(Wire, omit_defaults=True):
     @classmethod
     def parse(cls, body: bytes) -> "EmbeddingRequest":
         """Raises InvalidRequest, with the field in `param`."""
-        try:
-            request = _DECODER.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            request = parse.load(body, cls)
+        request, _ = parse.read(body, _DECODER, cls)
         _check(request.input)
         return request
 

@@ -60,14 +60,13 @@ def parse_count(body: bytes, left_out: list[str] | None = None) -> CountRequest:
 def _parsed(
     decoder: msgspec.json.Decoder[PromptT], wanted: type[PromptT], body: bytes, left_out: list[str] | None
 ) -> PromptT:
+    lenient = left_out is not None
     try:
-        asked = decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        known = wanted.__struct_fields__ if left_out is not None else None
-        try:
-            asked = parse.load(body, wanted, refuse=refuse_json, known=known, left_out=left_out, items=False)
-        except InvalidRequest as error:
-            raise in_words_of_messages(error) from None
+        asked, unknown = parse.read(body, decoder, wanted, refuse=refuse_json, lenient=lenient, items=False)
+    except InvalidRequest as error:
+        raise in_words_of_messages(error) from None
+    if left_out is not None:
+        left_out += unknown
     refuse_json({name: getattr(asked, name) for name in wanted.__struct_fields__})
     for at, tool in enumerate(asked.tools or ()):
         _check_tool(tool, f"tools.{at}")

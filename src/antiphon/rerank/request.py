@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -41,9 +41,6 @@ class StackRerankRequest(Wire):
     max_num_results: Count | None = None
 
 
-RequestT = TypeVar("RequestT", RerankRequest, StackRerankRequest)
-
-
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """A rerank request in either form, as texts."""
@@ -69,7 +66,7 @@ class Ranking:
 
 def parse_rerank(body: bytes) -> tuple[Ranking, RerankRequest]:
     """Raises InvalidRequest or UnsupportedParameter, with the field in `param`."""
-    asked = _decoded(_RERANK, body, RerankRequest)
+    asked, _ = parse.read(body, _RERANK, RerankRequest)
     limits = {
         "max_tokens_per_doc": asked.max_tokens_per_doc,
         "truncate_prompt_tokens": asked.truncate_prompt_tokens,
@@ -81,19 +78,12 @@ def parse_rerank(body: bytes) -> tuple[Ranking, RerankRequest]:
 
 def parse_stack_rerank(body: bytes) -> Ranking:
     """Raises InvalidRequest or UnsupportedParameter, with the field in `param`."""
-    asked = _decoded(_STACK, body, StackRerankRequest)
+    asked, _ = parse.read(body, _STACK, StackRerankRequest)
     return Ranking(asked.model, _query(asked.query), _texts(asked.items, "items"), asked.max_num_results)
 
 
 _RERANK = msgspec.json.Decoder(RerankRequest)
 _STACK = msgspec.json.Decoder(StackRerankRequest)
-
-
-def _decoded(decoder: msgspec.json.Decoder[RequestT], body: bytes, wanted: type[RequestT]) -> RequestT:
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return parse.load(body, wanted)
 
 
 def _query(given: str | JsonObject) -> str:

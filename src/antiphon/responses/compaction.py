@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import msgspec
 from starlette.types import Send
 
-from antiphon.core.compact_request import CompactBody, parse_compact, parse_known_compact
+from antiphon.core.compact_request import CompactBody, read_compact
 from antiphon.core.compacting import asked, nothing_to_compact, whole
 from antiphon.core.compaction import compaction_item
 from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
@@ -92,11 +92,7 @@ class CompactRoutes:
     async def create(self, request: Request) -> Reply:
         refuse_unknown(request.query())
         body = await request.json_body(CompactBody)
-        unknown: Sequence[str] = ()
-        if self.lenient:
-            wanted, unknown = parse_known_compact(body)
-        else:
-            wanted = parse_compact(body)
+        wanted, unknown = read_compact(body, lenient=self.lenient)
         made_id = self.service.ids.new(RESPONSE_PREFIX)
         item_ids = ItemIds(made_id)
         considered = await self.service.consider(request.owner, wanted, item_ids)

@@ -1,9 +1,8 @@
 """`POST /v1/responses/input_tokens`: how many tokens a request would put in."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from antiphon.core.count_request import CountBody, parse_count, parse_known_count
+from antiphon.core.count_request import CountBody, read_count
 from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
 from antiphon.core.request import ResponseRequest
 from antiphon.core.wire import encode
@@ -35,11 +34,7 @@ class TokenCountRoutes:
     async def create(self, request: Request) -> Reply:
         refuse_unknown(request.query())
         body = await request.json_body(CountBody)
-        unknown: Sequence[str] = ()
-        if self.lenient:
-            asked, unknown = parse_known_count(body)
-        else:
-            asked = parse_count(body)
+        asked, unknown = read_count(body, lenient=self.lenient)
         counted = await count(self.service, request.owner, asked)
         answer = encode({"object": "response.input_tokens", "input_tokens": counted.tokens})
         how = "exact" if counted.exact else "estimated"

@@ -100,14 +100,9 @@ class _FrameTooLarge(InvalidRequest):
 
 
 def _create(body: bytes, *, lenient: bool) -> Asked:
-    unknown: list[str] = []
-    try:
-        frame = _FRAMES.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        known = CreateFrame.__struct_fields__ if lenient else None
-        frame = parse.load(
-            body, CreateFrame, refuse=_refuse, spare=support.spare, known=known, left_out=unknown
-        )
+    frame, unknown = parse.read(
+        body, _FRAMES, CreateFrame, refuse=_refuse, spare=support.spare, lenient=lenient
+    )
     if frame.type is None or frame.stream is False or frame.background:
         _refuse({"type": frame.type, "stream": frame.stream, "background": frame.background})
     generate = frame.generate is not False
