@@ -34,7 +34,6 @@ from antiphon.core.tools import (
     LocalEnvironment,
     LocalShellTool,
     ShellTool,
-    Tool,
     ToolSearchTool,
 )
 from antiphon.core.wire import UNSET, JsonObject, decode_json
@@ -90,10 +89,6 @@ def as_function(tool: FixedTool) -> FunctionTool:
                 description=tool.description or "Find tools that are not listed yet, and load them for use.",
                 parameters=tool.parameters or _TOOL_SEARCH,
             )
-
-
-def is_fixed(tool: Tool) -> bool:
-    return isinstance(tool, FixedTool)
 
 
 def _screen(tool: ComputerTool | ComputerUseTool | ComputerUsePreviewTool) -> str:
