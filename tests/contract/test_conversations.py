@@ -94,7 +94,7 @@ async def test_a_purge_asks_the_conversations_by_an_index(tmp_path: Path) -> Non
     path = tmp_path / "antiphon.db"
     await SqliteStore.open(path).aclose()
     connection = apsw.Connection(str(path))
-    sql = f"EXPLAIN QUERY PLAN {load('responses.sqlite')['purge_response']}"
+    sql = f"EXPLAIN QUERY PLAN {load('responses.sqlite')['get_unneeded']}"
     plan = [str(row[3]) for row in execute(connection, sql, dict.fromkeys(("id", "tenant", "subject"), "x"))]
     connection.close()
     assert any("conversations USING INDEX conversations_tip (tip=?)" in step for step in plan), plan

@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 
 from antiphon.core.transcript import PastTurn
-from antiphon.ports import Owner, StoredResponse
+from antiphon.ports import ITEMS, Owner, StoredResponse
 from antiphon.storage import queries
 from antiphon.storage.chain_cache import ChainCache
 from antiphon.storage.database import Database
@@ -74,20 +74,20 @@ def purge(owner: Owner, turn_id: str | None, connection: apsw.Connection) -> lis
     """Remove a hidden turn that nothing needs any more, then its parent, and so on: the ids that were changed.
 
     A hidden turn is kept while something continues it, so the walk up ends at the first that has to stay. Items that
-    a client added stay too, by themselves: what they were added to is not kept for them.
+    a client added stay too, since references may name them, but by themselves: what they were added to is not kept for
+    them.
     """
     changed: list[str] = []
     at = turn_id
     while at is not None:
         names = of(owner, at)
-        row = queries.execute(connection, _SQL["purge_response"], names).fetchone()
+        row = queries.execute(connection, _SQL["get_unneeded"], names).fetchone()
         if row is None:
-            row = queries.execute(connection, _SQL["get_unneeded_items"], names).fetchone()
-            if row is None:
-                break
-            queries.execute(connection, _SQL["detach"], names)
+            break
+        parent_id, status = row
+        queries.execute(connection, _SQL["detach" if status == ITEMS else "remove"], names)
         changed.append(at)
-        at = row[0]
+        at = parent_id
     return changed
 
 

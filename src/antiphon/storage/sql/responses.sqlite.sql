@@ -56,11 +56,10 @@ UPDATE responses SET hidden = 1
 WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
 RETURNING id
 
--- name: purge_response
--- Remove a hidden response that nothing continues. Gives its parent, which may be the next one to go.
-DELETE FROM responses
+-- name: get_unneeded
+-- A hidden turn that nothing continues, neither a turn nor a conversation.
+SELECT parent_id, status FROM responses
 WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 1
-  AND status <> 'items'
   AND NOT EXISTS (
     SELECT 1 FROM conversations
     WHERE tip = :id AND tenant = :tenant AND subject = :subject AND deleted = 0
@@ -69,20 +68,10 @@ WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 1
     SELECT 1 FROM responses AS child
     WHERE child.parent_id = :id AND child.tenant = :tenant AND child.subject = :subject
   )
-RETURNING parent_id
 
--- name: get_unneeded_items
--- Items that a client added and that nothing continues any more. They stay, since references may name them.
-SELECT parent_id FROM responses
-WHERE id = :id AND tenant = :tenant AND subject = :subject AND status = 'items'
-  AND NOT EXISTS (
-    SELECT 1 FROM conversations
-    WHERE tip = :id AND tenant = :tenant AND subject = :subject AND deleted = 0
-  )
-  AND NOT EXISTS (
-    SELECT 1 FROM responses AS child
-    WHERE child.parent_id = :id AND child.tenant = :tenant AND child.subject = :subject
-  )
+-- name: remove
+DELETE FROM responses
+WHERE id = :id AND tenant = :tenant AND subject = :subject
 
 -- name: detach
 UPDATE responses SET parent_id = NULL
