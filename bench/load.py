@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 _END = b"\r\n0\r\n\r\n"
 REPLY_LIMIT_S = 120.0
@@ -26,14 +26,12 @@ class Reply:
     first_token_s: float
 
 
-class _Client(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """One connection that holds one request at a time. Subclasses read what comes, and say when it was the answer."""
+
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._parts: list[bytes] = []
-        self._head = b""
-        self._left = -1
-        self._tail = b""
         self._sent_at = 0.0
         self._first_token_s = -1.0
         self._reply: asyncio.Future[Reply] | None = None
@@ -49,12 +47,57 @@ class _Client(asyncio.Protocol):
     def send(self, request: bytes) -> asyncio.Future[Reply]:
         if self._transport is None:
             raise ConnectionError("the server closed the connection")
-        self._parts, self._head, self._tail, self._left = [], b"", b"", -1
         self._first_token_s = -1.0
         self._reply = self._loop.create_future()
         self._sent_at = time.perf_counter()
         self._transport.write(request)
         return self._reply
+
+    def answer(self, status: int, body: bytes) -> None:
+        if self._reply is not None and not self._reply.done():
+            took = time.perf_counter() - self._sent_at
+            self._reply.set_result(Reply(status, body, took, self._first_token_s))
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+ConnectionT = TypeVar("ConnectionT", bound=Connection)
+
+
+@asynccontextmanager
+async def connections(
+    port: int, count: int, make: Callable[[], ConnectionT]
+) -> AsyncGenerator[list[ConnectionT]]:
+    loop = asyncio.get_running_loop()
+    clients: list[ConnectionT] = []
+    try:
+        for _ in range(count):
+            _, client = await loop.create_connection(make, "127.0.0.1", port)
+            clients.append(client)
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+class _Client(Connection):
+    """HTTP/1.1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._parts: list[bytes] = []
+        self._head = b""
+        self._tail = b""
+        self._left = -1
+
+    def send(self, request: bytes) -> asyncio.Future[Reply]:
+        self._clear()
+        return super().send(request)
 
     def data_received(self, data: bytes) -> None:
         if not self._head:
@@ -87,29 +130,7 @@ class _Client(asyncio.Protocol):
         return int(self._head[at + 15 :].split(b"\r\n", 1)[0])
 
     def _finish(self) -> None:
-        assert self._reply is not None
-        body = b"".join(self._parts)
-        if not self._reply.done():
-            took = time.perf_counter() - self._sent_at
-            self._reply.set_result(Reply(int(self._head[9:12]), body, took, self._first_token_s))
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-
-@asynccontextmanager
-async def connections(port: int, count: int) -> AsyncGenerator[list[_Client]]:
-    loop = asyncio.get_running_loop()
-    clients: list[_Client] = []
-    try:
-        for _ in range(count):
-            _, client = await loop.create_connection(_Client, "127.0.0.1", port)
-            clients.append(client)
-        yield clients
-    finally:
-        for client in clients:
-            client.close()
+        self.answer(int(self._head[9:12]), b"".join(self._parts))
 
 
 @dataclass(slots=True)
@@ -169,7 +190,7 @@ async def run(
             reply.body = b""
             outcome.replies.append(reply)
 
-    async with connections(port, min(at_once, len(requests))) as clients:
+    async with connections(port, min(at_once, len(requests)), _Client) as clients:
         start = loop.time()
         async with asyncio.TaskGroup() as group:
             for client in clients:

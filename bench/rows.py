@@ -203,7 +203,7 @@ async def over_sockets(servers: Servers, n: int) -> Sample:
     port, frame = servers.ours.port, sockets.create({"model": "fake", "input": QUESTION})
     sse = load.run(port, [response("fake", stream=True)] * n, at_once=AT_ONCE, expect=STREAM_EVENTS)
     by_sse, sse_cpu = await _cpu_of(servers.ours, sse)
-    async with sockets.connections(port, AT_ONCE) as clients:
+    async with sockets.upgraded(port, AT_ONCE) as clients:
         through, cpu = await _cpu_of(servers.ours, sockets.run(clients, frame, n))
     sample = _sample(cpu / sse_cpu, through, by_sse)
     sample.notes = {"sse_ms": sse_cpu / n * 1e3, "socket_ms": cpu / n * 1e3}

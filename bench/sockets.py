@@ -8,9 +8,9 @@ import json
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
-from bench.load import REPLY_LIMIT_S, BadReply, Outcome, Reply
+from bench.load import REPLY_LIMIT_S, BadReply, Connection, Outcome, connections
 
 _UPGRADE = (
     b"GET /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
@@ -19,32 +19,11 @@ _UPGRADE = (
 _ENDS = (b'{"type":"response.completed"', b'{"type":"response.failed"', b'{"type":"error"')
 
 
-class _Client(asyncio.Protocol):
+class _Client(Connection):
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
+        super().__init__()
         self._data = b""
-        self._waiter: asyncio.Future[Reply] = self._loop.create_future()
-        self._sent_at = 0.0
-        self._first_token_s = -1.0
         self._open = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        if not self._waiter.done():
-            self._waiter.set_exception(exc or ConnectionError("the server closed the connection"))
-
-    def send(self, data: bytes) -> asyncio.Future[Reply]:
-        if self._transport is None:
-            raise ConnectionError("the server closed the connection")
-        self._waiter = self._loop.create_future()
-        self._first_token_s = -1.0
-        self._sent_at = time.perf_counter()
-        self._transport.write(data)
-        return self._waiter
 
     def data_received(self, data: bytes) -> None:
         if self._first_token_s < 0 and b"token " in data:
@@ -56,7 +35,7 @@ class _Client(asyncio.Protocol):
                 self._data = head
                 return
             self._open = True
-            self._finish(int(head[9:12]), b"")
+            self.answer(int(head[9:12]), b"")
         self._read_frames()
 
     def _read_frames(self) -> None:
@@ -70,35 +49,19 @@ class _Client(asyncio.Protocol):
                 break
             at = start + size
             if data.startswith(_ENDS, start):
-                self._finish(200, data[start:at])
+                self.answer(200, data[start:at])
         self._data = data[at:]
-
-    def _finish(self, status: int, body: bytes) -> None:
-        if not self._waiter.done():
-            took = time.perf_counter() - self._sent_at
-            self._waiter.set_result(Reply(status, body, took, self._first_token_s))
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
 
 
 @asynccontextmanager
-async def connections(port: int, count: int) -> AsyncGenerator[list[_Client]]:
+async def upgraded(port: int, count: int) -> AsyncGenerator[list[_Client]]:
     """So many sockets whose upgrade was answered."""
-    loop = asyncio.get_running_loop()
-    clients: list[_Client] = []
-    try:
-        for _ in range(count):
-            _, client = await loop.create_connection(_Client, "127.0.0.1", port)
-            clients.append(client)
+    async with connections(port, count, _Client) as clients:
+        for client in clients:
             reply = await asyncio.wait_for(client.send(_UPGRADE), REPLY_LIMIT_S)
             if reply.status != 101:
                 raise BadReply(f"the upgrade was answered with {reply.status}")
         yield clients
-    finally:
-        for client in clients:
-            client.close()
 
 
 async def run(clients: Sequence[_Client], frame: bytes, n: int) -> Outcome:
