@@ -8,22 +8,25 @@ import antiphon
 
 ROOT = Path(antiphon.__file__).parent
 STANDARD_CORE = frozenset({"msgspec"})
-ADAPTERS = frozenset({"providers", "storage", "tools"})
+ADAPTERS = frozenset({"blobs", "extraction", "fetching", "indexes", "providers", "storage", "tools"})
 SERVICES = frozenset(
     {
         "chat",
         "conversations",
         "embeddings",
+        "files",
         "messages",
         "models",
         "prompts",
         "rerank",
         "responses",
         "runs",
+        "vector_io",
+        "vector_stores",
     }
 )
 # The composition root, and what stands before it: the command line, and the server inside another program.
-ROOTS = frozenset({"app", "cli", "__main__", "in_process"})
+ROOTS = frozenset({"app", "knowledge", "cli", "__main__", "in_process"})
 FORBIDDEN = frozenset(
     {"pydantic", "httpx", "openai", "requests", "fastapi", "litestar", "tiktoken", "pickle"}
 )

@@ -11,6 +11,7 @@ from antiphon.config.mapping import switched_off
 from antiphon.config.routes import check_routes, with_live_candidates
 from antiphon.config.settings import (
     ConfigError,
+    KnowledgeSettings,
     ModelSettings,
     ProviderSections,
     ProviderSettings,
@@ -23,8 +24,6 @@ from antiphon.config.settings import (
 from antiphon.config.yaml_nodes import Node, plain
 
 LATER: Mapping[str, str] = {
-    "vector_io": "search over files is not served yet; remove it, and pass documents as `input` until then",
-    "files": "the files API is not served yet; remove it, and send files inline as `input_file.file_data`",
     "safety": "guardrails are not served yet; remove it, and check content in the application until then",
     "tool_runtime": "server-side tools are not served yet; remove it, and pass them as `function` tools",
     "shields": "guardrails are not served yet; remove it, and check content in the application until then",
@@ -41,6 +40,7 @@ TOP_KEYS = (
     "runtime",
     "recording",
     "models",
+    "vector_stores",
     "shields",
     "tool_groups",
     "connectors",
@@ -62,17 +62,23 @@ def bind(root: Node) -> Settings:
             raise node.error(f"{name}: {advice}")
     _refuse_plain_keys(root["server"]["auth"]["keys"])
     inference = [node for node in sections["inference"].items() if not switched_off(node)]
+    indexes, files = (
+        [node for node in sections[name].items() if not switched_off(node)] for name in ("vector_io", "files")
+    )
     models = [with_live_candidates(node) for node in root["models"].items() if not switched_off(node)]
     settings = Settings(
         server=convert(root["server"], ServerSettings, "server"),
         providers=ProviderSections(
-            inference=tuple(convert(node, ProviderSettings, "providers.inference") for node in inference)
+            inference=tuple(convert(node, ProviderSettings, "providers.inference") for node in inference),
+            vector_io=tuple(convert(node, ProviderSettings, "providers.vector_io") for node in indexes),
+            files=tuple(convert(node, ProviderSettings, "providers.files") for node in files),
         ),
         models=tuple(convert(node, ModelSettings, "models") for node in models),
         storage=convert(root["storage"], StorageSettings, "storage"),
         runtime=convert(root["runtime"], RuntimeSettings, "runtime"),
         recording=convert(root["recording"], RecordingSettings, "recording"),
-        lines=dict(_lines(inference)),
+        vector_stores=convert(root["vector_stores"], KnowledgeSettings, "vector_stores"),
+        lines=dict(_lines([*inference, *indexes, *files])),
     )
     _check_names(settings, inference, models)
     return settings

@@ -84,6 +84,12 @@ class LimitSettings(_Section):
     max_open_streams: Annotated[
         int, Meta(ge=1, description="Streams open at once; one more answers 503 with Retry-After.")
     ] = 2048
+    max_file_bytes: Annotated[
+        int, Meta(ge=1024, description="A larger file, or part of an upload, answers 413.")
+    ] = 512 * 1024 * 1024
+    max_upload_bytes: Annotated[
+        int, Meta(ge=1024, description="What the parts of one upload may add up to.")
+    ] = 8 * 1024 * 1024 * 1024
 
 
 class WebSocketSettings(_Section):
@@ -128,6 +134,26 @@ class SealingSettings(_Section):
         return f"SealingSettings(keys={len(self.keys)}, max_age_days={self.max_age_days})"
 
 
+class EgressSettings(_Section):
+    """Which addresses that callers name are asked: images, files, documents."""
+
+    allow_private: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Networks (`10.0.0.0/8`) that URLs of callers may lead to although they are private;"
+            " loopback and link-local ones too, where they are named."
+        ),
+    ] = ()
+    allow_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Only these hosts are asked (`example.com`, `*.example.com`). None: every public one."
+        ),
+    ] = ()
+    max_bytes: Annotated[int, Meta(ge=1024, description="Larger answers are refused.")] = 32 * 1024 * 1024
+    timeout_s: Annotated[Seconds, Meta(description="For one URL, its redirects included.")] = 30.0
+
+
 class ServerSettings(_Section):
     host: Annotated[
         Name, Meta(description="Address to listen on. Any but a loopback address needs `auth.keys`.")
@@ -138,6 +164,7 @@ class ServerSettings(_Section):
     websocket: WebSocketSettings = WebSocketSettings()
     sealing: SealingSettings = SealingSettings()
     breaker: BreakerSettings = BreakerSettings()
+    egress: EgressSettings = EgressSettings()
     heartbeat_s: Annotated[
         Seconds, Meta(description="A stream that is silent for so long sends an SSE comment.")
     ] = 15.0
@@ -182,6 +209,55 @@ class ProviderSections(_Section):
         tuple[ProviderSettings, ...],
         Meta(description="Model servers. None: `antiphon serve` looks for one."),
     ] = ()
+    vector_io: Annotated[
+        tuple[ProviderSettings, ...],
+        Meta(description="Indexes of vector stores. None: `inline::sqlite-vec` beside the database."),
+    ] = ()
+    files: Annotated[
+        tuple[ProviderSettings, ...],
+        Meta(description="Where files are kept, at most one. None: `inline::localfs` beside the database."),
+    ] = ()
+
+
+class EmbeddingChoice(_Section):
+    """Llama Stack's form of naming a model."""
+
+    model_id: Annotated[Name, Meta(description="The model, by the provider's own name.")]
+    provider_id: Annotated[str, Meta(description="A `provider_id` of `providers.inference`.")] = ""
+    embedding_dimensions: Annotated[
+        int, Meta(ge=0, le=65_536, description="The size of its vectors; 0: learned from the first one.")
+    ] = 0
+
+    @property
+    def name(self) -> str:
+        """The name to resolve it by."""
+        return f"{self.provider_id}/{self.model_id}" if self.provider_id else self.model_id
+
+
+class KnowledgeSettings(_Section):
+    """How vector stores are made, filled and searched where a request does not say so."""
+
+    default_provider_id: Annotated[
+        str,
+        Meta(description="Where chunks are kept: a `provider_id` of `providers.vector_io`; else the first."),
+    ] = ""
+    default_embedding_model: Annotated[
+        EmbeddingChoice | None,
+        Meta(description="Embeds what goes into new vector stores. None: they are searched by keywords."),
+    ] = None
+    default_reranker_model: Annotated[
+        EmbeddingChoice | None,
+        Meta(description="Orders search results anew, by `/rerank` of its server. None: they stay as found."),
+    ] = None
+    rewrite_query_model: Annotated[
+        str, Meta(description="The model that rewrites queries where `rewrite_query` asks for it.")
+    ] = ""
+    context_model: Annotated[
+        str, Meta(description="The model of contextual chunking where a request names none.")
+    ] = ""
+    workers: Annotated[
+        int, Meta(ge=1, le=64, description="Files that are taken into vector stores at once.")
+    ] = 2
 
 
 class StorageSettings(_Section):
@@ -277,6 +353,7 @@ class Settings(_Section):
     storage: StorageSettings = StorageSettings()
     runtime: RuntimeSettings = RuntimeSettings()
     recording: RecordingSettings = RecordingSettings()
+    vector_stores: KnowledgeSettings = KnowledgeSettings()
     discovery: DiscoverySettings = DiscoverySettings()
     local: LocalSettings = LocalSettings()
     source: str | None = None  # the file it came from, as the user would write it
@@ -287,7 +364,8 @@ class Settings(_Section):
 
     def with_inference(self, found: Sequence[ProviderSettings]) -> "Settings":
         """The same settings with these providers instead of the configured ones."""
-        return msgspec.structs.replace(self, providers=ProviderSections(inference=tuple(found)))
+        sections = msgspec.structs.replace(self.providers, inference=tuple(found))
+        return msgspec.structs.replace(self, providers=sections)
 
     def config_of(self, provider: ProviderSettings) -> Mapping[str, Any]:
         """The provider's `config`, with what the environment says where it says nothing itself."""

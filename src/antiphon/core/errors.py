@@ -6,7 +6,9 @@
     │   ├── ContextLengthExceeded       400 context_length_exceeded
     │   ├── PreviousResponseNotFound    400 previous_response_not_found
     │   ├── InvalidEncryptedContent     400 invalid_encrypted_content
-    │   └── SocketTooOld                400 websocket_connection_limit_reached
+    │   ├── SocketTooOld                400 websocket_connection_limit_reached
+    │   ├── EmbeddingMismatch           400 embedding_mismatch
+    │   └── FetchRefused                400 url_not_fetched
     ├── Unauthenticated                 401 authentication_error
     ├── PermissionDenied                403 permission_error
     ├── NotFound                        404 not_found_error
@@ -15,8 +17,10 @@
     ├── ConversationChanged             409 conversation_changed
     ├── ConversationLocked              409 conversation_locked, with Retry-After
     ├── PromptChanged                   409 prompt_changed
+    ├── Conflict                        409 conflict: a file in use, an upload that has ended …
     ├── PayloadTooLarge                 413 payload_too_large
     ├── UnsupportedMediaType            415 unsupported_media_type
+    ├── RangeNotSatisfiable             416 range_not_satisfiable, with Content-Range
     ├── ProviderError                   502 (the upstream's side)
     │   ├── ProviderRejected            400 the upstream refused the request itself
     │   │   ├── ProviderContextLength   400 context_length_exceeded
@@ -31,6 +35,8 @@
     ├── TooManyStreams                  503 too_many_streams, with Retry-After
     ├── ShuttingDown                    503 server_shutting_down
     ├── StoreUnavailable                503 store_unavailable
+    ├── BlobsUnavailable                503 file_storage_unavailable
+    ├── IndexUnavailable                503 vector_index_unavailable
     └── SealingUnavailable              503 sealing_unavailable
 
 A `ValueError` that reaches the edge is a bug of ours and answers 500.
@@ -110,6 +116,18 @@ class SocketTooOld(InvalidRequest):
             f"this WebSocket has been open for {limit_s / 60:.4g} minutes, the limit of this server; open another"
             " one to go on. What was not stored has to be sent again there."
         )
+
+
+class EmbeddingMismatch(InvalidRequest):
+    """Vectors of one model or size were to be put, or looked for, among those of another."""
+
+    code = "embedding_mismatch"
+
+
+class FetchRefused(InvalidRequest):
+    """A URL that a caller named was not fetched. The message never holds an address that a name resolved to."""
+
+    code = "url_not_fetched"
 
 
 class Unauthenticated(AntiphonError):
@@ -215,6 +233,19 @@ class PromptChanged(AntiphonError):
         return {"x-should-retry": "false"}
 
 
+class Conflict(AntiphonError):
+    """The state of a thing forbids what was asked. Sending the same again cannot help."""
+
+    status = 409
+    type = "conflict_error"
+    code = "conflict"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """As of `PromptChanged`."""
+        return {"x-should-retry": "false"}
+
+
 class PayloadTooLarge(AntiphonError):
     status = 413
     type = "invalid_request_error"
@@ -225,6 +256,22 @@ class UnsupportedMediaType(AntiphonError):
     status = 415
     type = "invalid_request_error"
     code = "unsupported_media_type"
+
+
+class RangeNotSatisfiable(AntiphonError):
+    """A byte range that begins behind the end (RFC 9110, 15.5.17). `size` is that of the whole."""
+
+    status = 416
+    type = "invalid_request_error"
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the range begins behind the end; there are {size} bytes.", param="range")
+        self.size = size
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"content-range": f"bytes */{self.size}"}
 
 
 class ProviderError(AntiphonError):
@@ -341,6 +388,20 @@ class ShuttingDown(AntiphonError):
 class StoreUnavailable(AntiphonError):
     status = 503
     code = "store_unavailable"
+
+
+class BlobsUnavailable(AntiphonError):
+    """What files hold cannot be read or written now."""
+
+    status = 503
+    code = "file_storage_unavailable"
+
+
+class IndexUnavailable(AntiphonError):
+    """A vector index cannot be asked now."""
+
+    status = 503
+    code = "vector_index_unavailable"
 
 
 class SealingUnavailable(AntiphonError):

@@ -87,6 +87,148 @@ CREATE UNIQUE INDEX chat_completions_id ON chat_completions (id, tenant, subject
 -- name: chat_completions_listed
 CREATE INDEX chat_completions_listed ON chat_completions (tenant, subject, created_at, number, model)
 
+-- name: files
+-- The bytes of a file are in the blob store, under `blob`.
+CREATE TABLE files (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  filename TEXT NOT NULL,
+  media_type TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  blob TEXT NOT NULL,
+  sha256 TEXT NOT NULL
+)
+
+-- name: files_id
+CREATE UNIQUE INDEX files_id ON files (id, tenant, subject)
+
+-- name: files_listed
+CREATE INDEX files_listed ON files (tenant, subject, created_at, number, purpose)
+
+-- name: files_expiring
+CREATE INDEX files_expiring ON files (expires_at) WHERE expires_at IS NOT NULL
+
+-- name: uploads
+CREATE TABLE uploads (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  filename TEXT NOT NULL,
+  media_type TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  status TEXT NOT NULL,
+  file_id TEXT,
+  file_expires_after_s INTEGER
+)
+
+-- name: uploads_id
+CREATE UNIQUE INDEX uploads_id ON uploads (id, tenant, subject)
+
+-- name: uploads_expiring
+CREATE INDEX uploads_expiring ON uploads (expires_at) WHERE status = 'pending'
+
+-- name: upload_parts
+CREATE TABLE upload_parts (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  upload_id TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  blob TEXT NOT NULL
+)
+
+-- name: upload_parts_upload
+CREATE INDEX upload_parts_upload ON upload_parts (upload_id, tenant, subject, number)
+
+-- name: vector_stores
+-- `state`: live, expired, or deleted, when its chunks are still to be dropped.
+CREATE TABLE vector_stores (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  name TEXT NOT NULL,
+  description TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  last_active_at INTEGER NOT NULL,
+  metadata BLOB NOT NULL,
+  provider_id TEXT NOT NULL,
+  embedding_model TEXT NOT NULL,
+  dimension INTEGER NOT NULL,
+  expires_after_days INTEGER,
+  state TEXT NOT NULL
+)
+
+-- name: vector_stores_id
+CREATE UNIQUE INDEX vector_stores_id ON vector_stores (id, tenant, subject)
+
+-- name: vector_stores_listed
+CREATE INDEX vector_stores_listed ON vector_stores (tenant, subject, created_at, number)
+
+-- name: vector_stores_ending
+CREATE INDEX vector_stores_ending ON vector_stores (state) WHERE state <> 'live'
+
+-- name: vector_store_files
+-- `id` is that of the file. One that is in progress is a job; `claim` says whose, until `claimed_until`.
+CREATE TABLE vector_store_files (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  store_id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  status TEXT NOT NULL,
+  attributes BLOB NOT NULL,
+  chunking BLOB NOT NULL,
+  usage_bytes INTEGER NOT NULL,
+  error_code TEXT,
+  error_message TEXT,
+  batch_id TEXT,
+  claim TEXT,
+  claimed_until INTEGER,
+  attempts INTEGER NOT NULL
+)
+
+-- name: vector_store_files_id
+CREATE UNIQUE INDEX vector_store_files_id ON vector_store_files (store_id, id, tenant, subject)
+
+-- name: vector_store_files_file
+CREATE INDEX vector_store_files_file ON vector_store_files (id, tenant, subject)
+
+-- name: vector_store_files_listed
+CREATE INDEX vector_store_files_listed ON vector_store_files (store_id, created_at, number, status)
+
+-- name: vector_store_files_batch
+CREATE INDEX vector_store_files_batch ON vector_store_files (batch_id) WHERE batch_id IS NOT NULL
+
+-- name: vector_store_files_jobs
+CREATE INDEX vector_store_files_jobs ON vector_store_files (number) WHERE status = 'in_progress'
+
+-- name: file_batches
+CREATE TABLE file_batches (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  store_id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  cancelled INTEGER NOT NULL
+)
+
+-- name: file_batches_id
+CREATE UNIQUE INDEX file_batches_id ON file_batches (id, store_id, tenant, subject)
+
 -- name: alembic_version
 CREATE TABLE alembic_version (
   version_num VARCHAR(32) NOT NULL,

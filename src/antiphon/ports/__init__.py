@@ -10,15 +10,7 @@ from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal, ToolDone
 from antiphon.core.transcript import PastTurn
 from antiphon.core.usage import Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose data a call may see: a tenant, and a subject (user or key) in it."""
-
-    tenant: str
-    subject: str
-
+from antiphon.ports.owners import Owner as Owner
 
 Constraint = Literal["json_schema", "json_object", "grammar"]
 """`text.format` of the two types, and the grammars of custom tools."""
