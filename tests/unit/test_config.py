@@ -85,7 +85,7 @@ def test_two_loads_share_nothing(tmp_path: Path) -> None:
         ("version: 2", "version: 2\nversion: 2", 'antiphon.yaml:2: "version" is given twice, first on line 1'),
         ("port: 9000", "port: [", "antiphon.yaml:5: not valid YAML"),
         ("port: 9000", "port: !!python/name:os.system", "antiphon.yaml:3: the tag"),
-        ("version: 2", "safety: [{provider_id: f}]", 'antiphon.yaml:1: "vector_io" belongs under `providers`'),
+        ("version: 2", "vector_io: [{provider_id: f}]", 'antiphon.yaml:1: "vector_io" belongs under `providers`'),
         ("inference:", "safety: [{provider_id: f}]\n  inference:", "antiphon.yaml:6: safety: guardrails are"),
         ("version: 2", "shields: [{shield_id: s}]", "antiphon.yaml:1: shields: guardrails are not served yet"),
         ("port: 9000", "host: 0.0.0.0", "no API key is configured"),
