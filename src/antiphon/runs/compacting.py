@@ -1,14 +1,10 @@
 """Carries a compaction out: by the upstream itself where it compacts, else by a summary that the model writes."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from typing import cast
-
 from antiphon.core.commands import CallModel
 from antiphon.core.compacting import summary_request, summary_transcript
 from antiphon.core.errors import CompactionFailed
-from antiphon.core.items import Message, OutputText, Refusal
-from antiphon.core.signals import Compacted, ItemDone, ModelSignal, StepDone
+from antiphon.core.signals import Compacted
+from antiphon.models.asking import answer_to
 from antiphon.ports import ModelProvider
 
 
@@ -26,31 +22,10 @@ async def compact(provider: ModelProvider, model: str, call: CallModel) -> Compa
 async def _summed_up(provider: ModelProvider, model: str, call: CallModel) -> Compacted:
     request, transcript = summary_request(call.request), summary_transcript(call.transcript)
     asked = CallModel(request, transcript, "none", stream=False, summarises=True)
-    texts: list[str] = []
-    refused = False
-    done: StepDone | None = None
-    stream = cast("AsyncGenerator[Sequence[ModelSignal], None]", provider.stream(model, asked))
-    async with aclosing(stream) as batches:
-        async for batch in batches:
-            for signal in batch:
-                if isinstance(signal, ItemDone) and isinstance(signal.item, Message):
-                    parts = signal.item.content
-                    texts += [part.text for part in parts if isinstance(part, OutputText)]
-                    refused = refused or any(isinstance(part, Refusal) for part in parts)
-                elif isinstance(signal, StepDone):
-                    done = signal
-    summary = "\n\n".join(texts).strip()
-    problem = _problem(summary, done, refused=refused)
+    answer = await answer_to(provider, model, asked)
+    problem = answer.problem
+    if problem is None and answer.was_cut_off:
+        problem = "its answer was cut off at its limit of tokens"
     if problem is not None:
-        raise CompactionFailed(request.model, problem, done.usage if done is not None else None)
-    return Compacted(summary=summary, usage=done.usage if done is not None else None)
-
-
-def _problem(summary: str, done: StepDone | None, *, refused: bool) -> str | None:
-    if refused:
-        return "it refused"
-    if done is not None and done.finish == "length":
-        return "its answer was cut off at its limit of tokens"
-    if done is not None and done.finish == "content_filter":
-        return "its answer was held back by a content filter"
-    return None if summary else "its answer holds no text"
+        raise CompactionFailed(request.model, problem, answer.usage)
+    return Compacted(summary=answer.text, usage=answer.usage)
