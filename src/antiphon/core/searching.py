@@ -17,6 +17,7 @@ class Ranking:
 
     A hybrid search joins the two lists by reciprocal ranks (`rrf`, each list with its weight) or by their scores
     (`weighted`). `reranker` is a model that orders the result anew; "" for none, None for the server's default one.
+    `reranker_weight` is its share in the final score, 0 to 1; the rest is what was there before.
     """
 
     fusion: Fusion = "rrf"
@@ -25,6 +26,7 @@ class Ranking:
     rrf_constant: float = DEFAULT_RRF_CONSTANT
     score_threshold: float = 0.0
     reranker: str | None = None
+    reranker_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
