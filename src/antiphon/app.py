@@ -19,6 +19,7 @@ from antiphon.config.settings import ConfigError, ProviderSettings, Settings
 from antiphon.conversations.routes import ConversationRoutes
 from antiphon.conversations.service import ConversationService
 from antiphon.embeddings.routes import EmbeddingRoutes
+from antiphon.knowledge import Knowledge, make_knowledge
 from antiphon.messages.errors import error_shape
 from antiphon.messages.routes import MessagesRoutes
 from antiphon.models.catalog import Catalog, NamedModel
@@ -62,6 +63,7 @@ class Services:
     store: Store
     responses: ResponseService
     upstreams: UpstreamClient
+    knowledge: Knowledge
     recorder: "Recorder | None" = None
 
     async def check_store(self) -> None:
@@ -70,8 +72,10 @@ class Services:
 
     async def startup(self) -> None:
         """Models are discovered by the first request that needs them; nothing here waits for an upstream."""
+        await self.knowledge.start()
 
     async def shutdown(self) -> None:
+        await self.knowledge.stop()
         await self.catalog.aclose()
         await asyncio.gather(*(provider.aclose() for provider in self.catalog.providers.values()))
         await self.upstreams.aclose()
@@ -116,7 +120,8 @@ def services_for(
     watch = recorder.watch if recorder is not None else None
     sealer = sealer or make_sealer(settings, clock)
     responses = ResponseService(catalog, store, NoTools(), clock, ids, sealer, watch=watch)
-    return Services(settings, catalog, store, responses, upstreams, recorder)
+    knowledge = make_knowledge(settings, catalog, store, clock, ids, state_folder(settings))
+    return Services(settings, catalog, store, responses, upstreams, knowledge, recorder)
 
 
 def make_sealer(settings: Settings, clock: Clock) -> Sealer:
@@ -217,6 +222,7 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
         *PromptRoutes(
             PromptService(services.store.prompts, services.responses.clock, services.responses.ids)
         ).table(),
+        *services.knowledge.routes(),
         *ModelRoutes(services.catalog).table(),
         *HealthRoutes(services.check_store, services.catalog.breakers).table(),
     ]

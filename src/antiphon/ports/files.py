@@ -147,6 +147,10 @@ class BlobStore(Protocol):
         """Remove a blob; none there is fine."""
         ...
 
+    async def sweep(self) -> None:
+        """Remove what writes that were broken off have left, of any process, and of none that goes on."""
+        ...
+
     async def aclose(self) -> None: ...
 
 

@@ -1,0 +1,65 @@
+"""Composition of files, vector stores and file search: settings → adapters → services → routes. `app.py` calls it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from antiphon.blobs.local import LocalBlobs
+from antiphon.blobs.memory import MemoryBlobs
+from antiphon.config.settings import ProviderSettings, Settings
+from antiphon.models.catalog import Catalog
+from antiphon.ports import Clock, Ids, Store
+from antiphon.ports.adapters import AdapterConfigError
+from antiphon.ports.files import BlobStore
+from antiphon.web.routing import Route
+
+FILES_TYPES = ("inline::localfs",)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What this capability needs, made once per server."""
+
+    blobs: BlobStore
+
+    def routes(self) -> list[Route]:
+        return []
+
+    async def start(self) -> None:
+        """Begin what runs in the background. Waits for nothing."""
+
+    async def stop(self) -> None:
+        """End it, and let go of what is held."""
+        await self.blobs.aclose()
+
+
+def make_knowledge(
+    settings: Settings, catalog: Catalog, store: Store, clock: Clock, ids: Ids, folder: Path | None
+) -> Knowledge:
+    """The parts over these settings. `folder` is where state is kept, None where nothing is.
+
+    Raises ConfigError for a provider that cannot be made.
+    """
+    return Knowledge(make_blobs(settings, folder))
+
+
+def make_blobs(settings: Settings, folder: Path | None) -> BlobStore:
+    """Where files are kept: as `providers.files` says, else below `folder`, else in memory. Raises ConfigError."""
+    if not settings.providers.files:
+        return MemoryBlobs() if folder is None else LocalBlobs(folder / "files")
+    first, *more = settings.providers.files
+    if more:
+        message = "files are kept in one place; remove all of providers.files but one."
+        raise settings.provider_error(more[0].provider_id, "", message)
+    try:
+        return _blobs(first, first.config, folder)
+    except AdapterConfigError as error:
+        raise settings.provider_error(first.provider_id, error.key, str(error)) from error
+
+
+def _blobs(one: ProviderSettings, config: Mapping[str, Any], folder: Path | None) -> BlobStore:
+    if one.provider_type == "inline::localfs":
+        return LocalBlobs.from_config(config, (folder or Path("~/.antiphon")) / "files")
+    known = ", ".join(FILES_TYPES)
+    raise AdapterConfigError("", f'there is no type "{one.provider_type}" of files; there are: {known}')
