@@ -117,7 +117,7 @@ def _shell(tool: ShellTool) -> str:
 # --- what a call becomes -------------------------------------------------------------------------------------
 def item_of(tool: FixedTool, call: FunctionCall) -> ClientCall:
     """The item that a model's call of this tool is for the client. Raises BadArguments."""
-    given = _arguments(call)
+    given = arguments_of(call)
     arguments = _without_nulls(given)
     try:
         match tool:
@@ -137,7 +137,8 @@ def item_of(tool: FixedTool, call: FunctionCall) -> ClientCall:
         raise BadArguments(f"the arguments do not fit: {error}") from None
 
 
-def _arguments(call: FunctionCall) -> JsonObject:
+def arguments_of(call: FunctionCall) -> JsonObject:
+    """What a model gave as arguments. Raises BadArguments."""
     try:
         value = decode_json(call.arguments or "{}")
     except (msgspec.DecodeError, RecursionError):

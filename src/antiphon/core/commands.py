@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from antiphon.core.hosted_calls import HostedCall, HostedTool
 from antiphon.core.items import FunctionCall, ItemStatus
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import OutputItem
@@ -44,9 +45,14 @@ class Compact:
 
 @dataclass(frozen=True, slots=True)
 class CallTool:
-    """Run a server-side tool. Calls of one step may run at once; results are added in call order."""
+    """Run a server-side tool. Calls of one step may run at once; results are added in call order.
+
+    `tool` and `item` are there for a tool that the request brought: its definition, and what is shown of the call.
+    """
 
     call: FunctionCall
+    tool: HostedTool | None = None
+    item: HostedCall | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from antiphon.core.errors import InvalidRequest
-from antiphon.core.hosted_tools import Filter
+from antiphon.core.tools import Filter
 from antiphon.core.wire import UNSET
 
 Scalar = str | float | bool

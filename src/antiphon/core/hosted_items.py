@@ -51,8 +51,9 @@ class NamedCallOutput(Wire, tag="function_call_output"):
 
 
 class FileSearchResult(Wire):
-    """`score` is 0 to 1."""
+    """`score` is 0 to 1. `number`, which stays inside, is what the model cites it by."""
 
+    number: int | UnsetType = UNSET
     file_id: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
     filename: str | UnsetType = UNSET
@@ -241,8 +242,8 @@ class StoredMessage(Wire, tag="message"):
     phase: Literal["commentary", "final_answer"] | UnsetType | None = UNSET
 
 
-ToolItem = MachineItem | ToolSearchCall | ToolSearchOutput | AdditionalTools
-"""Items of tools that the client runs, and of what finds and brings tools."""
+ToolItem = MachineItem | ToolSearchCall | ToolSearchOutput | AdditionalTools | FileSearchCall
+"""Items of tools that the client or this server runs, and of what finds and brings tools."""
 HostedItem = (
     CustomToolCall
     | CustomToolCallOutput

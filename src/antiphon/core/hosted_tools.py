@@ -13,6 +13,7 @@ from antiphon.core.tools import (
     ChooseComputerUse,
     ChooseComputerUsePreview,
     ChooseCustom,
+    ChooseFileSearch,
     ChooseFunction,
     ChooseShell,
     ComputerTool,
@@ -20,6 +21,7 @@ from antiphon.core.tools import (
     ComputerUseTool,
     ContainerFiles,
     CustomTool,
+    FileSearchTool,
     FunctionTool,
     LocalShellTool,
     MemoryLimit,
@@ -32,35 +34,6 @@ from antiphon.core.tools import (
 from antiphon.core.wire import UNSET, UnsetType, Wire
 
 ContextSize = Literal["low", "medium", "high"]
-
-
-class Filter(Wire):
-    """A comparison (`key`, `value`) or, with `and` and `or`, a group of filters."""
-
-    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "and", "or"]
-    key: str | UnsetType = UNSET
-    value: str | float | bool | list[str | float] | UnsetType = UNSET
-    filters: list["Filter"] | UnsetType = UNSET
-
-
-class HybridSearch(Wire):
-    embedding_weight: float
-    text_weight: float
-
-
-class RankingOptions(Wire):
-    """`score_threshold` is 0 to 1."""
-
-    ranker: Literal["auto", "default-2024-11-15"] | UnsetType = UNSET
-    score_threshold: float | UnsetType = UNSET
-    hybrid_search: HybridSearch | UnsetType = UNSET
-
-
-class FileSearchTool(Wire, tag="file_search"):
-    vector_store_ids: list[str]
-    max_num_results: int | UnsetType = UNSET
-    ranking_options: RankingOptions | UnsetType = UNSET
-    filters: Filter | UnsetType | None = UNSET
 
 
 class Location(Wire):
@@ -196,10 +169,6 @@ AnyTool = FunctionTool | HostedTool
 class ChooseMcp(Wire, tag="mcp"):
     server_label: str
     name: str | UnsetType | None = UNSET
-
-
-class ChooseFileSearch(Wire, tag="file_search"):
-    pass
 
 
 class ChooseWebSearchPreview(Wire, tag="web_search_preview"):

@@ -22,6 +22,7 @@ PREFIX_BY_TYPE = {
     "shell_call_output": "sho_",
     "apply_patch_call": "apc_",
     "apply_patch_call_output": "apco_",
+    "file_search_call": "fs_",
     "tool_search_call": "tsc_",
     "tool_search_output": "tso_",
     "additional_tools": "at_",

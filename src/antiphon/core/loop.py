@@ -11,7 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard, assert_never
 
-from antiphon.core import compacting, signals, tool_search
+import msgspec
+
+from antiphon.core import compacting, hosted_calls, signals, tool_search
+from antiphon.core.citations import Citations
 from antiphon.core.client_tools import BadArguments
 from antiphon.core.commands import (
     CallModel,
@@ -24,6 +27,7 @@ from antiphon.core.commands import (
     Step,
 )
 from antiphon.core.compaction import compaction_item, seen_of
+from antiphon.core.hosted_calls import HostedCall
 from antiphon.core.hosted_items import ToolSearchCall, ToolSearchOutput
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import (
@@ -41,8 +45,8 @@ from antiphon.core.permission import Permission
 from antiphon.core.prompt_turn import prompt_turns
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import FinishReason, ItemDone, ModelItem, OutputItem, Signal
-from antiphon.core.toolbox import Toolbox
-from antiphon.core.transcript import Transcript
+from antiphon.core.toolbox import Toolbox, wants_text
+from antiphon.core.transcript import Transcript, searches
 from antiphon.core.usage import Usage
 
 MAX_REJECTED_STEPS = 3
@@ -64,6 +68,8 @@ class Loop:
     finished: bool = False
     brought: Sequence[AnyTool] = ()
     """The definitions of tools that the conversation has loaded."""
+    citations: Citations | None = field(init=False)
+    """What makes citations of the markers in the model's texts; None where none is to be expected."""
     _toolbox: Toolbox = field(init=False)
     _permission: Permission = field(init=False)
     _steps: int = 0
@@ -90,12 +96,17 @@ class Loop:
         default_factory=dict[str, FunctionCallOutput | None]
     )
 
+    _open_calls: dict[str, tuple[int, HostedCall]] = field(default_factory=dict[str, tuple[int, HostedCall]])
+    """Calls of hosted tools that are being carried out, by their call id."""
     _fullness: compacting.Fullness = field(init=False)
     _split: compacting.Split | None = None
 
     def __post_init__(self) -> None:
         self._fullness = compacting.Fullness(compacting.threshold_of(self.request))
         self._use(Toolbox(self.request, self.brought))
+        earlier = searches(self.transcript.history)
+        may_cite = wants_text(self.request) and (earlier or self._toolbox.searches_files)
+        self.citations = Citations.of(earlier) if may_cite else None
 
     def _use(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
@@ -126,8 +137,8 @@ class Loop:
                 yield from self._release_all("incomplete" if cut else "completed")
                 self._fullness.measured(usage, self.transcript)
                 yield from self._after_step(finish)
-            case signals.ToolDone(call_id=call_id, output=output):
-                yield from self._tool_done(call_id, output)
+            case signals.ToolDone():
+                yield from self._tool_done(signal.call_id, signal.output, signal.item)
             case signals.Invalid(usage=usage):
                 self._count(usage, None)
                 yield from self._release_all("completed")
@@ -177,12 +188,17 @@ class Loop:
         if self._admit(slot, item):
             yield OpenItem(slot, self._outward(item))
         if slot in self._admitted or slot in self._line:
-            self._held = signal
+            self._held = self._cited(signal)
         elif isinstance(item, Call):
             if self._refused[slot]:
                 self._rejections.append((item, self._refused[slot]))
             else:
                 self._calls.append(item)
+
+    def _cited(self, done: ItemDone) -> ItemDone:
+        if self.citations is None or not isinstance(done.item, Message):
+            return done
+        return ItemDone(done.slot, self.citations.cleaned(done.item))
 
     def _release(self, status: ItemStatus) -> Iterator[Step]:
         """Close the item that is done. It waits for the next signal, since only that tells if it was cut short."""
@@ -367,33 +383,62 @@ class Loop:
 
     def _is_ours(self, call: Call) -> TypeGuard[FunctionCall]:
         """Whether the server runs this call."""
-        return isinstance(call, FunctionCall) and call.name in self.server_tools
+        if not isinstance(call, FunctionCall):
+            return False
+        return call.name in self.server_tools or self._toolbox.hosted(call.name) is not None
 
     def _run_tools(self, calls: list[FunctionCall]) -> Iterator[Step]:
         """Start the server-side calls of one step; beyond `max_tool_calls` they are answered, not run."""
         for call in calls:
             self._waiting[call.call_id] = None
         limit = self.request.max_tool_calls
-        over: list[str] = []
+        told: list[tuple[str, str]] = []
         for call in calls:
             self._server_calls += 1
             if limit is not None and self._server_calls > limit:
-                over.append(call.call_id)
-            else:
-                yield CallTool(call)
-        for call_id in over:
-            yield from self._tool_done(call_id, MAX_TOOL_CALLS)
+                told.append((call.call_id, MAX_TOOL_CALLS))
+                continue
+            try:
+                yield from self._run_tool(call)
+            except BadArguments as error:
+                told.append((call.call_id, f"Error: this call of {call.name} cannot be used: {error}"))
+        for call_id, text in told:
+            yield from self._tool_done(call_id, text)
 
-    def _tool_done(self, call_id: str, output: str) -> Iterator[Step]:
+    def _run_tool(self, call: FunctionCall) -> Iterator[Step]:
+        """Raises BadArguments, before anything is shown."""
+        tool = self._toolbox.hosted(call.name)
+        if tool is None:
+            yield CallTool(call)
+        elif (
+            call.call_id not in self._open_calls
+        ):  # else the model gave two calls one id: one answer is for both
+            item = hosted_calls.call_item(tool, call)
+            self._own_slots -= 1
+            self._open_calls[call.call_id] = self._own_slots, item
+            yield OpenItem(self._own_slots, item)
+            yield CallTool(call, tool, item)
+
+    def _tool_done(self, call_id: str, output: str, item: HostedCall | None = None) -> Iterator[Step]:
         if call_id not in self._waiting or self._waiting[call_id] is not None:
             return  # a repeated answer
+        if call_id in self._open_calls:
+            slot, begun = self._open_calls.pop(call_id)
+            done = item or msgspec.structs.replace(begun, status="failed", results=[])
+            if self.citations is not None:
+                done = self.citations.numbered(done)
+            output = output or hosted_calls.said(done)
+            yield CloseItem(slot, done, "completed")
         self._waiting[call_id] = FunctionCallOutput(call_id=call_id, output=output)
         if any(answer is None for answer in self._waiting.values()):
             return
         answers, self._waiting = self._waiting, {}
         calls = [call for call in self._calls if call.call_id in answers]
         results = [answers[call.call_id] for call in calls]
-        self.transcript = self.transcript.plus(*calls, *(result for result in results if result is not None))
+        refused = [call for call, _ in self._rejections]
+        told = [_answer(call, f"Error: {reason}") for call, reason in self._rejections]
+        said = (result for result in results if result is not None)
+        self.transcript = self.transcript.plus(*calls, *refused, *said, *told)
         if any(call.call_id not in answers for call in self._calls):  # the client owes the rest
             yield self._finish(Finish("completed"))
         else:

@@ -10,7 +10,16 @@ import msgspec
 
 from antiphon.core.client_tools import APPLY_PATCH, COMPUTER, LOCAL_SHELL, SHELL, TOOL_SEARCH
 from antiphon.core.compaction import UpstreamContext, seen_of
-from antiphon.core.hosted_items import AdditionalTools, Compaction, ToolItem, ToolSearchCall, ToolSearchOutput
+from antiphon.core.file_search import FILE_SEARCH
+from antiphon.core.hosted_calls import said as said_of
+from antiphon.core.hosted_items import (
+    AdditionalTools,
+    Compaction,
+    FileSearchCall,
+    ToolItem,
+    ToolSearchCall,
+    ToolSearchOutput,
+)
 from antiphon.core.items import (
     Call,
     CallOutput,
@@ -72,6 +81,10 @@ def seen_with_places(items: Iterable[StoredItem]) -> Iterator[tuple[int, Transcr
             case ToolSearchOutput():
                 own = searches.popleft() if not item.call_id and searches else item.id or f"search_{at}"
                 yield at, _output(item.call_id or own, _loaded(item))
+            case FileSearchCall():
+                if item.status in ("completed", "failed"):  # else it was cut short: nothing came of it
+                    yield at, _call(item, item.id, FILE_SEARCH, {"queries": item.queries})
+                    yield at, _output(item.id, said_of(item))
             case AdditionalTools():
                 continue
             case _:
@@ -116,7 +129,9 @@ def _call(item: ToolItem, call_id: str, name: str, arguments: Any) -> FunctionCa
     value: Any = msgspec.to_builtins(arguments)
     if name == LOCAL_SHELL:
         del value["type"]
-    status: ItemStatus | UnsetType | None = getattr(item, "status", UNSET)
+    status: ItemStatus | UnsetType | None = (
+        UNSET if isinstance(item, FileSearchCall) else getattr(item, "status", UNSET)
+    )
     return FunctionCall(
         call_id=call_id,
         name=name,

@@ -9,7 +9,9 @@ from zlib import crc32
 
 import msgspec
 
+from antiphon.core import hosted_calls
 from antiphon.core.client_tools import FixedTool, as_function
+from antiphon.core.hosted_calls import HostedTool
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.tools import (
     CustomTool,
@@ -29,7 +31,8 @@ _HASH = 8
 
 class Shown(msgspec.Struct, frozen=True):
     """A tool as the model is shown it. `name` is its own in the request, `sent` its definition (in its namespace, if
-    it has one), `fixed` the tool itself where its calls become items of another type.
+    it has one), `fixed` the tool itself where its calls become items of another type, `hosted` where this server runs
+    it.
     """
 
     face: ModelTool
@@ -38,11 +41,13 @@ class Shown(msgspec.Struct, frozen=True):
     namespace: str | None = None
     fixed: FixedTool | None = None
     deferred: bool = False
+    hosted: HostedTool | None = None
 
     @property
     def kind(self) -> str:
-        if self.fixed is not None:
-            return str(self.fixed.__struct_config__.tag)
+        fixed = self.fixed or self.hosted
+        if fixed is not None:
+            return str(fixed.__struct_config__.tag)
         return "custom" if isinstance(self.face, CustomTool) else "function"
 
 
@@ -69,6 +74,9 @@ def shown(tools: Iterable[AnyTool | Tool]) -> Iterator[Shown]:
             case NamespaceTool():
                 for inner in tool.tools:
                     yield _in_namespace(tool, inner)
+            case _ if isinstance(tool, HostedTool):
+                face = hosted_calls.as_function(tool)
+                yield Shown(face, face.name, tool, hosted=tool)
             case _ if isinstance(tool, FixedTool):
                 face = as_function(tool)
                 yield Shown(face, face.name, tool, fixed=tool)

@@ -10,13 +10,14 @@ from typing import Literal
 import msgspec
 
 from antiphon.core.client_tools import ClientCall
+from antiphon.core.hosted_calls import HostedCall
 from antiphon.core.hosted_items import Compaction, ToolSearchOutput
 from antiphon.core.items import Call, CustomToolCall, FunctionCall, Logprob, Message, Reasoning
 from antiphon.core.usage import Usage
 
 ModelItem = Message | Reasoning | FunctionCall | CustomToolCall
 """What a model makes."""
-OutputItem = ModelItem | ClientCall | ToolSearchOutput | Compaction
+OutputItem = ModelItem | ClientCall | HostedCall | ToolSearchOutput | Compaction
 """What a response's output may hold."""
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
 
@@ -93,10 +94,15 @@ ModelSignal = ItemStarted | ModelDelta | ItemDone | StepDone
 
 
 class ToolDone(Signalled, frozen=True):
-    """A server-side tool finished. `output` is the text the model sees, also when the tool failed."""
+    """A server-side tool finished. `output` is the text the model sees, also when the tool failed.
+
+    Of a call that is shown as an item, `item` is that with what came of it, without id: its status is `completed` or
+    `failed`, and the model sees what `hosted_calls.said` says of it where there is no `output`.
+    """
 
     call_id: str
     output: str
+    item: HostedCall | None = None
 
 
 class Failed(Signalled, frozen=True):

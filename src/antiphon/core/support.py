@@ -64,7 +64,7 @@ INCLUDES: Final = (
     "message.output_text.logprobs",
 )
 
-_HOSTED = "this version runs no hosted tools"
+_HOSTED = "this version does not run it"
 _AS_FUNCTION = "Offer it as a function tool and run it in your client"
 _AS_MESSAGE = "Leave the item out, or give its content as a message"
 
@@ -87,7 +87,6 @@ def _parameters() -> tuple[Row, ...]:
 
 def _tools() -> tuple[Row, ...]:
     hosted = (
-        "file_search",
         "web_search",
         "web_search_2025_08_26",
         "web_search_preview",
@@ -102,7 +101,6 @@ def _tools() -> tuple[Row, ...]:
 
 def _items() -> tuple[Row, ...]:
     hosted = (
-        "file_search_call",
         "web_search_call",
         "image_generation_call",
         "code_interpreter_call",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from antiphon.core import support
+from antiphon.core import file_search, filters, support
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.hosted_items import AdditionalTools, ToolSearchOutput
 from antiphon.core.hosted_tools import AnyTool
@@ -14,6 +14,7 @@ from antiphon.core.shown_tools import Shown, as_entry, named, shown
 from antiphon.core.tools import (
     ChooseAllowed,
     CustomTool,
+    FileSearchTool,
     FunctionTool,
     GrammarFormat,
     NamespaceFunction,
@@ -22,8 +23,10 @@ from antiphon.core.tools import (
     ToolChoice,
     ToolSearchTool,
 )
+from antiphon.core.wire import UNSET
 
 MAX_NESTING = 64
+MAX_STORES = 32
 _NAME = re.compile(r"[a-zA-Z0-9_-]+\Z")
 
 
@@ -104,6 +107,8 @@ def _check_tool(tool: Tool | AnyTool, path: str) -> None:
             _check_custom(tool, path)
         case FunctionTool():
             _check_function(tool, path)
+        case FileSearchTool():
+            _check_file_search(tool, path)
         case NamespaceTool():
             for at, inner in enumerate(tool.tools):
                 if isinstance(inner, CustomTool):
@@ -120,6 +125,22 @@ def _check_tool(tool: Tool | AnyTool, path: str) -> None:
             check_schema(tool.parameters, f"{path}.parameters", of_arguments=True)
         case _:
             return
+
+
+def _check_file_search(tool: FileSearchTool, path: str) -> None:
+    if not 1 <= len(tool.vector_store_ids) <= MAX_STORES:
+        raise InvalidRequest(
+            f"`{path}.vector_store_ids`: give the ids of 1 to {MAX_STORES} vector stores.",
+            param=f"{path}.vector_store_ids",
+        )
+    if tool.max_num_results is not UNSET and not 1 <= tool.max_num_results <= file_search.MAX_RESULTS:
+        raise InvalidRequest(
+            f"`{path}.max_num_results`: a whole number from 1 to {file_search.MAX_RESULTS},"
+            f" not {tool.max_num_results}.",
+            param=f"{path}.max_num_results",
+        )
+    if tool.filters:
+        filters.checked(tool.filters, f"{path}.filters")
 
 
 def _check_function(tool: FunctionTool | NamespaceFunction, path: str) -> None:
@@ -183,6 +204,7 @@ _KINDS = (
     "shell",
     "apply_patch",
     "tool_search",
+    "file_search",
 )
 
 

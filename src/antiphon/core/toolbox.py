@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from antiphon.core.body import FormatText
 from antiphon.core.client_tools import BadArguments, ClientCall, FixedTool, item_of
+from antiphon.core.file_search import as_function as file_search_function
+from antiphon.core.hosted_calls import HostedTool
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import Call, FunctionCall
 from antiphon.core.request import ResponseRequest
@@ -18,13 +21,14 @@ from antiphon.core.tools import (
     ChooseCustom,
     ChooseFunction,
     CustomTool,
+    FileSearchTool,
     ModelChoice,
     ModelTool,
     Tool,
     ToolChoice,
     ToolSearchTool,
 )
-from antiphon.core.wire import JsonObject
+from antiphon.core.wire import UNSET, JsonObject
 
 MAX_LISTED = 200
 """Names of tools that the description of a search holds."""
@@ -53,6 +57,15 @@ class Toolbox:
         if loaded:
             self.names = {**self.names, **{name: one for name, one in loaded.items() if name not in own}}
         self._list_contents()
+        if not wants_text(request):
+            self._cite_nothing()
+
+    def _cite_nothing(self) -> None:
+        """An answer in JSON holds no citations: do not ask for them."""
+        for name, one in self.names.items():
+            if isinstance(one.hosted, FileSearchTool):
+                face = file_search_function(cites=False)
+                self.names = {**self.names, name: msgspec.structs.replace(one, face=face)}
 
     def _list_contents(self) -> None:
         """Say in the description of a search of the server's own what it can find."""
@@ -104,6 +117,16 @@ class Toolbox:
         """Whether a call of this name is shown once it is complete, as an item of its own type."""
         return self._fixed(name) is not None
 
+    @property
+    def searches_files(self) -> bool:
+        """Whether the model can search files."""
+        return any(isinstance(one.hosted, FileSearchTool) for one in self.names.values())
+
+    def hosted(self, name: str) -> HostedTool | None:
+        """The tool of this name, where this server runs it."""
+        one = self.names.get(name)
+        return None if one is None else one.hosted
+
     def outward(self, call: Call) -> Call:
         """A call of a function or custom tool by the names that the client knows."""
         one = self.names.get(call.name)
@@ -121,6 +144,12 @@ class Toolbox:
     def _fixed(self, name: str) -> FixedTool | None:
         one = self.names.get(name)
         return None if one is None else one.fixed
+
+
+def wants_text(request: ResponseRequest) -> bool:
+    """Whether the answer may be any text."""
+    wanted = request.text.format if request.text is not None else UNSET
+    return wanted is UNSET or isinstance(wanted, FormatText)
 
 
 def _chosen(choice: ToolChoice | None, among: Sequence[Shown]) -> list[Shown]:

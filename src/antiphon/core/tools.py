@@ -157,6 +157,36 @@ class ApplyPatchTool(Wire, tag="apply_patch"):
     allowed_callers: AllowedCallers = UNSET
 
 
+# --- tools that the server runs ------------------------------------------------------------------------------
+class Filter(Wire):
+    """A comparison (`key`, `value`) or, with `and` and `or`, a group of filters."""
+
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "and", "or"]
+    key: str | UnsetType = UNSET
+    value: str | float | bool | list[str | float] | UnsetType = UNSET
+    filters: list["Filter"] | UnsetType = UNSET
+
+
+class HybridSearch(Wire):
+    embedding_weight: float
+    text_weight: float
+
+
+class RankingOptions(Wire):
+    """`score_threshold` is 0 to 1."""
+
+    ranker: Literal["auto", "default-2024-11-15"] | UnsetType = UNSET
+    score_threshold: float | UnsetType = UNSET
+    hybrid_search: HybridSearch | UnsetType = UNSET
+
+
+class FileSearchTool(Wire, tag="file_search"):
+    vector_store_ids: list[str]
+    max_num_results: int | UnsetType = UNSET
+    ranking_options: RankingOptions | UnsetType = UNSET
+    filters: Filter | UnsetType | None = UNSET
+
+
 # --- tool_choice ---------------------------------------------------------------------------------------------
 class ChooseFunction(Wire, tag="function"):
     name: str
@@ -193,6 +223,10 @@ class ChooseShell(Wire, tag="shell"):
     pass
 
 
+class ChooseFileSearch(Wire, tag="file_search"):
+    pass
+
+
 ModelTool = FunctionTool | CustomTool
 """What a model is shown; every other tool is shown as one of these (`toolbox`)."""
 Tool = (
@@ -206,6 +240,7 @@ Tool = (
     | ApplyPatchTool
     | NamespaceTool
     | ToolSearchTool
+    | FileSearchTool
 )
 ToolChoiceMode = Literal["none", "auto", "required"]
 ModelChoice = ToolChoiceMode | ChooseFunction | ChooseCustom | ChooseAllowed
@@ -216,4 +251,5 @@ ToolChoice = (
     | ChooseComputerUsePreview
     | ChooseApplyPatch
     | ChooseShell
+    | ChooseFileSearch
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from antiphon.core.compaction import replaces
-from antiphon.core.hosted_items import AdditionalTools, Compaction, ToolSearchOutput
+from antiphon.core.hosted_items import AdditionalTools, Compaction, FileSearchCall, ToolSearchOutput
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import Call, CallOutput, Message, Reasoning
 from antiphon.core.seen import StoredItem, TranscriptItem, as_seen
@@ -18,6 +18,7 @@ _CALL = b'_call"'
 _OUTPUT = b'_call_output"'
 _COMPACTION = b'"type":"compaction"'
 _BRINGS_TOOLS = (b'"tool_search_output"', b'"additional_tools"')
+_SEARCH = b'"type":"file_search_call"'
 _ITEMS = msgspec.json.Decoder(list[StoredItem])
 
 
@@ -52,12 +53,15 @@ class PastTurn:
     """Whether items of it bring tools; kept, since every later turn asks."""
     has_compaction: bool = field(init=False, repr=False, compare=False)
     """Whether a compaction is among its items; kept too."""
+    has_searches: bool = field(init=False, repr=False, compare=False)
+    """Whether files were searched in it; kept too."""
 
     def __post_init__(self) -> None:
         brings = any(kind in part for part in (self.input, self.output) for kind in _BRINGS_TOOLS)
         object.__setattr__(self, "brings_tools", brings)
         compaction = _COMPACTION in self.output or _COMPACTION in self.input
         object.__setattr__(self, "has_compaction", compaction)
+        object.__setattr__(self, "has_searches", _SEARCH in self.output or _SEARCH in self.input)
 
     def stored(self) -> list[StoredItem]:
         """Its items as they are stored, input first."""
@@ -125,6 +129,12 @@ def brought_tools(history: Sequence[PastTurn], items: Sequence[StoredItem]) -> l
     past = [item for turn in history if turn.brings_tools for item in turn.stored()]
     bringing = [item for item in (*past, *items) if isinstance(item, ToolSearchOutput | AdditionalTools)]
     return [tool for item in bringing for tool in item.tools]
+
+
+def searches(history: Sequence[PastTurn]) -> list[FileSearchCall]:
+    """The searches of files that were made, oldest first."""
+    stored = [item for turn in history if turn.has_searches for item in turn.stored()]
+    return [item for item in stored if isinstance(item, FileSearchCall)]
 
 
 def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from antiphon.core.hosted_items import Compaction
+from antiphon.core.hosted_items import Compaction, FileSearchCall
 from antiphon.core.items import (
+    Annotation,
     CustomToolCall,
     FunctionCall,
     ItemStatus,
@@ -49,6 +50,8 @@ class _Part:
     event: str
     texts: list[str] = field(default_factory=list[str])
     logprobs: list[Logprob] = field(default_factory=list[Logprob])
+    annotations: list[Annotation] = field(default_factory=list[Annotation])
+    """Those whose events were written."""
 
     @property
     def text(self) -> str:
@@ -172,6 +175,9 @@ class EventWriter:
         if not self.muted:
             self._line.append(opened)
             self._item_event("response.output_item.added", opened, index, skeleton)
+            if isinstance(skeleton, FileSearchCall):
+                self._call_event(opened, "response.file_search_call.in_progress")
+                self._call_event(opened, "response.file_search_call.searching")
 
     def is_open(self, slot: int) -> bool:
         return slot in self._open
@@ -214,6 +220,18 @@ class EventWriter:
         end = _NUMBERED[number] if number < 2048 else _numbered(number)
         data = b"".join((part.head, encode(text), tail, padding, end))
         self._events.append(Event(number, part.event, data))
+
+    def annotate(self, slot: int, annotation: Annotation) -> None:
+        """An annotation of the text of an open message, where it stands now; of a slot that is not open, none."""
+        open_item = self._open.get(slot)
+        if open_item is None:
+            return
+        part = open_item.part
+        if part is None or part.kind != "output_text":
+            part = self._open_part(open_item, "output_text")
+        part.annotations.append(annotation)
+        if not self.muted:
+            self._annotation(open_item, part, len(part.annotations) - 1, annotation)
 
     def summary(self, slot: int, index: int, text: str) -> None:
         """One piece of the upstream's own reasoning summary, of its part `index`."""
@@ -337,6 +355,8 @@ class EventWriter:
                     self._part_done(open_item, part, text, _wire_part(kind, text, ()))
             case ShellCall():
                 self._commands(open_item, final)
+            case FileSearchCall(status="completed"):
+                self._call_event(open_item, "response.file_search_call.completed")
             case Message():
                 for part, shown in zip(open_item.parts, _shown_parts(final), strict=False):
                     self._annotations(open_item, part, shown)
@@ -372,14 +392,23 @@ class EventWriter:
         self._part_event(f"response.{done}", open_item, part, value)
 
     def _annotations(self, open_item: _Open, part: _Part, shown: OutputText | Refusal) -> None:
-        event = "response.output_text.annotation.added"
+        """Those that were not written while the text came."""
+        written = len(part.annotations)
         for number, annotation in enumerate(shown.annotations if isinstance(shown, OutputText) else ()):
-            self._say(
-                open_item,
-                event,
-                b'{"type":"%b",%b,"content_index":%d,"annotation_index":%d,"annotation":%b'
-                % (event.encode(), open_item.place, part.index, number, encode(annotation)),
-            )
+            if number >= written:
+                self._annotation(open_item, part, number, annotation)
+
+    def _annotation(self, open_item: _Open, part: _Part, number: int, annotation: Annotation) -> None:
+        event = "response.output_text.annotation.added"
+        self._say(
+            open_item,
+            event,
+            b'{"type":"%b",%b,"content_index":%d,"annotation_index":%d,"annotation":%b'
+            % (event.encode(), open_item.place, part.index, number, encode(annotation)),
+        )
+
+    def _call_event(self, open_item: _Open, event: str) -> None:
+        self._say(open_item, event, b'{"type":"%b",%b' % (event.encode(), open_item.place))
 
     def _text_done(
         self, open_item: _Open, part: _Part, kind: str, text: str, logprobs: Sequence[Logprob]
@@ -456,7 +485,7 @@ def _partial(open_item: _Open) -> OutputItem:
             content: list[MessagePart] = [
                 Refusal(refusal=part.text)
                 if part.kind == "refusal"
-                else OutputText(text=part.text, annotations=[], logprobs=part.logprobs)
+                else OutputText(text=part.text, annotations=part.annotations, logprobs=part.logprobs)
                 for part in open_item.parts
             ]
             return msgspec.structs.replace(item, status=status, content=content)
@@ -473,6 +502,8 @@ def _partial(open_item: _Open) -> OutputItem:
             return msgspec.structs.replace(
                 item, status=status, input="".join(part.text for part in open_item.parts)
             )
+        case FileSearchCall():
+            return msgspec.structs.replace(item, status=status)
         case _:
             return item  # these are there at once, whole
 

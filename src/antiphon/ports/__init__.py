@@ -6,10 +6,12 @@ from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
 
 from antiphon.core.commands import CallModel, CallTool
+from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal, ToolDone
 from antiphon.core.transcript import PastTurn
 from antiphon.core.usage import Usage
+from antiphon.ports.files import FileStore
 from antiphon.ports.owners import Owner as Owner
 
 Constraint = Literal["json_schema", "json_object", "grammar"]
@@ -162,6 +164,13 @@ class Patient(Protocol):
 
 class ToolRuntime(Protocol):
     """Runs server-side tools."""
+
+    async def check(self, owner: Owner, tools: Sequence[AnyTool]) -> None:
+        """Look at the tools of a request before anything is done. `tools[3]` of the request is `tools[3]` here.
+
+        Raises NotFound, InvalidRequest for a tool that could not work, as one over a vector store that is not there.
+        """
+        ...
 
     async def run(self, owner: Owner, call: CallTool) -> ToolDone:
         """Run one call to its end. A failing tool is a `ToolDone` that says so; only cancellation raises."""
@@ -425,3 +434,6 @@ class Store(ResponseStore, Protocol):
 
     @property
     def chats(self) -> ChatStore: ...
+
+    @property
+    def files(self) -> FileStore: ...

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import msgspec
 
 from antiphon.core.errors import InvalidRequest
-from antiphon.core.hosted_items import Compaction
+from antiphon.core.file_search import shown_item
+from antiphon.core.hosted_items import Compaction, FileSearchCall
 from antiphon.core.items import InputImage, Message, MessagePart, OutputText, Reasoning
 from antiphon.core.machine_items import ComputerCallOutput
 from antiphon.core.support import INCLUDES
@@ -24,6 +25,9 @@ _LOGPROBS = "message.output_text.logprobs"
 _IMAGE_URL = "message.input_image.image_url"
 _SCREENSHOT = "computer_call_output.output.image_url"
 _ENCRYPTED = "reasoning.encrypted_content"
+_RESULTS = "file_search_call.results"
+_DECODED = (b'"type":"compaction"', b'"type":"file_search_call"')
+"""Items that never leave as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Visible:
     image_urls: bool = True
     screenshots: bool = True
     encrypted: bool = False
+    results: bool = False
 
     @classmethod
     def of(cls, include: Iterable[str]) -> "Visible":
@@ -45,14 +50,20 @@ class Visible:
                 raise InvalidRequest(
                     f'"{value}" is not a value of include; there are: {known}.', param="include"
                 )
-        return cls(_LOGPROBS in asked, _IMAGE_URL in asked, _SCREENSHOT in asked, _ENCRYPTED in asked)
+        return cls(
+            _LOGPROBS in asked,
+            _IMAGE_URL in asked,
+            _SCREENSHOT in asked,
+            _ENCRYPTED in asked,
+            _RESULTS in asked,
+        )
 
 
 def render_items(stored: bytes, visible: Visible, thoughts: Thoughts) -> bytes:
     """A stored array as the caller sees it; decoded only where something must be taken out or put in."""
     touches_logprobs = not visible.logprobs and b'"logprobs":[{' in stored
     reasoned = b'"reasoning"' if visible.encrypted else b'"encrypted_content":'
-    if not touches_logprobs and reasoned not in stored and b'"type":"compaction"' not in stored:
+    if not touches_logprobs and reasoned not in stored and not any(one in stored for one in _DECODED):
         return stored
     return encode([render_item(item, visible, thoughts) for item in _ITEMS.decode(stored)])
 
@@ -64,6 +75,8 @@ def render_item(item: StoredItem, visible: Visible, thoughts: Thoughts) -> Store
         return msgspec.structs.replace(item, encrypted_content=UNSET)
     if isinstance(item, Compaction):
         return Compactions(thoughts.sealer, thoughts.tenant).sealed(item)
+    if isinstance(item, FileSearchCall):
+        return shown_item(item, with_results=visible.results)
     if isinstance(item, ComputerCallOutput) and not visible.screenshots:
         return msgspec.structs.replace(item, output=msgspec.structs.replace(item.output, image_url=UNSET))
     if not isinstance(item, Message) or isinstance(item.content, str):

@@ -129,6 +129,8 @@ class ResponseService:
         resolved = await self.catalog.resolve(request.model)
         await check_bounds(request, resolved.provider)
         context = await self.assembly.assemble(owner, request, item_ids, memory)
+        if request.tools:
+            await self.tools.check(owner, request.tools)
         resolved.prefer(_served_last(context.transcript.history))
         transcript = context.transcript if prompt is None else prompt.before(context.transcript)
         loop = Loop(request, transcript, streamed=request.stream is True, brought=context.brought)

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 import msgspec
 
 from antiphon.core import signals
+from antiphon.core.citations import Piece
 from antiphon.core.commands import (
     CallModel,
     CallTool,
@@ -36,9 +37,10 @@ from antiphon.core.errors import (
     StoreUnavailable,
     UnsupportedParameter,
 )
-from antiphon.core.hosted_items import Compaction
+from antiphon.core.file_search import shown_item
+from antiphon.core.hosted_items import Compaction, FileSearchCall
 from antiphon.core.ids import ItemIds
-from antiphon.core.items import ItemStatus, Reasoning
+from antiphon.core.items import ItemStatus, Logprob, Reasoning
 from antiphon.core.loop import Loop
 from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
 from antiphon.core.signals import ModelSignal, OutputItem
@@ -53,6 +55,9 @@ from antiphon.runs.thoughts import Thoughts
 
 Emit = Callable[[list[Event]], Awaitable[None]]
 MAX_TRUNCATIONS = 8
+RESULTS = "file_search_call.results"
+Inner = Reasoning | Compaction | FileSearchCall
+"""Items whose stored form is another than what the client is shown."""
 log = logging.getLogger("antiphon.runs")
 
 
@@ -118,7 +123,7 @@ class Run:
     _tool_calls: list[CallTool] = field(default_factory=list[CallTool])
     _finish: Finish | None = None
     _broken: bool = False
-    _inner: dict[str, Reasoning | Compaction] = field(default_factory=dict[str, "Reasoning | Compaction"])
+    _inner: dict[str, Inner] = field(default_factory=dict[str, "Inner"])
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -184,6 +189,7 @@ class Run:
                 await self._carry_out(call)
             elif self._tool_calls:
                 calls, self._tool_calls = self._tool_calls, []
+                await self.flush()
                 await self._run_tools(calls)
             else:
                 raise RuntimeError("the loop waits for nothing and has not finished")
@@ -232,11 +238,18 @@ class Run:
                     self._finish = step
 
     def _close(self, slot: int, item: OutputItem) -> None:
-        """A reasoning item and a compaction are sealed for the client; what is stored is their inner form."""
+        """A reasoning item and a compaction are sealed for the client, results are for who asked for them; what is
+        stored is their inner form.
+        """
         if isinstance(item, Compaction):
             thoughts = self.ports.thoughts
             self.writer.close(slot, Compactions(thoughts.sealer, thoughts.tenant).sealed(item))
             self._inner[str(item.id)] = item
+            return
+        if isinstance(item, FileSearchCall):
+            asked = RESULTS in (self.loop.request.include or ())
+            self.writer.close(slot, shown_item(item, with_results=asked))
+            self._inner[item.id] = item
             return
         if not isinstance(item, Reasoning):
             self.writer.close(slot, item)
@@ -294,10 +307,13 @@ class Run:
 
     def _hear(self, batch: Iterable[ModelSignal | signals.Invalid]) -> None:
         """Deltas go to the writer, which drops those of an item that the loop did not show; the rest to the loop."""
-        delta = self.writer.delta
+        delta, citations = self.writer.delta, self.loop.citations
         for signal in batch:
             if isinstance(signal, signals.TextDelta):  # nine signals of ten
-                delta(signal.slot, "output_text", signal.text, signal.logprobs)
+                if citations is None:
+                    delta(signal.slot, "output_text", signal.text, signal.logprobs)
+                else:
+                    self._show(signal.slot, citations.feed(signal.slot, signal.text), signal.logprobs)
             elif isinstance(signal, signals.ArgumentsDelta):
                 delta(signal.slot, "arguments", signal.text)
             elif isinstance(signal, signals.ReasoningDelta):
@@ -307,7 +323,18 @@ class Run:
             elif isinstance(signal, signals.RefusalDelta):
                 delta(signal.slot, "refusal", signal.text)
             else:
+                if citations is not None and isinstance(signal, signals.ItemDone):
+                    self._show(signal.slot, citations.finish(signal.slot))
                 self._apply(self.loop.feed(signal))
+
+    def _show(self, slot: int, pieces: Sequence[Piece], logprobs: Sequence[Logprob] = ()) -> None:
+        """A text without its markers, and the citations where they stood. Log-probabilities go with the first piece."""
+        for piece in pieces:
+            if isinstance(piece, str):
+                self.writer.delta(slot, "output_text", piece, logprobs)
+                logprobs = ()
+            else:
+                self.writer.annotate(slot, piece)
 
     # --- the end ------------------------------------------------------------------------------------------
     async def _conclude(self) -> bytes:
@@ -377,8 +404,10 @@ class Run:
 
 
 def _closed(item: OutputItem, item_id: str, status: ItemStatus) -> OutputItem:
-    """A compaction has no status: it is there whole."""
+    """A compaction has no status: it is there whole. A hosted call that ended says itself how."""
     if isinstance(item, Compaction):
+        return msgspec.structs.replace(item, id=item_id)
+    if isinstance(item, FileSearchCall) and status == "completed":
         return msgspec.structs.replace(item, id=item_id)
     return msgspec.structs.replace(item, id=item_id, status=status)
 

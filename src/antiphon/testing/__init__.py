@@ -5,10 +5,11 @@ scheduler.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from antiphon.core.commands import CallTool
+from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.signals import ToolDone
 from antiphon.ports import Owner, SealBroken
 from antiphon.providers.script import parse_script
@@ -45,6 +46,9 @@ class ToolBox:
 
     tools: Mapping[str, Callable[[str], str]] = field(default_factory=dict[str, Callable[[str], str]])
     calls: list[CallTool] = field(default_factory=list[CallTool])
+
+    async def check(self, owner: Owner, tools: Sequence[AnyTool]) -> None:
+        """Every tool will do."""
 
     async def run(self, owner: Owner, call: CallTool) -> ToolDone:
         del owner
