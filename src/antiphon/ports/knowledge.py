@@ -35,6 +35,13 @@ class StoredVectorStore:
     expires_after_days: int | None = None
     expired: bool = False
 
+    @property
+    def expires_at(self) -> int | None:
+        """The Unix second at which it expires if nobody uses it."""
+        if self.expires_after_days is None:
+            return None
+        return self.last_active_at + self.expires_after_days * 86_400
+
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
@@ -93,33 +100,61 @@ class KnowledgePage:
     batch_id: str | None = None
 
 
+IngestionTask = Literal["read", "clean", "label"]
+"""What a worker is to do about a file: take it in; remove its chunks from the index, since it was cancelled or taken
+out; give its chunks new attributes.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class IngestionClaim:
-    """One file that a worker has taken on. `token` is good until somebody else claims it."""
+    """One file that a worker has taken on. `token` is good until the file is changed, or the claim ends unrenewed.
+
+    `attempts` counts the claims for this task, this one too.
+    """
 
     owner: Owner
     file: StoredVectorFile
     token: str
     attempts: int
+    task: IngestionTask = "read"
 
 
 class VectorStoreRecords(Protocol):
-    """Vector stores, the files in them, and batches of those. Another owner's id answers exactly as an unknown one.
+    """Vector stores, the files in them, and batches of those. Another owner's id answers exactly as an unknown one; so
+    does a deleted store, with all that was in it.
 
-    What is written is durable when the call returns. A file that is `in_progress` is a job: whoever claims it works on
-    it, and a claim that is not renewed in time is anybody's again.
+    What is written is durable when the call returns; StoreUnavailable says that nothing was.
+
+    A file that is `in_progress` is a job, and so is one whose chunks are still to be removed or relabelled. Whoever
+    claims it works on it. A claim that is not renewed in time is anybody's again. One is lost when the file is taken
+    out, cancelled, begun anew or given attributes, and when its store is deleted or expires; but nobody else gets
+    the file before the one who lost it says so (`release`) or the time of the claim is over: two never write the chunks
+    of one file.
     """
 
-    async def add_store(self, owner: Owner, store: StoredVectorStore) -> None: ...
+    async def add_store(
+        self, owner: Owner, store: StoredVectorStore, files: Sequence[StoredVectorFile] = ()
+    ) -> None:
+        """Add a store with its first files as jobs, in one transaction."""
+        ...
 
     async def get_store(self, owner: Owner, store_id: str) -> StoreSummary | None: ...
 
+    async def find_stores(self, owner: Owner, store_ids: Sequence[str]) -> dict[str, StoredVectorStore]:
+        """Those of the ids that there are, without adding up their files: cheap enough for each search."""
+        ...
+
     async def list_stores(self, owner: Owner, page: KnowledgePage) -> Sequence[StoreSummary]:
-        """Raises InvalidRequest for an unknown cursor, naming it in `param`. So do the other lists."""
+        """By age, those of the same second in the order in which they were added. From the beginning, or right behind
+        `after`; with `before` alone, those right in front of it.
+
+        Raises InvalidRequest for an unknown cursor, naming it in `param`. So do the other lists.
+        """
         ...
 
     async def update_store(self, owner: Owner, store: StoredVectorStore) -> StoreSummary | None:
-        """Replace name, description, metadata, expiry, model and dimension."""
+        """Replace name, description, metadata, expiry, time of last use, model and dimension."""
         ...
 
     async def touch_store(self, owner: Owner, store_id: str, now: int) -> None:
@@ -128,27 +163,37 @@ class VectorStoreRecords(Protocol):
 
     async def delete_store(self, owner: Owner, store_id: str) -> StoredVectorStore | None:
         """Hide it, its files and its batches at once. Its row stays until `forget_store`, so that a crash cannot leave
-        chunks behind.
+        chunks behind. The store as it was; None when unknown.
         """
         ...
 
-    async def deleted_stores(self, limit: int) -> Sequence[tuple[Owner, StoredVectorStore]]:
-        """Stores of anybody whose chunks are still to be dropped."""
+    async def expire_stores(self, now: int, limit: int) -> int:
+        """Mark the stores of anybody whose time has come as expired, and their jobs as cancelled. How many."""
         ...
 
-    async def forget_store(self, owner: Owner, store_id: str) -> None: ...
+    async def ending_stores(self, now: int, limit: int) -> Sequence[tuple[Owner, StoredVectorStore]]:
+        """Deleted and expired stores of anybody whose chunks are still to be dropped, and that no claim is left of."""
+        ...
 
-    async def expire_stores(self, now: int, limit: int) -> Sequence[tuple[Owner, StoredVectorStore]]:
-        """Mark the stores of anybody whose time has come as expired, and say which were."""
+    async def forget_store(self, owner: Owner, store_id: str) -> None:
+        """The chunks of an ending store are gone. Of a deleted one nothing is left now; an expired one stays."""
         ...
 
     async def put_files(
         self, owner: Owner, files: Sequence[StoredVectorFile], batch: StoredBatch | None = None
-    ) -> None:
-        """Add files as jobs, in one transaction with their batch. A file that the store has already begins anew."""
+    ) -> bool:
+        """Add files of one store as jobs, in one transaction with their batch. A file that the store has already begins
+        anew. The store was used. False, and nothing changed, when it is not there or has expired.
+        """
         ...
 
     async def get_file(self, owner: Owner, store_id: str, file_id: str) -> StoredVectorFile | None: ...
+
+    async def get_files(
+        self, owner: Owner, store_id: str, file_ids: Sequence[str]
+    ) -> dict[str, StoredVectorFile]:
+        """Those of the ids that the store holds."""
+        ...
 
     async def list_files(
         self, owner: Owner, store_id: str, page: KnowledgePage
@@ -156,34 +201,64 @@ class VectorStoreRecords(Protocol):
 
     async def set_attributes(
         self, owner: Owner, store_id: str, file_id: str, attributes: bytes
-    ) -> StoredVectorFile | None: ...
+    ) -> StoredVectorFile | None:
+        """Replace the attributes; giving them to the chunks is a job. The file as it is then; None when unknown."""
+        ...
 
     async def remove_file(self, owner: Owner, store_id: str, file_id: str) -> bool:
-        """Take it out of the store; a worker that is at it loses its claim."""
+        """Take it out of the store: hidden at once; removing its chunks is a job. False when it is not there."""
         ...
 
     async def stores_of_file(self, owner: Owner, file_id: str) -> Sequence[str]:
-        """Ids of the live stores that hold this file."""
+        """Ids of the stores that hold this file."""
         ...
 
     async def get_batch(
         self, owner: Owner, store_id: str, batch_id: str
-    ) -> tuple[StoredBatch, FileCounts] | None: ...
+    ) -> tuple[StoredBatch, FileCounts] | None:
+        """With the counts of those files that it was the last to add, and that the store still has."""
+        ...
 
     async def cancel_batch(self, owner: Owner, store_id: str, batch_id: str) -> None:
         """Cancel those of its files that are in progress."""
         ...
 
     async def claim(self, token: str, now: int, until: int) -> IngestionClaim | None:
-        """Take on the oldest job of anybody that nobody is at. None when there is none."""
+        """Take on the oldest job of anybody that nobody is at and whose time has come. None when there is none."""
+        ...
+
+    async def claim_file(
+        self, owner: Owner, store_id: str, file_id: str, token: str, now: int, until: int
+    ) -> IngestionClaim | None:
+        """Take on the job of this file, whenever it was to be done. None when it has none, or somebody is at it."""
         ...
 
     async def renew(self, claim: IngestionClaim, until: int) -> bool:
-        """False when the claim was lost: the file was removed, cancelled, begun anew or taken by somebody else."""
+        """False when the claim was lost."""
         ...
 
-    async def finish(self, claim: IngestionClaim, file: StoredVectorFile) -> bool:
-        """Record how it ended: status, usage, error. False, and nothing changed, when the claim was lost."""
+    async def release(self, claim: IngestionClaim) -> None:
+        """Let go of a job, lost or not, as if it had not been tried: nothing is written for this claim any more."""
+        ...
+
+    async def defer(self, claim: IngestionClaim, until: int) -> None:
+        """Let go of a job, lost or not, that nobody is to try before `until`."""
+        ...
+
+    async def finish(self, claim: IngestionClaim, file: StoredVectorFile | None = None) -> bool:
+        """The job is done: the file that was read is recorded with its status, usage and error; one that was taken out
+        is forgotten. False, and nothing changed, when the claim was lost.
+        """
+        ...
+
+    async def next_due(self) -> int | None:
+        """When the first of all jobs may be claimed, Unix seconds; 0 for at once. None when there are no jobs."""
+        ...
+
+    async def take_over(self) -> int:
+        """Free the claims of workers that are surely dead: those of earlier processes, where this one is known to be
+        the only one. Asked once, before the first claim. How many were freed.
+        """
         ...
 
 
@@ -223,8 +298,8 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that was found. `score`: of `nearest` the cosine similarity, of `keyword` 0 or more, the more the better
-    (BM25, as far as the index has it); comparable within one answer only.
+    """A chunk that was found; its `vector` may be left out. `score`: of `nearest` the cosine similarity, of `keyword` 0
+    or more, the more the better (BM25, as far as the index has it); comparable within one answer only.
     """
 
     chunk: Chunk
@@ -236,7 +311,9 @@ class VectorIndex(Protocol):
     looked up with their owner before anybody asks an index.
 
     What is written is durable when the call returns, and writing the same again changes nothing. Raises
-    IndexUnavailable when what is behind it fails.
+    IndexUnavailable when what is behind it fails, when it was closed, and, but for `create` and `drop`, when there is
+    no such collection: nobody shall take what was lost for nothing found, and a late `put` brings no dropped one back.
+    `antiphon.testing.index_contract` tells it by example.
     """
 
     async def create(self, collection: Collection) -> None:
@@ -248,7 +325,10 @@ class VectorIndex(Protocol):
         ...
 
     async def put(self, collection: Collection, chunks: Sequence[Chunk]) -> None:
-        """Add chunks, or replace those of the same ids."""
+        """Add chunks, or replace those of the same ids; of one id that is given twice the last.
+
+        All of them or none. Raises EmbeddingMismatch for a vector that has not the collection's dimension.
+        """
         ...
 
     async def remove_file(self, collection: Collection, file_id: str) -> None:
@@ -263,21 +343,25 @@ class VectorIndex(Protocol):
         self, collection: Collection, text: str, limit: int, where: AttributeFilter | None = None
     ) -> Sequence[Hit]:
         """The best chunks that hold words of the text, best first; only such that pass `where`. `text` is data, never
-        a query language. Empty where it holds no word.
+        a query language. Empty where it holds no word. Very frequent words may count for less, or for nothing beside
+        others.
         """
         ...
 
     async def nearest(
         self, collection: Collection, vector: bytes, limit: int, where: AttributeFilter | None = None
     ) -> Sequence[Hit]:
-        """The chunks whose vectors are nearest, best first; only such that pass `where`."""
+        """The chunks whose vectors are nearest, best first; only such that pass `where`.
+
+        Raises EmbeddingMismatch for a vector that has not the collection's dimension.
+        """
         ...
 
     async def chunks(
         self, collection: Collection, file_id: str | None, after: str | None, limit: int
     ) -> Sequence[Chunk]:
         """Chunks in the order of (`file_id`, `number`, `id`), of one file or of all, behind the chunk of id `after`;
-        with their vectors.
+        with their vectors. Raises InvalidRequest for an `after` that is not there, naming it in `param`.
         """
         ...
 

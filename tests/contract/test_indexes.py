@@ -1,0 +1,24 @@
+"""The contract of vector indexes over the adapters that need nothing installed."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from antiphon.ports.knowledge import VectorIndex
+from antiphon.testing.index_contract import VectorIndexContract
+from antiphon.testing.naive_index import NaiveIndex
+
+
+class TestNaiveIndex(VectorIndexContract):
+    """The meaning itself: what fails here is wrong in the contract."""
+
+    @pytest.fixture
+    async def index(self) -> AsyncIterator[VectorIndex]:
+        index = NaiveIndex()
+        yield index
+        await index.aclose()
+
+    async def reopened(self, index: VectorIndex) -> VectorIndex:
+        assert isinstance(index, NaiveIndex)
+        await index.aclose()
+        return NaiveIndex(index.data)
