@@ -12,6 +12,7 @@ from antiphon.core.signals import ModelSignal, ToolDone
 from antiphon.core.transcript import PastTurn
 from antiphon.core.usage import Usage
 from antiphon.ports.files import FileStore
+from antiphon.ports.knowledge import VectorStoreRecords
 from antiphon.ports.owners import Owner as Owner
 
 Constraint = Literal["json_schema", "json_object", "grammar"]
@@ -437,3 +438,6 @@ class Store(ResponseStore, Protocol):
 
     @property
     def files(self) -> FileStore: ...
+
+    @property
+    def knowledge(self) -> VectorStoreRecords: ...

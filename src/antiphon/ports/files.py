@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 from antiphon.ports.owners import Owner
 
 UploadStatus = Literal["pending", "completed", "cancelled", "expired"]
+MAX_PARTS = 10_000
+"""Of one upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,13 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class FilePage:
-    """Which files to list. `after` is an id in that order, itself left out."""
+    """Which files to list. `after` is an id in that order, itself left out. What has expired by `now` is left out."""
 
     limit: int
     newest_first: bool = True
     after: str | None = None
     purpose: str | None = None
+    now: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,35 @@ class FileStore(Protocol):
     """Files and uploads. Another owner's id answers exactly as an unknown one.
 
     What is written is durable when the call returns; StoreUnavailable says that nothing was.
+
+    A blob is known here before it is written, and until it has been removed: `begin_blob`, then the file or part that
+    holds it, or a removal. So whatever dies between them leaves nothing behind, however many processes share the blob
+    store, and no blob is ever removed that this store has not begun itself.
     """
 
-    async def add_file(self, owner: Owner, file: StoredFile) -> None: ...
+    async def begin_blob(self, key: str, due_at: int) -> None:
+        """Note a blob that is about to be written. Unless a file or a part takes it before `due_at`, it is left
+        over.
+        """
+        ...
+
+    async def keep_blob(self, key: str, due_at: int) -> bool:
+        """Give a blob that is still being written more time. False when it is left over by now."""
+        ...
+
+    async def left_over_blobs(self, now: int, limit: int) -> Sequence[str]:
+        """The keys of blobs that are to be removed: nothing can take them from now on. They are told of again until
+        they are forgotten.
+        """
+        ...
+
+    async def forget_blobs(self, keys: Sequence[str]) -> None:
+        """They have been removed, or were never written."""
+        ...
+
+    async def add_file(self, owner: Owner, file: StoredFile) -> bool:
+        """Add a file, which takes its blob. False, and nothing changed, when that was not begun, or is left over."""
+        ...
 
     async def get_file(self, owner: Owner, file_id: str) -> StoredFile | None:
         """None when unknown, foreign or deleted. One that has expired is still here until it is deleted."""
@@ -85,7 +114,7 @@ class FileStore(Protocol):
         ...
 
     async def delete_file(self, owner: Owner, file_id: str) -> StoredFile | None:
-        """Forget it; the caller removes its blob. The file as it was, None when unknown."""
+        """Forget it; its blob is left over. The file as it was, None when unknown."""
         ...
 
     async def expired_files(self, now: int, limit: int) -> Sequence[tuple[Owner, StoredFile]]:
@@ -97,33 +126,33 @@ class FileStore(Protocol):
     async def get_upload(self, owner: Owner, upload_id: str) -> StoredUpload | None: ...
 
     async def add_part(self, owner: Owner, part: StoredPart, limit: int) -> bool:
-        """False, and nothing changed, when its upload is not pending or its parts together would exceed `limit`
-        bytes.
+        """Add a part, which takes its blob. False, and nothing changed, when its upload is not pending, when its parts
+        together would exceed `limit` bytes or `MAX_PARTS`, and as of `add_file`.
         """
         ...
 
     async def get_parts(self, owner: Owner, upload_id: str) -> Sequence[StoredPart]:
-        """In the order in which they were added."""
+        """In the order in which they were added. None of an upload that is not pending any more."""
         ...
 
     async def complete_upload(self, owner: Owner, upload_id: str, file: StoredFile) -> bool:
-        """Add the file and complete the upload, in one transaction. False, and nothing changed, when it is not
-        pending any more.
+        """Add the file, complete the upload and forget its parts, whose blobs are left over, in one transaction.
+        False, and nothing changed, when it is not pending any more, and as of `add_file`.
         """
         ...
 
     async def end_upload(self, owner: Owner, upload_id: str, status: UploadStatus) -> StoredUpload | None:
-        """Move a pending upload to `cancelled` or `expired`. The upload as it is then; None when unknown. One that is
-        not pending stays as it is.
+        """Move a pending upload to `cancelled` or `expired`, and forget its parts as `complete_upload` does. The
+        upload as it is then; None when unknown. One that is not pending stays as it is.
         """
-        ...
-
-    async def forget_parts(self, owner: Owner, upload_id: str) -> Sequence[StoredPart]:
-        """Remove the parts of an upload; the caller removes their blobs."""
         ...
 
     async def expired_uploads(self, now: int, limit: int) -> Sequence[tuple[Owner, StoredUpload]]:
         """Pending uploads of anybody whose time has come."""
+        ...
+
+    async def forget_uploads(self, before: int) -> None:
+        """Forget the uploads of anybody that have ended and would have expired by then."""
         ...
 
 

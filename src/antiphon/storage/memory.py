@@ -9,6 +9,8 @@ from antiphon.ports import ITEMS, ListedResponse, Owner, ResponsePage, StoredRes
 from antiphon.storage.listing import unknown_cursor
 from antiphon.storage.memory_chats import MemoryChats
 from antiphon.storage.memory_conversations import MemoryConversations, chain
+from antiphon.storage.memory_files import MemoryFiles
+from antiphon.storage.memory_knowledge import MemoryKnowledge
 from antiphon.storage.memory_prompts import MemoryPrompts
 
 
@@ -22,6 +24,8 @@ class MemoryStore:
         self.conversations = MemoryConversations(self._rows, self._hidden, self._purge, self._check_open)
         self.prompts = MemoryPrompts(self._check_open)
         self.chats = MemoryChats(self._check_open)
+        self.knowledge = MemoryKnowledge(self._check_open)
+        self.files = MemoryFiles(self._check_open)
 
     async def put_response(self, owner: Owner, response: StoredResponse) -> None:
         self._check_open()

@@ -15,6 +15,8 @@ from antiphon.storage.database import Database
 from antiphon.storage.listing import read_page
 from antiphon.storage.sqlite_chats import SqliteChats
 from antiphon.storage.sqlite_conversations import SqliteConversations
+from antiphon.storage.sqlite_files import SqliteFiles
+from antiphon.storage.sqlite_knowledge import SqliteKnowledge
 from antiphon.storage.sqlite_prompts import SqlitePrompts
 
 CACHE_BYTES = 16 * 1024 * 1024
@@ -30,6 +32,8 @@ class SqliteStore:
         self.conversations = SqliteConversations(database, self._chains)
         self.prompts = SqlitePrompts(database)
         self.chats = SqliteChats(database)
+        self.knowledge = SqliteKnowledge(database)
+        self.files = SqliteFiles(database)
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, cache_bytes: int = CACHE_BYTES) -> "SqliteStore":
@@ -62,6 +66,7 @@ class SqliteStore:
     async def aclose(self) -> None:
         """Commit what was asked for and let go of the file. May be called twice."""
         await self._database.aclose()
+        self.knowledge.close()
 
     def _read_row(self, statement: str, owner: Owner, response_id: str) -> tuple[Any, ...] | None:
         return self._database.read_row(_SQL[statement], chains.of(owner, response_id))

@@ -113,6 +113,18 @@ CREATE INDEX files_listed ON files (tenant, subject, created_at, number, purpose
 -- name: files_expiring
 CREATE INDEX files_expiring ON files (expires_at) WHERE expires_at IS NOT NULL
 
+-- name: left_over_blobs
+-- Blobs that no file or part has: `due_at` is when they may be removed, `removing` that somebody began to.
+CREATE TABLE left_over_blobs (
+  key TEXT NOT NULL,
+  due_at INTEGER NOT NULL,
+  removing INTEGER DEFAULT 0 NOT NULL,
+  PRIMARY KEY (key)
+)
+
+-- name: left_over_blobs_due
+CREATE INDEX left_over_blobs_due ON left_over_blobs (due_at)
+
 -- name: uploads
 CREATE TABLE uploads (
   number INTEGER NOT NULL PRIMARY KEY,
@@ -134,7 +146,7 @@ CREATE TABLE uploads (
 CREATE UNIQUE INDEX uploads_id ON uploads (id, tenant, subject)
 
 -- name: uploads_expiring
-CREATE INDEX uploads_expiring ON uploads (expires_at) WHERE status = 'pending'
+CREATE INDEX uploads_expiring ON uploads (status, expires_at)
 
 -- name: upload_parts
 CREATE TABLE upload_parts (
@@ -152,7 +164,7 @@ CREATE TABLE upload_parts (
 CREATE INDEX upload_parts_upload ON upload_parts (upload_id, tenant, subject, number)
 
 -- name: vector_stores
--- `state`: live, expired, or deleted, when its chunks are still to be dropped.
+-- `state`: live; expiring or deleted, when its chunks are still to be dropped; expired.
 CREATE TABLE vector_stores (
   number INTEGER NOT NULL PRIMARY KEY,
   id TEXT NOT NULL,
@@ -167,6 +179,7 @@ CREATE TABLE vector_stores (
   embedding_model TEXT NOT NULL,
   dimension INTEGER NOT NULL,
   expires_after_days INTEGER,
+  expires_at INTEGER,
   state TEXT NOT NULL
 )
 
@@ -177,10 +190,14 @@ CREATE UNIQUE INDEX vector_stores_id ON vector_stores (id, tenant, subject)
 CREATE INDEX vector_stores_listed ON vector_stores (tenant, subject, created_at, number)
 
 -- name: vector_stores_ending
-CREATE INDEX vector_stores_ending ON vector_stores (state) WHERE state <> 'live'
+CREATE INDEX vector_stores_ending ON vector_stores (number) WHERE state IN ('expiring', 'deleted')
+
+-- name: vector_stores_expiring
+CREATE INDEX vector_stores_expiring ON vector_stores (expires_at) WHERE expires_at IS NOT NULL AND state = 'live'
 
 -- name: vector_store_files
--- `id` is that of the file. One that is in progress is a job; `claim` says whose, until `claimed_until`.
+-- `id` is that of the file; `status` also removed, which hides the row. One with a `task` is a job: `claim` is the token
+-- of whose it is, which begins with a "-" when it was lost; nobody gets it before `claimed_until`.
 CREATE TABLE vector_store_files (
   number INTEGER NOT NULL PRIMARY KEY,
   id TEXT NOT NULL,
@@ -195,6 +212,7 @@ CREATE TABLE vector_store_files (
   error_code TEXT,
   error_message TEXT,
   batch_id TEXT,
+  task TEXT,
   claim TEXT,
   claimed_until INTEGER,
   attempts INTEGER NOT NULL
@@ -209,11 +227,17 @@ CREATE INDEX vector_store_files_file ON vector_store_files (id, tenant, subject)
 -- name: vector_store_files_listed
 CREATE INDEX vector_store_files_listed ON vector_store_files (store_id, created_at, number, status)
 
+-- name: vector_store_files_counted
+CREATE INDEX vector_store_files_counted ON vector_store_files (store_id, tenant, subject, status, usage_bytes)
+
 -- name: vector_store_files_batch
-CREATE INDEX vector_store_files_batch ON vector_store_files (batch_id) WHERE batch_id IS NOT NULL
+CREATE INDEX vector_store_files_batch ON vector_store_files (batch_id, status) WHERE batch_id IS NOT NULL
 
 -- name: vector_store_files_jobs
-CREATE INDEX vector_store_files_jobs ON vector_store_files (number) WHERE status = 'in_progress'
+CREATE INDEX vector_store_files_jobs ON vector_store_files (number) WHERE task IS NOT NULL
+
+-- name: vector_store_files_claimed
+CREATE INDEX vector_store_files_claimed ON vector_store_files (store_id) WHERE claim IS NOT NULL
 
 -- name: file_batches
 CREATE TABLE file_batches (

@@ -50,6 +50,13 @@ def _files() -> None:
     op.create_index("files_id", "files", ["id", "tenant", "subject"], unique=True)
     op.create_index("files_listed", "files", ["tenant", "subject", "created_at", "number", "purpose"])
     op.create_index("files_expiring", "files", ["expires_at"], sqlite_where=sa.text("expires_at IS NOT NULL"))
+    op.create_table(
+        "left_over_blobs",
+        sa.Column("key", sa.Text(), primary_key=True, nullable=False),
+        _integer("due_at"),
+        sa.Column("removing", sa.Integer(), nullable=False, server_default=sa.text("0")),
+    )
+    op.create_index("left_over_blobs_due", "left_over_blobs", ["due_at"])
 
 
 def _uploads() -> None:
@@ -68,7 +75,7 @@ def _uploads() -> None:
         ),
     )
     op.create_index("uploads_id", "uploads", ["id", "tenant", "subject"], unique=True)
-    op.create_index("uploads_expiring", "uploads", ["expires_at"], sqlite_where=sa.text("status = 'pending'"))
+    op.create_index("uploads_expiring", "uploads", ["status", "expires_at"])
     op.create_table(
         "upload_parts",
         *_owned(_text("upload_id"), _integer("bytes"), _integer("created_at"), _text("blob")),
@@ -89,13 +96,23 @@ def _vector_stores() -> None:
             _text("embedding_model"),
             _integer("dimension"),
             sa.Column("expires_after_days", sa.Integer()),
+            sa.Column("expires_at", sa.Integer()),
             _text("state"),
         ),
     )
     op.create_index("vector_stores_id", "vector_stores", ["id", "tenant", "subject"], unique=True)
     op.create_index("vector_stores_listed", "vector_stores", ["tenant", "subject", "created_at", "number"])
     op.create_index(
-        "vector_stores_ending", "vector_stores", ["state"], sqlite_where=sa.text("state <> 'live'")
+        "vector_stores_ending",
+        "vector_stores",
+        ["number"],
+        sqlite_where=sa.text("state IN ('expiring', 'deleted')"),
+    )
+    op.create_index(
+        "vector_stores_expiring",
+        "vector_stores",
+        ["expires_at"],
+        sqlite_where=sa.text("expires_at IS NOT NULL AND state = 'live'"),
     )
 
 
@@ -112,6 +129,7 @@ def _vector_files() -> None:
             sa.Column("error_code", sa.Text()),
             sa.Column("error_message", sa.Text()),
             sa.Column("batch_id", sa.Text()),
+            sa.Column("task", sa.Text()),
             sa.Column("claim", sa.Text()),
             sa.Column("claimed_until", sa.Integer()),
             _integer("attempts"),
@@ -125,16 +143,27 @@ def _vector_files() -> None:
         "vector_store_files_listed", "vector_store_files", ["store_id", "created_at", "number", "status"]
     )
     op.create_index(
+        "vector_store_files_counted",
+        "vector_store_files",
+        ["store_id", "tenant", "subject", "status", "usage_bytes"],
+    )
+    op.create_index(
         "vector_store_files_batch",
         "vector_store_files",
-        ["batch_id"],
+        ["batch_id", "status"],
         sqlite_where=sa.text("batch_id IS NOT NULL"),
     )
     op.create_index(
         "vector_store_files_jobs",
         "vector_store_files",
         ["number"],
-        sqlite_where=sa.text("status = 'in_progress'"),
+        sqlite_where=sa.text("task IS NOT NULL"),
+    )
+    op.create_index(
+        "vector_store_files_claimed",
+        "vector_store_files",
+        ["store_id"],
+        sqlite_where=sa.text("claim IS NOT NULL"),
     )
     op.create_table(
         "file_batches",
