@@ -28,6 +28,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         """Open a database whose schema is at the head; `open` makes one so."""
+        self.path = path
         self._point_reader = _connect(path, read_only=True)
         self._long_reader = _connect(path, read_only=True)
         self._long_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="antiphon-reader")
