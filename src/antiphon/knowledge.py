@@ -8,6 +8,8 @@ from typing import Any
 from antiphon.blobs.local import LocalBlobs
 from antiphon.blobs.memory import MemoryBlobs
 from antiphon.config.settings import ProviderSettings, Settings
+from antiphon.files.service import FileService
+from antiphon.files.sweeping import Sweeper
 from antiphon.models.catalog import Catalog
 from antiphon.ports import Clock, Ids, Store
 from antiphon.ports.adapters import AdapterConfigError
@@ -15,6 +17,7 @@ from antiphon.ports.files import BlobStore
 from antiphon.web.routing import Route
 
 FILES_TYPES = ("inline::localfs",)
+SWEEP_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +25,19 @@ class Knowledge:
     """What this capability needs, made once per server."""
 
     blobs: BlobStore
+    files: FileService
+    sweeper: Sweeper
 
     def routes(self) -> list[Route]:
         return []
 
     async def start(self) -> None:
         """Begin what runs in the background. Waits for nothing."""
+        self.sweeper.start()
 
     async def stop(self) -> None:
         """End it, and let go of what is held."""
+        await self.sweeper.stop()
         await self.blobs.aclose()
 
 
@@ -41,7 +48,10 @@ def make_knowledge(
 
     Raises ConfigError for a provider that cannot be made.
     """
-    return Knowledge(make_blobs(settings, folder))
+    limits = settings.server.limits
+    blobs = make_blobs(settings, folder)
+    files = FileService(store.files, blobs, clock, ids, max_file_bytes=limits.max_file_bytes)
+    return Knowledge(blobs, files, Sweeper(files.sweep, SWEEP_EVERY_S))
 
 
 def make_blobs(settings: Settings, folder: Path | None) -> BlobStore:

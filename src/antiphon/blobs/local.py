@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import os
 import stat
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -57,7 +57,7 @@ class LocalBlobs:
         finally:
             await in_thread(writing.close)
 
-    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         file = await in_thread(_open, self._folder, checked(key).split("/"))
         try:
             at = start
@@ -235,10 +235,14 @@ def _delete(root: Path, parts: list[str]) -> None:
 
 def _sweep(root: Path) -> None:
     """Remove the files in `.writing` that nobody has locked."""
-    with _explained(), contextlib.suppress(FileNotFoundError), _folder(root, [_WRITING]) as inside:
-        with os.scandir(inside) as entries:
-            for entry in entries:
-                _remove_if_left(inside, entry.name)
+    with (
+        _explained(),
+        contextlib.suppress(FileNotFoundError),
+        _folder(root, [_WRITING]) as inside,
+        os.scandir(inside) as entries,
+    ):
+        for entry in entries:
+            _remove_if_left(inside, entry.name)
 
 
 def _remove_if_left(folder: int, name: str) -> None:

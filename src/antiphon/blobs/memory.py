@@ -1,6 +1,6 @@
 """`MemoryBlobs`: blobs in a dictionary, for tests, simulation and servers that keep nothing."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 
 from antiphon.blobs.keys import checked
 from antiphon.ports.files import BlobMissing
@@ -18,7 +18,7 @@ class MemoryBlobs:
         checked(key)
         self._blobs[key] = b"".join([piece async for piece in content])
 
-    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         blob = self._blobs.get(checked(key))
         if blob is None:
             raise BlobMissing(key)

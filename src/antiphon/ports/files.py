@@ -1,6 +1,6 @@
 """Files: what is known of them (`FileStore`) and what they hold (`BlobStore`)."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -168,8 +168,11 @@ class BlobStore(Protocol):
         """
         ...
 
-    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to, without, `end`, in pieces. Raises BlobMissing before the first piece."""
+    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The bytes from `start` up to, without, `end`, in pieces. Close it unless it was read to its end.
+
+        Raises BlobMissing before the first piece.
+        """
         ...
 
     async def delete(self, key: str) -> None:
