@@ -245,9 +245,12 @@ class VectorStoreRecords(Protocol):
         """Let go of a job, lost or not, that nobody is to try before `until`."""
         ...
 
-    async def finish(self, claim: IngestionClaim, file: StoredVectorFile | None = None) -> bool:
-        """The job is done: the file that was read is recorded with its status, usage and error; one that was taken out
-        is forgotten. False, and nothing changed, when the claim was lost.
+    async def finish(
+        self, claim: IngestionClaim, file: StoredVectorFile | None = None, *, clean: bool = False
+    ) -> bool:
+        """The job is done: the file that was read is recorded with its status, usage and error, and with `clean` its
+        chunks are still to be removed; one that was taken out is forgotten. False, and nothing changed, when the claim
+        was lost.
         """
         ...
 

@@ -294,12 +294,15 @@ class MemoryKnowledge:
     async def defer(self, claim: IngestionClaim, until: int) -> None:
         self._let_go(claim, until, uncounted=0)
 
-    async def finish(self, claim: IngestionClaim, file: StoredVectorFile | None = None) -> bool:
+    async def finish(
+        self, claim: IngestionClaim, file: StoredVectorFile | None = None, *, clean: bool = False
+    ) -> bool:
         row = self._held(claim)
         if row is None:
             return False
         row.end()
         if file is not None:
+            row.task = "clean" if clean else None
             row.file = replace(
                 row.file,
                 status=file.status,

@@ -148,8 +148,10 @@ class SqliteKnowledge:
         bindings = {**_claimed(claim), "until": until, "uncounted": 0}
         await self._database.write(partial(_any, "let_go", bindings))
 
-    async def finish(self, claim: IngestionClaim, file: StoredVectorFile | None = None) -> bool:
-        return await self._write(partial(_finish, claim, file))
+    async def finish(
+        self, claim: IngestionClaim, file: StoredVectorFile | None = None, *, clean: bool = False
+    ) -> bool:
+        return await self._write(partial(_finish, claim, file, "clean" if clean else None))
 
     async def next_due(self) -> int | None:
         (row,) = await self._database.read_behind(partial(_all, "next_due", {}))
@@ -379,7 +381,9 @@ def _claim(statement: str, bindings: _Bindings, connection: apsw.Connection) -> 
     return IngestionClaim(Owner(tenant, subject), StoredVectorFile(*file), bindings["token"], attempts, task)
 
 
-def _finish(claim: IngestionClaim, file: StoredVectorFile | None, connection: apsw.Connection) -> bool:
+def _finish(
+    claim: IngestionClaim, file: StoredVectorFile | None, task: str | None, connection: apsw.Connection
+) -> bool:
     bindings = _claimed(claim)
     if file is not None:
         ended = {
@@ -388,6 +392,7 @@ def _finish(claim: IngestionClaim, file: StoredVectorFile | None, connection: ap
             "usage_bytes": file.usage_bytes,
             "error_code": file.error_code,
             "error_message": file.error_message,
+            "task": task,
         }
         return _any("finish", ended, connection)
     row = _first("finish_task", bindings, connection)

@@ -244,7 +244,7 @@ WHERE store_id = :store_id AND id = :id AND tenant = :tenant AND subject = :subj
 
 -- name: finish
 UPDATE vector_store_files SET status = :status, usage_bytes = :usage_bytes, error_code = :error_code,
-  error_message = :error_message, task = NULL, claim = NULL, claimed_until = NULL, attempts = 0
+  error_message = :error_message, task = :task, claim = NULL, claimed_until = NULL, attempts = 0
 WHERE store_id = :store_id AND id = :id AND tenant = :tenant AND subject = :subject AND claim = :token
   AND EXISTS (SELECT 1 FROM vector_stores AS s WHERE s.id = :store_id AND s.tenant = :tenant
     AND s.subject = :subject AND s.state = 'live')

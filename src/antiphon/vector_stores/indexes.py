@@ -1,0 +1,39 @@
+"""The configured indexes: which of them a new vector store gets, and which one holds a store's chunks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from antiphon.core.errors import IndexUnavailable, InvalidRequest
+from antiphon.ports.knowledge import Collection, StoredVectorStore, VectorIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """`by_id` are at least one, in the order of the configuration; `default` is one of their ids, "" for the first."""
+
+    by_id: Mapping[str, VectorIndex]
+    default: str = ""
+
+    def chosen(self, provider_id: str = "", param: str = "provider_id") -> str:
+        """The id of the index of a new store: the one that is asked for, else the default one. Raises InvalidRequest."""
+        wanted = provider_id or self.default or next(iter(self.by_id))
+        if wanted not in self.by_id:
+            raise InvalidRequest(
+                f'`{param}`: there is no vector index "{wanted[:100]}" here; there are: {", ".join(self.by_id)}.',
+                param=param,
+            )
+        return wanted
+
+    def of(self, store: StoredVectorStore) -> VectorIndex:
+        """Raises IndexUnavailable for a store whose index is not configured any more."""
+        index = self.by_id.get(store.provider_id)
+        if index is None:
+            raise IndexUnavailable(
+                f'the chunks of vector store "{store.id}" are in the index "{store.provider_id}", which this server is'
+                " not configured with any more; put it back into providers.vector_io, or make a new store."
+            )
+        return index
+
+
+def collection_of(store: StoredVectorStore) -> Collection:
+    return Collection(store.id, store.dimension)
