@@ -1,7 +1,7 @@
 """The sentence that a model writes about the place of a chunk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,8 +14,8 @@ from antiphon.core.commands import CallModel
 from antiphon.core.documents import Document, TextChunk
 from antiphon.core.signals import ModelSignal
 from antiphon.ports.knowledge import Unreadable
-from antiphon.providers.scripted import Scripted
 from antiphon.providers.script import parse_script
+from antiphon.providers.scripted import Scripted
 from antiphon.testing import scripted_model
 from antiphon.vector_stores.contextual import MAX_DOCUMENT_TOKENS, in_context
 
@@ -36,20 +36,20 @@ def cut(text: str) -> tuple[Document, list[TextChunk]]:
 class Counting(Scripted):
     """Knows how many questions were open at once, and in which order they came."""
 
-    open = 0
+    waiting = 0
     most = 0
     asked = 0
 
-    async def stream(self, model: str, call: CallModel) -> AsyncIterator[Sequence[ModelSignal]]:
-        self.open, self.asked = self.open + 1, self.asked + 1
-        self.most = max(self.most, self.open)
+    async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
+        self.waiting, self.asked = self.waiting + 1, self.asked + 1
+        self.most = max(self.most, self.waiting)
         try:
             for _ in range(self.asked % 5):  # later questions are answered before earlier ones
                 await asyncio.sleep(0)
             async for batch in super().stream(model, call):
                 yield batch
         finally:
-            self.open -= 1
+            self.waiting -= 1
 
 
 async def test_each_chunk_gets_the_answer_about_itself() -> None:
@@ -74,7 +74,7 @@ async def test_no_more_questions_are_open_than_asked_for(concurrency: int) -> No
     asked = settings(context_prompt=PROMPT, max_concurrency=concurrency)
     written = await in_context(document, made, asked, provider, "demo")
     assert provider.most == concurrency
-    assert provider.open == 0
+    assert provider.waiting == 0
     assert provider.asked == len(made)
     assert all(one.context.endswith(one.text) for one in written)
 
@@ -116,7 +116,7 @@ async def test_of_a_long_document_the_model_sees_the_part_around_the_chunk() -> 
     seen: list[str] = []
 
     class Listening(Scripted):
-        async def stream(self, model: str, call: CallModel) -> AsyncIterator[Sequence[ModelSignal]]:
+        async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
             seen.append(str(call.transcript.items[0]))
             async for batch in super().stream(model, call):
                 yield batch
