@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -118,7 +118,7 @@ async def _gathered(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def _explained() -> Generator[None, None, None]:
     """An error of the system as one of ours. It names no path: callers read it."""
     try:
         yield
@@ -183,7 +183,7 @@ def _locked_file(folder: int) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
-def _folder(root: Path, names: list[str], *, make: bool = False) -> Iterator[int]:
+def _folder(root: Path, names: list[str], *, make: bool = False) -> Generator[int, None, None]:
     """The folder open, found without following a link below `root`. What was made is on the disk."""
     if make:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -14,6 +14,7 @@
     ├── NotFound                        404 not_found_error
     │   └── ModelNotFound               404 model_not_found
     ├── MethodNotAllowed                405 method_not_allowed
+    ├── RequestTimeout                  408 request_timeout
     ├── ConversationChanged             409 conversation_changed
     ├── ConversationLocked              409 conversation_locked, with Retry-After
     ├── PromptChanged                   409 prompt_changed
@@ -177,6 +178,17 @@ class MethodNotAllowed(AntiphonError):
     @property
     def headers(self) -> dict[str, str]:
         return {"allow": ", ".join(self.allowed)}
+
+
+class RequestTimeout(AntiphonError):
+    """A body stopped coming in its middle."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+
+    def __init__(self, waited_s: float) -> None:
+        super().__init__(f"nothing more of the body came for {waited_s:g} s; send the request again.")
 
 
 class ConversationChanged(AntiphonError):

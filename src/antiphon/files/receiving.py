@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from antiphon.core.errors import AntiphonError, BlobsUnavailable, InvalidRequest, PayloadTooLarge
 from antiphon.ports import Clock, Ids
@@ -50,7 +51,7 @@ class Receiver:
         with `param`; BlobsUnavailable, StoreUnavailable, and what `content` raises.
         """
         name = self.ids.new("")
-        key = f"files/{name[-2:]}/{name}"
+        key = f"{name[-2:]}/{name}"
         await self.store.begin_blob(key, self.clock.now() + LEASE_S)
         digests = [hashlib.sha256(), *([hashlib.md5(usedforsecurity=False)] if md5 else [])]
         passing = _Passing(self, key, limit, param, digests)
@@ -84,11 +85,15 @@ class Receiver:
         await self.remove(await self.store.left_over_blobs(self.clock.now(), _AT_ONCE))
 
 
+class _Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
 class _Passing:
     """Bytes on their way into a blob: counted, summed up, and its lease renewed."""
 
     def __init__(
-        self, receiver: Receiver, key: str, limit: int, param: str, digests: "Sequence[hashlib._Hash]"
+        self, receiver: Receiver, key: str, limit: int, param: str, digests: Sequence[_Digest]
     ) -> None:
         self._receiver = receiver
         self._key = key
