@@ -7,13 +7,16 @@ from typing import Any
 
 from antiphon.blobs.local import LocalBlobs
 from antiphon.blobs.memory import MemoryBlobs
-from antiphon.config.settings import ProviderSettings, Settings
+from antiphon.config.settings import ConfigError, ProviderSettings, Settings
+from antiphon.fetching.addresses import Reach
+from antiphon.fetching.fetcher import GuardedFetcher
+from antiphon.fetching.urls import Egress
 from antiphon.files.service import FileService
 from antiphon.files.sweeping import Sweeper
 from antiphon.models.catalog import Catalog
 from antiphon.ports import Clock, Ids, Store
 from antiphon.ports.adapters import AdapterConfigError
-from antiphon.ports.files import BlobStore
+from antiphon.ports.files import BlobStore, Fetcher
 from antiphon.web.routing import Route
 
 FILES_TYPES = ("inline::localfs",)
@@ -27,6 +30,7 @@ class Knowledge:
     blobs: BlobStore
     files: FileService
     sweeper: Sweeper
+    fetcher: Fetcher
 
     def routes(self) -> list[Route]:
         return []
@@ -38,6 +42,7 @@ class Knowledge:
     async def stop(self) -> None:
         """End it, and let go of what is held."""
         await self.sweeper.stop()
+        await self.fetcher.aclose()
         await self.blobs.aclose()
 
 
@@ -51,7 +56,17 @@ def make_knowledge(
     limits = settings.server.limits
     blobs = make_blobs(settings, folder)
     files = FileService(store.files, blobs, clock, ids, max_file_bytes=limits.max_file_bytes)
-    return Knowledge(blobs, files, Sweeper(files.sweep, SWEEP_EVERY_S))
+    return Knowledge(blobs, files, Sweeper(files.sweep, SWEEP_EVERY_S), make_fetcher(settings))
+
+
+def make_fetcher(settings: Settings) -> Fetcher:
+    """The one way to URLs of callers. Raises ConfigError for a network that is none."""
+    egress = settings.server.egress
+    try:
+        reach = Reach.of(egress.allow_private)
+    except ValueError as error:
+        raise ConfigError(settings.source, None, f"server.egress.allow_private: {error}") from None
+    return GuardedFetcher(Egress(reach, egress.allow_hosts, egress.max_bytes, egress.timeout_s))
 
 
 def make_blobs(settings: Settings, folder: Path | None) -> BlobStore:
