@@ -43,3 +43,39 @@ def shortened(vector: Sequence[float], dimensions: int) -> list[float]:
     kept = vector[:dimensions]
     length = math.hypot(*kept)
     return [number / length for number in kept] if length else list(kept)
+
+
+def unit(packed: bytes, dimensions: int = 0) -> bytes:
+    """Little-endian 32-bit floats at length 1, all zero ones as they are; with `dimensions`, only the first ones.
+
+    Raises ValueError for a number that is not finite.
+    """
+    floats = array("f")
+    floats.frombytes(packed[: dimensions * floats.itemsize] if dimensions else packed)
+    if sys.byteorder == "big":
+        floats.byteswap()
+    length = math.hypot(*floats)
+    if not math.isfinite(length):
+        raise ValueError("a number of the vector is not finite")
+    if length:
+        floats = array("f", [number / length for number in floats])
+    return _little(floats)
+
+
+def mean(vectors: Sequence[bytes], weights: Sequence[float]) -> bytes:
+    """The weighted mean of packed vectors of one size, at length 1."""
+    total: list[float] | None = None
+    for packed, weight in zip(vectors, weights, strict=True):
+        floats = array("f")
+        floats.frombytes(packed)
+        if sys.byteorder == "big":
+            floats.byteswap()
+        parts = [number * weight for number in floats]
+        total = parts if total is None else [one + other for one, other in zip(total, parts, strict=True)]
+    return unit(_little(array("f", total or ())))
+
+
+def _little(floats: "array[float]") -> bytes:
+    if sys.byteorder == "big":
+        floats.byteswap()
+    return floats.tobytes()
