@@ -10,6 +10,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from antiphon.core import signals
+from antiphon.core.citations import Piece as Piece_
 from antiphon.core.commands import (
     CallModel,
     CallTool,
@@ -20,7 +21,7 @@ from antiphon.core.commands import (
     OpenItem,
     Step,
 )
-from antiphon.core.hosted_items import Compaction
+from antiphon.core.hosted_items import Compaction, FileSearchResult
 from antiphon.core.ids import ItemIds
 from antiphon.core.items import (
     CustomToolCall,
@@ -43,6 +44,7 @@ from antiphon.core.tools import (
     ChooseShell,
     ComputerTool,
     CustomTool,
+    FileSearchTool,
     FunctionTool,
     LocalShellTool,
     NamespaceFunction,
@@ -57,6 +59,8 @@ from antiphon.core.usage import Usage
 from antiphon.core.writer import Event, EventWriter
 
 SERVER_TOOLS = frozenset({"search", "lookup"})
+HOSTED = {"file_search": ('{"queries":["what","why"]}', "file_search_call")}
+"""Tools that the server runs and shows, each with good arguments and the type of its item."""
 TOOL_NAMES = ("weather", "search", "lookup", "forbidden", "unheard_of")
 CUSTOM_TOOL = "patch"
 CLIENT_RUN = {
@@ -109,6 +113,9 @@ pieces = st.one_of(
     ),
     st.just(Piece("call", [CLIENT_RUN["tool_search"][0]], "tool_search")),
     st.builds(Piece, st.just("call"), texts, st.sampled_from(NAMESPACED)),
+    st.sampled_from([Piece("text", ["so ", "[cite:", "1]", "."]), Piece("text", [" [cite:1,2]", "[c", "i"])]),
+    st.just(Piece("call", [HOSTED["file_search"][0]], "file_search")),
+    st.builds(Piece, st.just("call"), texts, st.just("file_search")),
 )
 _FINISHES: list[FinishReason] = ["stop", "stop", "stop", "tool_calls", "length", "content_filter"]
 finishes = st.sampled_from(_FINISHES)
@@ -135,6 +142,7 @@ _MACHINE: list[Tool] = [
     ComputerTool(),
     NamespaceTool(name="crm", description="Customers", tools=[NamespaceFunction(name="find")]),
     ToolSearchTool(),
+    FileSearchTool(vector_store_ids=["vs_1"]),
     FunctionTool(name="later", defer_loading=True),
 ]
 choices = st.sampled_from(_CHOICES)
@@ -227,6 +235,8 @@ def _types_of(piece: Piece) -> list[str]:
         return ["tool_search_call", "tool_search_output"]
     if piece.name in CLIENT_RUN:
         return [CLIENT_RUN[piece.name][1]]
+    if piece.name in HOSTED:
+        return []  # they are shown behind the step, when they are carried out
     kinds = {"call": "function_call", "custom": "custom_tool_call"}
     return [kinds.get(piece.kind, "message" if piece.kind in ("text", "refusal") else "reasoning")]
 
@@ -303,12 +313,18 @@ class Player:
             elif isinstance(command, Compact):
                 pending += self._apply(self.loop.feed(self.compacted(command)))
             else:
-                call = command.call
-                pending += self._apply(
-                    self.loop.feed(signals.ToolDone(call.call_id, f"result of {call.call_id}"))
-                )
+                pending += self._apply(self.loop.feed(self.answered(command)))
         self._end()
         return self.played
+
+    def answered(self, command: CallTool) -> signals.ToolDone:
+        """What comes of a server's own call."""
+        call_id = command.call.call_id
+        if command.item is None:
+            return signals.ToolDone(call_id, f"result of {call_id}")
+        found = [FileSearchResult(file_id=f"file-{call_id}", filename="a", text=f"result of {call_id}")]
+        item = msgspec.structs.replace(command.item, status="completed", results=found)
+        return signals.ToolDone(call_id, "", item)
 
     def counted(self, command: CountTokens) -> int:
         """What the tokenizer says."""
@@ -343,14 +359,25 @@ class Player:
         if isinstance(
             signal, signals.TextDelta | signals.RefusalDelta | signals.ReasoningDelta | signals.ArgumentsDelta
         ):
-            if signal.text and self.writer.is_open(signal.slot) and not self.played.finishes:
+            if isinstance(signal, signals.TextDelta) and self.loop.citations is not None:
+                self._show(signal.slot, self.loop.citations.feed(signal.slot, signal.text))
+            elif signal.text and self.writer.is_open(signal.slot) and not self.played.finishes:
                 self.writer.delta(signal.slot, kinds[type(signal)], signal.text)
             return []
         if isinstance(signal, signals.SummaryDelta):
             if not self.played.finishes:
                 self.writer.summary(signal.slot, signal.index, signal.text)
             return []
+        if isinstance(signal, signals.ItemDone) and self.loop.citations is not None:
+            self._show(signal.slot, self.loop.citations.finish(signal.slot))
         return self._apply(self.loop.feed(signal))
+
+    def _show(self, slot: int, shown: Iterable[Piece_]) -> None:
+        for one in shown if not self.played.finishes else ():
+            if isinstance(one, str):
+                self.writer.delta(slot, "output_text", one)
+            else:
+                self.writer.annotate(slot, one)
 
     def _apply(self, made: Iterable[Step]) -> list[Command]:
         commands: list[Command] = []

@@ -145,7 +145,8 @@ def calls_keep_the_models_order(played: Played) -> bool:
 def kinds_keep_the_models_order(played: Played) -> bool:
     """What is shown of the model calls is what they made, in their order, with nothing twice."""
     made = iter(played.kinds_made)
-    return all(item["type"] in made for item in items_of(played) if item["type"] != "compaction")
+    ours = ("compaction", "file_search_call")
+    return all(item["type"] in made for item in items_of(played) if item["type"] not in ours)
 
 
 def client_run_calls_are_items_of_their_own_type(played: Played) -> bool:
@@ -182,6 +183,37 @@ def commands_add_up(played: Played) -> bool:
     return told == {at: item["action"]["commands"] for at, item in shells.items()}
 
 
+def hosted_calls_tell_how_they_go(played: Played) -> bool:
+    """Each is begun, carried out and ended, by events of its own."""
+    told: dict[str, list[str]] = {}
+    for body in decoded(played):
+        if body["type"].startswith("response.file_search_call."):
+            told.setdefault(body["item_id"], []).append(body["type"].rpartition(".")[2])
+    whole = ["in_progress", "searching", "completed"]
+    calls = {item["id"]: item["status"] for item in items_of(played) if item["type"] == "file_search_call"}
+    return told == {
+        item_id: whole if status == "completed" else whole[:2] for item_id, status in calls.items()
+    }
+
+
+def annotations_add_up(played: Played) -> bool:
+    """Those of the events are those of the items, and none lies outside of its text."""
+    told: dict[str, list[Any]] = {}
+    for body in decoded(played):
+        if body["type"] == "response.output_text.annotation.added":
+            if body["annotation_index"] != len(told.setdefault(body["item_id"], [])):
+                return False
+            told[body["item_id"]].append(body["annotation"])
+    found: dict[str, list[Any]] = {}
+    for item in items_of(played):
+        for part in item["content"] if item["type"] == "message" else ():
+            for one in part.get("annotations", ()):
+                if not 0 <= one["index"] <= len(part["text"]):
+                    return False
+                found.setdefault(item["id"], []).append(one)
+    return told == found
+
+
 PROPERTIES: list[Callable[[Played], bool]] = [
     ends_once,
     numbers_have_no_gap,
@@ -197,6 +229,8 @@ PROPERTIES: list[Callable[[Played], bool]] = [
     client_run_calls_are_items_of_their_own_type,
     searches_are_answered_at_once,
     commands_add_up,
+    hosted_calls_tell_how_they_go,
+    annotations_add_up,
 ]
 SCRIPTED_PROPERTIES = [
     *PROPERTIES,
@@ -324,6 +358,18 @@ class Functions(Toolbox):
         return call
 
 
+class SearchesInSilence(EventWriter):
+    def _call_event(self, open_item: Any, event: str) -> None:
+        if not event.endswith("searching"):
+            super()._call_event(open_item, event)
+
+
+class AnnotatesTwice(EventWriter):
+    def _annotations(self, open_item: Any, part: Any, shown: Any) -> None:
+        part.annotations.clear()
+        super()._annotations(open_item, part, shown)
+
+
 class ForgetsACommand(EventWriter):
     def _commands(self, open_item: Any, call: ShellCall) -> None:
         action = msgspec.structs.replace(call.action, commands=call.action.commands[:1])
@@ -364,6 +410,8 @@ def _showing_server_calls(script: Script) -> Played:
         (_play_by(AnswersToo), what_the_client_is_to_answer_is_not_answered_here),
         (_play_by(FindsInSilence), searches_are_answered_at_once),
         (_play_with(ForgetsACommand), commands_add_up),
+        (_play_with(SearchesInSilence), hosted_calls_tell_how_they_go),
+        (_play_with(AnnotatesTwice), annotations_add_up),
     ],
 )
 def test_a_seeded_fault_is_found(

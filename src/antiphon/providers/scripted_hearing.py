@@ -8,6 +8,7 @@ from functools import cached_property
 from antiphon.core.body import FormatJsonObject, FormatJsonSchema
 from antiphon.core.commands import CallModel
 from antiphon.core.compaction import UpstreamContext, presents
+from antiphon.core.file_search import FILE_SEARCH, MAX_QUERY
 from antiphon.core.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -24,6 +25,8 @@ from antiphon.core.wire import JsonObject
 from antiphon.providers.script import Call, Rule, Step, When
 
 DEMO_LINE = 200
+DEMO_PASSAGE = 400
+_FOUND = re.compile(r"\[(\d+)\] (.+?):\n(.*?)(?=\n\n\[\d+\] |\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,9 @@ def demo_rule(heard: Hearing) -> Rule:
         return Rule(reply=(Step(calls=tuple(calls)),))
     if heard.schema is not None:
         return Rule(reply=(Step(instance=True),))
+    found = [output for name, output in heard.tool_outputs if name == FILE_SEARCH]
+    if found:
+        return Rule(reply=(Step(text=_demo_found(found[-1])),))
     if heard.tool_outputs:
         said = "; ".join(f"{name} answered {output}" for name, output in heard.tool_outputs)
         return Rule(reply=(Step(text=f"Here is what I found: {said}"),))
@@ -173,14 +179,32 @@ def demo_rule(heard: Hearing) -> Rule:
 def _demo_calls(heard: Hearing) -> Sequence[Call]:
     offered = list(heard.callable_tools)
     if heard.must_call:
-        return [Call(name=name) for name in offered[:1]]
+        return [_demo_call(heard, name) for name in offered[:1]]
     if heard.tool_outputs:
         return []
+    if FILE_SEARCH in offered:  # who gives files wants them searched
+        return [_demo_call(heard, FILE_SEARCH)]
     text = heard.last_user_text.casefold()
     named = [name for name in offered if _is_named(name.casefold(), text)]
     if heard.call.request.parallel_tool_calls is False:
         named = named[:1]
     return [Call(name=name) for name in named]
+
+
+def _demo_call(heard: Hearing, name: str) -> Call:
+    searches = name == FILE_SEARCH and heard.last_user_text.strip()
+    return Call(name=name, arguments={"queries": [heard.last_user_text[:MAX_QUERY]]} if searches else None)
+
+
+def _demo_found(output: str) -> str:
+    """The first passage that a search found, with its citation."""
+    first = _FOUND.match(output)
+    if first is None:
+        return "I searched the files, and found nothing about that."
+    number, place, text = first.groups()
+    passage = " ".join(text.split())
+    shown = passage if len(passage) <= DEMO_PASSAGE else passage[:DEMO_PASSAGE].rsplit(" ", 1)[0] + " …"
+    return f"This is in {place}: {shown} [cite:{number}]"
 
 
 def _is_named(name: str, text: str) -> bool:

@@ -1,0 +1,1 @@
+"""Vector stores: what they are, how files get into them, and how they are searched."""
