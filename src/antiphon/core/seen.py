@@ -110,7 +110,8 @@ def _machine(item: MachineItem) -> TranscriptItem:
         case ApplyPatchCall():
             return _call(item, item.call_id, APPLY_PATCH, item.operation)
         case ComputerCallOutput():
-            image = InputImage(image_url=item.output.image_url, detail=item.output.detail)
+            shot = item.output
+            image = InputImage(image_url=shot.image_url, file_id=shot.file_id, detail=shot.detail)
             return FunctionCallOutput(call_id=item.call_id, output=[image])
         case ShellCallOutput():
             printed = "\n\n".join(_printed(one) for one in item.output)

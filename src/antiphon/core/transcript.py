@@ -17,6 +17,8 @@ _CALL = b'_call"'
 """How the type of every call ends, and nothing else that is stored but text, whose quotes are escaped."""
 _OUTPUT = b'_call_output"'
 _COMPACTION = b'"type":"compaction"'
+_ATTACHED = (b"input_file", b"input_image", b"computer_screenshot")
+"""Without their quotes, which are escaped inside of a compaction."""
 _BRINGS_TOOLS = (b'"tool_search_output"', b'"additional_tools"')
 _SEARCH = b'"type":"file_search_call"'
 _ITEMS = msgspec.json.Decoder(list[StoredItem])
@@ -53,6 +55,8 @@ class PastTurn:
     """Whether items of it bring tools; kept, since every later turn asks."""
     has_compaction: bool = field(init=False, repr=False, compare=False)
     """Whether a compaction is among its items; kept too."""
+    may_attach: bool = field(init=False, repr=False, compare=False)
+    """False: there is no image and no file in it; kept too."""
     has_searches: bool = field(init=False, repr=False, compare=False)
     """Whether files were searched in it; kept too."""
 
@@ -61,6 +65,8 @@ class PastTurn:
         object.__setattr__(self, "brings_tools", brings)
         compaction = _COMPACTION in self.output or _COMPACTION in self.input
         object.__setattr__(self, "has_compaction", compaction)
+        attached = any(word in part for part in (self.input, self.output) for word in _ATTACHED)
+        object.__setattr__(self, "may_attach", attached)
         object.__setattr__(self, "has_searches", _SEARCH in self.output or _SEARCH in self.input)
 
     def stored(self) -> list[StoredItem]:

@@ -152,6 +152,25 @@ class ModelProvider(Protocol):
     async def aclose(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What of images and files a model's server takes as it is. The rest is fetched, or read as text, here.
+
+    `image_urls`: it fetches images itself. `files`: whether it reads files that stand in the request, of all kinds or
+    PDF alone.
+    """
+
+    image_urls: bool = True
+    files: Literal["none", "pdf", "all"] = "none"
+
+
+@runtime_checkable
+class TakesFiles(Protocol):
+    """A provider that says what it takes; of one that does not, `Intake()` is true."""
+
+    def intake(self) -> Intake: ...
+
+
 @runtime_checkable
 class Patient(Protocol):
     """A provider that waits and repeats what failed before the head, and can be had without that."""
