@@ -11,8 +11,11 @@ from antiphon.config.settings import ConfigError, ProviderSettings, Settings
 from antiphon.fetching.addresses import Reach
 from antiphon.fetching.fetcher import GuardedFetcher
 from antiphon.fetching.urls import Egress
+from antiphon.files.routes import FileRoutes
 from antiphon.files.service import FileService
 from antiphon.files.sweeping import Sweeper
+from antiphon.files.upload_routes import UploadRoutes
+from antiphon.files.uploads import UploadService
 from antiphon.models.catalog import Catalog
 from antiphon.ports import Clock, Ids, Store
 from antiphon.ports.adapters import AdapterConfigError
@@ -29,11 +32,12 @@ class Knowledge:
 
     blobs: BlobStore
     files: FileService
+    uploads: UploadService
     sweeper: Sweeper
     fetcher: Fetcher
 
     def routes(self) -> list[Route]:
-        return []
+        return [*FileRoutes(self.files).table(), *UploadRoutes(self.uploads).table()]
 
     async def start(self) -> None:
         """Begin what runs in the background. Waits for nothing."""
@@ -56,7 +60,14 @@ def make_knowledge(
     limits = settings.server.limits
     blobs = make_blobs(settings, folder)
     files = FileService(store.files, blobs, clock, ids, max_file_bytes=limits.max_file_bytes)
-    return Knowledge(blobs, files, Sweeper(files.sweep, SWEEP_EVERY_S), make_fetcher(settings))
+    uploads = UploadService(files, store.files, blobs, clock, ids, limits.max_upload_bytes)
+    return Knowledge(
+        blobs=blobs,
+        files=files,
+        uploads=uploads,
+        sweeper=Sweeper((uploads.sweep, files.sweep), SWEEP_EVERY_S),
+        fetcher=make_fetcher(settings),
+    )
 
 
 def make_fetcher(settings: Settings) -> Fetcher:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from antiphon.core.errors import AntiphonError
 
@@ -11,10 +11,10 @@ log = logging.getLogger("antiphon.files")
 
 
 class Sweeper:
-    """Runs `sweep` when it is started, and then every so many seconds. One that fails is tried again the next time."""
+    """Runs each of `sweeps` when it is started, and then every so many seconds. One that fails is tried again then."""
 
-    def __init__(self, sweep: Callable[[], Awaitable[None]], every_s: float) -> None:
-        self._sweep = sweep
+    def __init__(self, sweeps: Sequence[Callable[[], Awaitable[None]]], every_s: float) -> None:
+        self._sweeps = sweeps
         self._every_s = every_s
         self._task: asyncio.Task[None] | None = None
 
@@ -29,10 +29,15 @@ class Sweeper:
 
     async def _run(self) -> None:
         while True:
-            try:
-                await self._sweep()
-            except AntiphonError as error:
-                log.warning("what has expired could not be removed: %s", error)
-            except Exception:
-                log.exception("what has expired could not be removed")
+            for sweep in self._sweeps:
+                await _tried(sweep)
             await asyncio.sleep(self._every_s)
+
+
+async def _tried(sweep: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await sweep()
+    except AntiphonError as error:
+        log.warning("what has expired could not be removed: %s", error)
+    except Exception:
+        log.exception("what has expired could not be removed")

@@ -26,6 +26,7 @@ from antiphon.core.response_object import Compacted, InputItemList, Response, To
 from antiphon.core.wire import JsonObject
 from antiphon.embeddings.answer import EmbeddingList
 from antiphon.embeddings.request import EmbeddingRequest
+from antiphon.files import shapes as files
 from antiphon.messages import shapes as messages
 from antiphon.messages.types import CountRequest, MessagesRequest
 from antiphon.models.catalog import Model
@@ -105,6 +106,7 @@ class RouteList(msgspec.Struct, kw_only=True):
 
 TYPES: dict[str, Any] = {
     **messages.TYPES,
+    **files.TYPES,
     "MessagesRequest": MessagesRequest,
     "ChangedConversation": ChangedConversation,
     "ChatCompletion": ChatCompletion,
@@ -204,7 +206,8 @@ def _operation(route: Route, schemas: JsonObject, components: dict[str, Any]) ->
     if route.request is not None:
         schema = schemas[route.request]
         kinds = [JSON, FORM] if route.form else [JSON]
-        content = {kind.decode(): {"schema": schema} for kind in kinds}
+        media = [route.body] if route.body else [kind.decode() for kind in kinds]
+        content = {kind: {"schema": schema} for kind in media}
         operation["requestBody"] = {"required": True, "content": content}
         operation["x-fields"] = _fields(schema, components)
     return operation
@@ -233,7 +236,7 @@ def _fields(schema: JsonObject, components: dict[str, Any]) -> JsonObject:
 
 def _answer(route: Route, schemas: JsonObject) -> JsonObject:
     if route.response is None:
-        media = "text/html" if route.path == "/docs" else "application/json"
+        media = route.answer or ("text/html" if route.path == "/docs" else "application/json")
         return {"description": "OK", "content": {media: {"schema": {}}}}
     answer = _content(schemas[route.response], "OK")
     if route.events is not None:

@@ -9,8 +9,8 @@ from antiphon.core.errors import InvalidRequest
 from antiphon.core.wire import JsonObject
 from antiphon.web.routing import Query
 
-_LIMIT = re.compile(r"0{0,9}(?:[1-9][0-9]?|100)", re.ASCII)
-"""A whole number from 1 to 100. Never decoded before it fits: Python refuses to read thousands of digits."""
+_LIMIT = re.compile(r"0{0,9}[0-9]{1,6}", re.ASCII)
+"""A whole number of few digits. Never decoded before it fits: Python refuses to read thousands of them."""
 
 PAGE_QUERY = (
     Query("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Items on a page."),
@@ -40,16 +40,25 @@ class Page:
         return self.before is not None and self.after is None
 
     @classmethod
-    def of(cls, query: Mapping[str, Sequence[str]], *, order: Literal["asc", "desc"] = "desc") -> "Page":
-        """From a query string; `order` where it says nothing of it. Raises InvalidRequest."""
-        limit = _last(query, "limit") or "20"
-        if not _LIMIT.fullmatch(limit):
-            raise InvalidRequest(f"limit is a whole number from 1 to 100, not {limit[:50]!r}.", param="limit")
+    def of(
+        cls,
+        query: Mapping[str, Sequence[str]],
+        *,
+        order: Literal["asc", "desc"] = "desc",
+        limit: int = 20,
+        most: int = 100,
+    ) -> "Page":
+        """From a query string; `order` and `limit` where it says nothing of them. Raises InvalidRequest."""
+        asked_limit = _last(query, "limit") or str(limit)
+        if not _LIMIT.fullmatch(asked_limit) or not 1 <= int(asked_limit) <= most:
+            raise InvalidRequest(
+                f"limit is a whole number from 1 to {most}, not {asked_limit[:50]!r}.", param="limit"
+            )
         asked = _last(query, "order") or order
         if asked not in ("asc", "desc"):
             raise InvalidRequest(f'order is "asc" or "desc", not {asked[:50]!r}.', param="order")
         cursors = [_last(query, name) or None for name in ("after", "before")]
-        return cls(int(limit), "asc" if asked == "asc" else "desc", *cursors)
+        return cls(int(asked_limit), "asc" if asked == "asc" else "desc", *cursors)
 
     def cut(self, items: Sequence[object], ids: Sequence[str]) -> JsonObject:
         """The page of `items` (oldest first, with their `ids`) as a list object. Raises InvalidRequest."""

@@ -29,6 +29,7 @@ class Route:
 
     `request` and `response` are the types of the JSON bodies, for the OpenAPI document; `events` the type of the
     events where the operation can stream; `form` says that the body may also be a form; `errors` names their type.
+    `body` and `answer` are the media types of bodies that are not JSON.
     """
 
     method: Method
@@ -42,6 +43,8 @@ class Route:
     query: Sequence[Query] = ()
     public: bool = False
     form: bool = False
+    body: str = ""
+    answer: str = ""
     errors: str = "ErrorEnvelope"
 
 
