@@ -1,0 +1,1 @@
+"""Vector indexes: where the chunks of vector stores are kept and found."""
