@@ -33,7 +33,17 @@ LISTED = "Response in a list"
 ASKED_MESSAGES = "ChatCompletionMessageList"
 """In the document every message of the list is one of the assistant, but in its own example there."""
 
-_LISTS = frozenset({"ResponseItemList", "ConversationItemList", "ChatCompletionList", ASKED_MESSAGES})
+_LISTS = frozenset(
+    {
+        "ResponseItemList",
+        "ConversationItemList",
+        "ChatCompletionList",
+        "ListFilesResponse",
+        "ListVectorStoresResponse",
+        "ListVectorStoreFilesResponse",
+        ASKED_MESSAGES,
+    }
+)
 
 ROUTES: tuple[tuple[str, str, str | None, str | None], ...] = (
     ("POST", "/v1/responses", "Response", "ResponseStreamEvent"),
@@ -61,6 +71,31 @@ ROUTES: tuple[tuple[str, str, str | None, str | None], ...] = (
     ("POST", "/v1/embeddings", "CreateEmbeddingResponse", None),
     ("GET", "/v1/models", "ListModelsResponse", None),
     ("GET", "/v1/models/{id}", "Model", None),
+    ("POST", "/v1/files", "OpenAIFile", None),
+    ("GET", "/v1/files", "ListFilesResponse", None),
+    ("GET", "/v1/files/{id}", "OpenAIFile", None),
+    ("DELETE", "/v1/files/{id}", "DeleteFileResponse", None),
+    ("GET", "/v1/files/{id}/content", None, None),
+    ("POST", "/v1/uploads", "Upload", None),
+    ("POST", "/v1/uploads/{id}/parts", "UploadPart", None),
+    ("POST", "/v1/uploads/{id}/complete", "Upload", None),
+    ("POST", "/v1/uploads/{id}/cancel", "Upload", None),
+    ("POST", "/v1/vector_stores", "VectorStoreObject", None),
+    ("GET", "/v1/vector_stores", "ListVectorStoresResponse", None),
+    ("GET", "/v1/vector_stores/{id}", "VectorStoreObject", None),
+    ("POST", "/v1/vector_stores/{id}", "VectorStoreObject", None),
+    ("DELETE", "/v1/vector_stores/{id}", "DeleteVectorStoreResponse", None),
+    ("POST", "/v1/vector_stores/{id}/search", "VectorStoreSearchResultsPage", None),
+    ("POST", "/v1/vector_stores/{id}/files", "VectorStoreFileObject", None),
+    ("GET", "/v1/vector_stores/{id}/files", "ListVectorStoreFilesResponse", None),
+    ("GET", "/v1/vector_stores/{id}/files/{id}", "VectorStoreFileObject", None),
+    ("POST", "/v1/vector_stores/{id}/files/{id}", "VectorStoreFileObject", None),
+    ("DELETE", "/v1/vector_stores/{id}/files/{id}", "DeleteVectorStoreFileResponse", None),
+    ("GET", "/v1/vector_stores/{id}/files/{id}/content", "VectorStoreFileContentResponse", None),
+    ("POST", "/v1/vector_stores/{id}/file_batches", "VectorStoreFileBatchObject", None),
+    ("GET", "/v1/vector_stores/{id}/file_batches/{id}", "VectorStoreFileBatchObject", None),
+    ("POST", "/v1/vector_stores/{id}/file_batches/{id}/cancel", "VectorStoreFileBatchObject", None),
+    ("GET", "/v1/vector_stores/{id}/file_batches/{id}/files", "ListVectorStoreFilesResponse", None),
 )
 """Method, route, schema of a JSON answer, schema of a stream's events."""
 
@@ -162,6 +197,11 @@ class Recorder:
         if schema in _LISTS and not body.get("data"):
             # The document has no empty list: its first_id and last_id are strings. Ours are null then.
             body = {**body, "first_id": "", "last_id": ""}
+        if schema in ("OpenAIFile", "ListFilesResponse"):
+            # The document lets files be uploaded for evaluations, and has no such files.
+            body = json.loads(exchange.body.replace(b'"purpose":"evals"', b'"purpose":"user_data"')) | {
+                key: value for key, value in body.items() if key in ("first_id", "last_id")
+            }
         if schema == ASKED_MESSAGES:
             body = {**body, "data": [{**one, "role": "assistant"} for one in body["data"]]}
         if schema == LISTED:
