@@ -15,7 +15,7 @@ class Indexes:
     default: str = ""
 
     def chosen(self, provider_id: str = "", param: str = "provider_id") -> str:
-        """The id of the index of a new store: the one that is asked for, else the default one. Raises InvalidRequest."""
+        """The id of the index of a new store: the one asked for, else the default one. Raises InvalidRequest."""
         wanted = provider_id or self.default or next(iter(self.by_id))
         if wanted not in self.by_id:
             raise InvalidRequest(

@@ -18,10 +18,12 @@ from antiphon.ports.knowledge import IngestionClaim, VectorStoreRecords
 from antiphon.vector_stores.indexes import Indexes, collection_of
 from antiphon.vector_stores.jobs import Jobs
 from antiphon.vector_stores.lease import Lease, LeaseLost
+from antiphon.vector_stores.tasks import cancelled, whole
 
 log = logging.getLogger("antiphon.ingestion")
 _SHORTEST_PAUSE_S = 0.05
 _SWEPT_AT_ONCE = 20
+_LONGEST_WAIT_S = 5
 _FileKey = tuple[Owner, str, str]
 T = TypeVar("T")
 
@@ -48,7 +50,7 @@ class Ingestion:
         ids: Ids,
         *,
         workers: int = 2,
-        times: IngestionTimes = IngestionTimes(),  # noqa: B008 frozen
+        times: IngestionTimes = IngestionTimes(),
     ) -> None:
         self._records = records
         self._indexes = indexes
@@ -57,7 +59,7 @@ class Ingestion:
         self._ids = ids
         self._workers = workers
         self._times = times
-        self._running: dict[_FileKey, asyncio.Task[None]] = {}
+        self._running: dict[_FileKey, tuple[IngestionClaim, asyncio.Task[None]]] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._woken = asyncio.Event()
         self._sweep_wanted = asyncio.Event()
@@ -70,11 +72,9 @@ class Ingestion:
 
     async def stop(self) -> None:
         """Let go of all that is being done, so that the next start goes on with it at once."""
-        tasks = [*self._loops, *self._running.values()]
-        self._loops = []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        loops, self._loops = self._loops, []
+        await cancelled(*loops)
+        await cancelled(*(task for _, task in self._running.values()))
 
     def wake(self) -> None:
         """There are jobs."""
@@ -84,17 +84,20 @@ class Ingestion:
         """There are stores to be cleared away."""
         self._sweep_wanted.set()
 
-    async def interrupt(self, owner: Owner, store_id: str, file_id: str | None = None) -> None:
-        """End what is being done here for a file, or for all files of a store: its claim was lost."""
+    async def interrupt(
+        self, owner: Owner, store_id: str, file_id: str | None = None, *, batch_id: str | None = None
+    ) -> None:
+        """End what is being done here for a file, for those of a batch, or for all of a store: their claims were
+        lost.
+        """
         tasks = [
             task
-            for key, task in self._running.items()
-            if key[:2] == (owner, store_id) and file_id in (None, key[2])
+            for key, (claim, task) in self._running.items()
+            if key[:2] == (owner, store_id)
+            and file_id in (None, key[2])
+            and batch_id in (None, claim.file.batch_id)
         ]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await cancelled(*tasks)
 
     async def do_now(self, owner: Owner, store_id: str, file_id: str) -> None:
         """Do a small job of a file here and now, if nobody else is at it; else it is done in the background. A failure
@@ -108,6 +111,8 @@ class Ingestion:
             await self._records.release(claim)
         elif claim is not None:
             await self._do(claim)
+        elif (owner, store_id, file_id) in self._running:  # a worker was faster
+            await asyncio.wait({self._running[owner, store_id, file_id][1]}, timeout=_LONGEST_WAIT_S)
         self.wake()
 
     # --- jobs -------------------------------------------------------------------------------------------------
@@ -135,10 +140,10 @@ class Ingestion:
     def _begin(self, claim: IngestionClaim) -> None:
         key = (claim.owner, claim.file.store_id, claim.file.file_id)
         task = asyncio.create_task(self._do(claim), name=f"ingestion of {claim.file.file_id}")
-        self._running[key] = task
+        self._running[key] = claim, task
 
         def ended(task: asyncio.Task[None]) -> None:
-            if self._running.get(key) is task:
+            if self._running[key][1] is task:
                 del self._running[key]
             if not task.cancelled() and task.exception() is not None:
                 log.error("a job could not be ended: %s", task.exception())
@@ -160,17 +165,12 @@ class Ingestion:
         except LeaseLost:
             log.info("%s in %s: the claim was lost", claim.file.file_id, claim.file.store_id)
         finally:
-            for task in (work, beat):
-                task.cancel()
-            await asyncio.gather(work, beat, return_exceptions=True)
-            await self._let_go(lease)
-
-    async def _let_go(self, lease: Lease) -> None:
-        """Also on the way out of a cancellation: what was written for the claim has ended by now."""
-        if lease.ended:
-            return
-        await asyncio.shield(asyncio.ensure_future(self._troubled(lease.release)))
-        self.sweep_soon()  # the store may be one that ends, and waited for this
+            try:
+                await cancelled(work, beat)
+            finally:
+                if not lease.ended:
+                    await whole(self._troubled(lease.release))
+                    self.sweep_soon()  # the store may be one that ends, and waited for this
 
     # --- what is to go ----------------------------------------------------------------------------------------
     async def _sweep(self) -> None:

@@ -3,11 +3,10 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TypeVar
 
 from antiphon.core.chunking import chunks
 from antiphon.core.chunking_strategy import ContextualSettings, ContextualStrategy, decode_strategy
@@ -42,9 +41,9 @@ from antiphon.ports.knowledge import (
 from antiphon.vector_stores.contextual import in_context
 from antiphon.vector_stores.indexes import Indexes, collection_of
 from antiphon.vector_stores.lease import Lease, LeaseLost
+from antiphon.vector_stores.tasks import whole
 
 log = logging.getLogger("antiphon.ingestion")
-T = TypeVar("T")
 CHUNKS_AT_ONCE = 64
 """So many are embedded and written together: what a worker holds in memory besides the document."""
 LONGEST_PAUSE_S = 300
@@ -110,13 +109,13 @@ class Jobs:
         index = self.indexes.of(store)
         collection = collection_of(store)
         await lease.hold()
-        await _whole(index.create(collection))
+        await whole(index.create(collection))
         if claim.task == "label":
             attributes = decode_json(claim.file.attributes)
-            await _whole(index.set_attributes(collection, claim.file.file_id, attributes))
+            await whole(index.set_attributes(collection, claim.file.file_id, attributes))
             await lease.finish()
             return
-        await _whole(index.remove_file(collection, claim.file.file_id))
+        await whole(index.remove_file(collection, claim.file.file_id))
         if claim.task == "clean":
             await lease.finish()
             return
@@ -166,8 +165,8 @@ class Jobs:
             raise LeaseLost
         await lease.hold()
         index = self.indexes.of(store)
-        await _whole(index.create(collection_of(store)))
-        await _whole(index.remove_file(collection_of(store), file.file_id))
+        await whole(index.create(collection_of(store)))
+        await whole(index.remove_file(collection_of(store), file.file_id))
 
 
 @dataclass(slots=True)
@@ -193,7 +192,7 @@ class _Reading:
                 batch = await self._in_context(document, batch, contextual)
             made = await self._chunks(batch, number)
             await self.lease.hold()
-            await _whole(self.index.put(self.collection, made))
+            await whole(self.index.put(self.collection, made))
             number += len(made)
             usage_bytes += sum(len(one.searched.encode("utf-8", "replace")) + len(one.vector) for one in made)
         if not number:
@@ -258,13 +257,3 @@ def _metadata(chunk: TextChunk) -> bytes:
 def _retry_after(error: AntiphonError | Unreadable) -> int:
     told = getattr(error, "retry_after", None) or ""
     return int(told) if told.isdecimal() and len(told) < 6 else 0
-
-
-async def _whole(writing: Awaitable[T]) -> T:
-    """Write to the end, also when the job is cancelled meanwhile: so nothing is written behind the job's end."""
-    task = asyncio.ensure_future(writing)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
