@@ -7,9 +7,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from antiphon.core.searching import DEFAULT_RRF_CONSTANT, Fusion
 
+Key = TypeVar("Key")
 ChunkKey = tuple[str, str]
 """The ids of a vector store and of a chunk in it."""
 Scores = Mapping[ChunkKey, float]
@@ -91,7 +93,7 @@ def similarities(cosines: Scores) -> dict[ChunkKey, float]:
     return {key: _within(cosine) for key, cosine in cosines.items()}
 
 
-def relevances(scores: Scores) -> dict[ChunkKey, float]:
+def relevances(scores: Mapping[Key, float]) -> dict[Key, float]:
     """The scores of a reranker as 0 to 1: as they are, or, where they are logits, by the logistic function."""
     if all(0 <= score <= 1 for score in scores.values()):
         return dict(scores)

@@ -9,7 +9,7 @@ import asyncio
 import binascii
 import hashlib
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,7 @@ import msgspec
 from antiphon.core.errors import EmbeddingMismatch, ProviderContextLength, ProviderProtocolError
 from antiphon.core.vectors import mean, unit
 from antiphon.embeddings.answer import corrected
+from antiphon.embeddings.at_once import at_once
 from antiphon.embeddings.families import Family, family_of
 from antiphon.embeddings.request import EmbeddingRequest
 from antiphon.embeddings.routes import PATH
@@ -183,7 +184,7 @@ class CatalogEmbedder:
             for key, vector in vectors.items():
                 promises[key].set_result(vector)
 
-        await _all([one(batch) for batch in _batches(texts, job.family.batch)])
+        await at_once(one(batch) for batch in _batches(texts, job.family.batch))
         return made
 
     def _turn(self, job: _Job) -> asyncio.Semaphore:
@@ -279,15 +280,3 @@ def _halves(text: str) -> tuple[str, str]:
     space = max(text.rfind(" ", middle // 2, middle), text.rfind("\n", middle // 2, middle))
     at = space + 1 if space > 0 else middle
     return text[:at], text[at:]
-
-
-async def _all(works: Sequence[Coroutine[None, None, None]]) -> None:
-    """Do all at once. The first that fails ends the others, and its error is raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        for done in asyncio.as_completed(tasks):
-            await done
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -14,8 +14,8 @@ from antiphon.rerank.answer import (
     RerankResult,
     RerankUsage,
     StackRerankResponse,
-    ranked,
 )
+from antiphon.rerank.asking import ask
 from antiphon.rerank.request import (
     Ranking,
     RerankRequest,
@@ -28,7 +28,6 @@ from antiphon.web.routing import Route
 from antiphon.web.served_by import served_by_header
 from antiphon.web.whole import answer_whole
 
-PATH = "/rerank"
 Shape = Callable[[list[RerankResult], RerankUsage], RerankResponse | StackRerankResponse]
 
 
@@ -47,11 +46,7 @@ class Reranked:
         return served_by_header(self.resolved.served_by())
 
     async def _answer(self) -> bytes:
-        model = self.resolved.upstream_model
-        async with await self.resolved.provider.open(PATH, self.asked.sent_as(model), model=model) as reply:
-            answer = await reply.read()
-        provider_id, _, _ = self.resolved.served_by().partition("/")
-        return encode(self.shape(*ranked(answer, self.asked, provider_id)))
+        return encode(self.shape(*await ask(self.resolved, self.asked)))
 
 
 @dataclass(frozen=True, slots=True)
