@@ -8,6 +8,8 @@ from typing import Any
 from antiphon.blobs.local import LocalBlobs
 from antiphon.blobs.memory import MemoryBlobs
 from antiphon.config.settings import ConfigError, ProviderSettings, Settings
+from antiphon.embeddings.embedder import CatalogEmbedder
+from antiphon.embeddings.families import Family
 from antiphon.fetching.addresses import Reach
 from antiphon.fetching.fetcher import GuardedFetcher
 from antiphon.fetching.urls import Egress
@@ -20,6 +22,7 @@ from antiphon.models.catalog import Catalog
 from antiphon.ports import Clock, Ids, Store
 from antiphon.ports.adapters import AdapterConfigError
 from antiphon.ports.files import BlobStore, Fetcher
+from antiphon.storage.vector_cache import SqliteVectorCache
 from antiphon.web.routing import Route
 
 FILES_TYPES = ("inline::localfs",)
@@ -35,6 +38,8 @@ class Knowledge:
     uploads: UploadService
     sweeper: Sweeper
     fetcher: Fetcher
+    vectors: SqliteVectorCache | None
+    embedder: CatalogEmbedder
 
     def routes(self) -> list[Route]:
         return [*FileRoutes(self.files).table(), *UploadRoutes(self.uploads).table()]
@@ -47,6 +52,8 @@ class Knowledge:
         """End it, and let go of what is held."""
         await self.sweeper.stop()
         await self.fetcher.aclose()
+        if self.vectors is not None:
+            await self.vectors.aclose()
         await self.blobs.aclose()
 
 
@@ -61,13 +68,37 @@ def make_knowledge(
     blobs = make_blobs(settings, folder)
     files = FileService(store.files, blobs, clock, ids, max_file_bytes=limits.max_file_bytes)
     uploads = UploadService(files, store.files, blobs, clock, ids, limits.max_upload_bytes)
+    vectors = vector_cache(folder)
     return Knowledge(
         blobs=blobs,
         files=files,
         uploads=uploads,
         sweeper=Sweeper((uploads.sweep, files.sweep), SWEEP_EVERY_S),
         fetcher=make_fetcher(settings),
+        vectors=vectors,
+        embedder=make_embedder(settings, catalog, vectors),
     )
+
+
+def vector_cache(folder: Path | None) -> SqliteVectorCache | None:
+    """Vectors that were made before, in a file beside the state that may be deleted at any time."""
+    return None if folder is None else SqliteVectorCache(folder / "embeddings.db")
+
+
+def make_embedder(settings: Settings, catalog: Catalog, vectors: SqliteVectorCache | None) -> CatalogEmbedder:
+    """What vector stores embed with. `vectors` None: nothing is kept."""
+    families = {
+        one.model_id: Family(
+            query=one.query_prefix,
+            document=one.document_prefix,
+            query_type=one.query_input_type,
+            document_type=one.document_input_type,
+            can_be_cut=one.can_be_cut,
+            batch=one.batch,
+        )
+        for one in settings.vector_stores.embedding_models
+    }
+    return CatalogEmbedder(catalog, vectors, families)
 
 
 def make_fetcher(settings: Settings) -> Fetcher:

@@ -234,6 +234,26 @@ class EmbeddingChoice(_Section):
         return f"{self.provider_id}/{self.model_id}" if self.provider_id else self.model_id
 
 
+class EmbeddingModelSettings(_Section):
+    """How vector stores ask an embedding model, instead of what is known of it by its name."""
+
+    model_id: Annotated[
+        Name, Meta(description="A name of the model: as vector stores have it, or its provider's own.")
+    ]
+    query_prefix: Annotated[str, Meta(description="Put in front of queries.")] = ""
+    document_prefix: Annotated[str, Meta(description="Put in front of documents.")] = ""
+    query_input_type: Annotated[
+        str, Meta(description="Sent with queries as `input_type`; none if empty.")
+    ] = ""
+    document_input_type: Annotated[
+        str, Meta(description="Sent with documents as `input_type`; none if empty.")
+    ] = ""
+    can_be_cut: Annotated[
+        bool, Meta(description="Its vectors may be shortened to the size that a vector store has.")
+    ] = False
+    batch: Annotated[int, Meta(ge=1, le=2048, description="Texts in one request, at most.")] = 32
+
+
 class KnowledgeSettings(_Section):
     """How vector stores are made, filled and searched where a request does not say so."""
 
@@ -255,6 +275,10 @@ class KnowledgeSettings(_Section):
     context_model: Annotated[
         str, Meta(description="The model of contextual chunking where a request names none.")
     ] = ""
+    embedding_models: Annotated[
+        tuple[EmbeddingModelSettings, ...],
+        Meta(description="How embedding models are asked that need something else than their names tell."),
+    ] = ()
     workers: Annotated[
         int, Meta(ge=1, le=64, description="Files that are taken into vector stores at once.")
     ] = 2
