@@ -1,0 +1,85 @@
+"""Changes to the file of one collection. Each function runs inside one transaction."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import apsw
+import msgspec
+
+from antiphon.core.filters import Attributes, Scalar
+from antiphon.indexes.collection_search import padded
+from antiphon.indexes.spaced import spaced
+from antiphon.indexes.sqlite_filters import stored
+from antiphon.indexes.statements import number, row, run, run_many, statements
+from antiphon.ports.knowledge import Chunk, Collection
+
+SQL: Final = statements("collection")
+_ATTRIBUTES: Final = msgspec.json.Decoder(dict[str, str | float | int | bool])
+
+
+def put(connection: apsw.Connection, collection: Collection, chunks: Sequence[Chunk]) -> list[int]:
+    """The numbers that they have got, in the order of their ids' first mention."""
+    latest = {one.id: one for one in chunks}
+    numbers: list[int] = []
+    sets: dict[str, int] = {}
+    for one in latest.values():
+        attributes = encoded(one.attributes)
+        if attributes not in sets:
+            sets[attributes] = _attribute_set(connection, attributes, one.attributes)
+        numbers.append(_put(connection, collection, one, sets[attributes]))
+    _remove_unused(connection)
+    return numbers
+
+
+def _put(connection: apsw.Connection, collection: Collection, one: Chunk, set_n: int) -> int:
+    values = (one.id, one.file_id, one.number, set_n, one.text, one.context, one.metadata)
+    n = number(connection, SQL["put_chunk"], values)
+    run(connection, SQL["put_words"], (n, spaced(one.searched)))
+    if collection.dimension:
+        run(connection, SQL["put_code"], (n, set_n, padded(one.vector)))
+        run(connection, SQL["put_vector"], (n, one.vector))
+    else:
+        run(connection, SQL["put_set"], (n, set_n))
+    return n
+
+
+def remove_file(connection: apsw.Connection, file_id: str) -> list[int]:
+    """The numbers of the chunks that went."""
+    rows = run(connection, SQL["numbers_of_file"], (file_id,))
+    for name in ("remove_words", "remove_code", "remove_vector", "remove_chunk"):
+        run_many(connection, SQL[name], rows)
+    _remove_unused(connection)
+    return [int(n) for (n,) in rows]
+
+
+def set_attributes(connection: apsw.Connection, file_id: str, attributes: Attributes) -> None:
+    set_n = _attribute_set(connection, encoded(attributes), attributes)
+    run(connection, SQL["set_attributes_of_codes"], (set_n, file_id))
+    run(connection, SQL["set_attributes_of_chunks"], (set_n, file_id))
+    _remove_unused(connection)
+
+
+def _attribute_set(connection: apsw.Connection, text: str, attributes: Attributes) -> int:
+    found = row(connection, SQL["find_set"], (text,))
+    if found is not None:
+        return int(found[0])
+    n = number(connection, SQL["add_set"], (text,))
+    for key, value in attributes.items():
+        run(connection, SQL["add_value"], (key, *stored(value), n))
+    return n
+
+
+def _remove_unused(connection: apsw.Connection) -> None:
+    run(connection, SQL["remove_unused_values"])
+    run(connection, SQL["remove_unused_sets"])
+    run(connection, SQL["changed"])
+
+
+def encoded(attributes: Attributes) -> str:
+    """The same text for the same attributes, whatever their order."""
+    return msgspec.json.encode(dict(attributes), order="sorted").decode()
+
+
+def decoded(text: str) -> Attributes:
+    found: dict[str, Scalar] = dict(_ATTRIBUTES.decode(text))
+    return found
