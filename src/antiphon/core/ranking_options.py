@@ -116,6 +116,8 @@ class _Options:
     def _reranker(self, default: str, neural: float) -> str | None:
         """A model, "" for none, None for the server's choice."""
         named = self._given.model or ""
+        if neural and self._ranker == "none":
+            raise self._wrong("weights", '`neural` does not go with ranker "none"; leave one of them out')
         if self._ranker == "neural" or neural:
             if not (named or default):
                 raise self._wrong("model", "required for reranking: this server has no reranker of its own")
