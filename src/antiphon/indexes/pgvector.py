@@ -303,19 +303,14 @@ class PgvectorIndex:
             passing, _ = await self._passing(connection, tables, where, limit)
             if not held or passing == []:
                 return []
-            weights = [_idf(known.chunks, counts[word]) for word in held]
+            weights = [part for word in held for part in (f"'{word}'", _idf(known.chunks, counts[word]))]
+            statement = self._filled(tables)(sql.keyword(len(held)))
             rare = [word for word in held if counts[word] <= COMMON * known.chunks]
             choices = [rare, held] if rare and len(rare) < len(held) and known.chunks > MANY else [held]
             rows: list[Record] = []
             for chosen in choices:
                 rows = await connection.fetch(
-                    self._filled(tables)(sql.KEYWORD),
-                    sql.tsquery(chosen),
-                    [f"'{word}'" for word in held],
-                    weights,
-                    max(known.length, 1.0),
-                    passing,
-                    limit,
+                    statement, sql.tsquery(chosen), passing, limit, max(known.length, 1.0), *weights
                 )
                 if len(rows) == limit:
                     break

@@ -44,7 +44,7 @@ CREATE TABLE {schema}.chunks_{number} (
   length integer NOT NULL,
   words tsvector NOT NULL,
   vector {vector}({size})
-);
+) WITH (toast_tuple_target = 8160);
 CREATE INDEX ON {schema}.chunks_{number} (file_id, number, id);
 CREATE INDEX ON {schema}.chunks_{number} (label) INCLUDE (length);
 CREATE INDEX ON {schema}.chunks_{number} USING gin (words) WITH (fastupdate = off);
@@ -150,24 +150,32 @@ FREQUENCIES: Final = """
 SELECT (SELECT count(*) FROM {schema}.chunks_{number} c WHERE c.words @@ a.word::tsquery)
 FROM unnest($1::text[]) WITH ORDINALITY AS a (word, place) ORDER BY a.place
 """
-# BM25 with k1 = 1.2 and b = 0.75. `ts_rank` of one word that occurs n times is (1 + 1/4 + … + 1/n²) / 1.64493406685,
-# with weights of 1; that sum is short of π²/6 by 1 / (n + 1/2) but for a trifle, which gives n back without unpacking.
 KEYWORD: Final = f"""
 SELECT {_COLUMNS}, found.score FROM (
-  SELECT id, (
-    SELECT sum(a.idf * f.n * 2.2 / (f.n + 0.3 + 0.9 * found.length / $4::float8))
-    FROM unnest($2::text[], $3::float8[]) AS a (word, idf),
-    LATERAL (SELECT ts_rank('{{1,1,1,1}}', found.words, a.word::tsquery)::float8 AS rank) AS r,
-    LATERAL (SELECT CASE WHEN r.rank > 0
-      THEN 1 / greatest(1.64493406685 * (1 - r.rank), 0.0005) - 0.5 ELSE 0 END AS n) AS f
-  ) AS score
-  FROM {{schema}}.chunks_{{number}} AS found
-  WHERE words @@ $1::text::tsquery AND ($5::bigint[] IS NULL OR label = ANY ($5))
-  ORDER BY score DESC, file_id, number, id LIMIT $6
+  SELECT id, {{bm25}} AS score
+  FROM {{schema}}.chunks_{{number}}
+  WHERE words @@ $1::text::tsquery AND ($2::bigint[] IS NULL OR label = ANY ($2))
+  ORDER BY score DESC, file_id, number, id LIMIT $3
 ) AS found
 JOIN {{schema}}.chunks_{{number}} c ON c.id = found.id JOIN {{schema}}.labels_{{number}} l ON l.key = c.label
 ORDER BY found.score DESC, c.file_id, c.number, c.id
 """  # noqa: S608  names of columns
+
+
+def keyword(words: int) -> str:
+    """The search for chunks of so many words: each is an argument, from `$5` on, followed by what it tells (its idf).
+
+    The score is BM25 with k1 = 1.2 and b = 0.75. With weights of 1, `ts_rank` of one word that occurs n times is
+    (1 + 1/4 + … + 1/n²) / c, where c is π²/6. What that sum is short of c is 1/n but for a trifle, and so n is had back
+    without unpacking the tsvector: n ≈ 1 / (c - c · rank) - 1 / c, which is 0 for no occurrence and 0.94 for one.
+    """
+    length = "(0.3 + 0.9 * length / $4::float8)"
+    terms = [
+        f"${at + 1}::float8 * (1 - {length} / (1 / greatest(1.64493406685 * (1 - ts_rank('{{1,1,1,1}}', words,"
+        f" ${at}::text::tsquery)), 1e-3) - 0.60792710185 + {length}))"
+        for at in range(5, 5 + 2 * words, 2)
+    ]
+    return KEYWORD.replace("{bm25}", f"(2.2 * ({' + '.join(terms)}))")
 
 
 class MissingTable(Exception):
