@@ -4,12 +4,12 @@ Nothing depends on the order in which searches are given, and equal scores stand
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from antiphon.core.searching import DEFAULT_RRF_CONSTANT, Fusion
+from antiphon.core.words import words_asked, words_in
 
 Key = TypeVar("Key")
 ChunkKey = tuple[str, str]
@@ -112,11 +112,13 @@ def _within(score: float) -> float:
 
 
 # --- keyword scores -------------------------------------------------------------------------------------------
-_WORD = re.compile(r"\w+")
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+MAX_WORDS = 64
 MAX_WORD_WEIGHT = 8
 STEM = 0.7
 """How much of a word must agree for two forms of it to be the same."""
+LEAST_HELD = 0.05
+READ = 10
+"""How many chunks of an answer are read to see how much of the query it holds."""
 
 
 def keyword_scores(
@@ -127,41 +129,27 @@ def keyword_scores(
     What an index scores is comparable within one answer only. So each of its scores counts relative to its best, and
     all of them by how much of the query that answer holds at most; long words count more, being rarer.
     """
-    words = _weights(query)
+    words = {word: min(len(word), MAX_WORD_WEIGHT) for word in words_asked(query, MAX_WORDS)}
     result: dict[ChunkKey, float] = {}
     for answer in answers:
         top = max((score for _, score, _ in answer), default=0.0)
-        held = max((_held(words, text) for _, _, text in answer[:HELD_BY]), default=0.0)
+        held = max((_held(words, text) for _, _, text in answer[:READ]), default=0.0)
         for key, score, _ in answer:
             result[key] = _within(held * (score / top if top > 0 else 1.0))
     return result
 
 
-HELD_BY = 10
-"""How many chunks of an answer are read to see how much of the query it holds."""
-
-
-def _weights(query: str) -> dict[str, int]:
-    words = dict.fromkeys(_WORD.findall(query.casefold()))
-    return {word: min(len(word), MAX_WORD_WEIGHT) for word in words}
-
-
 def _held(words: Mapping[str, int], text: str) -> float:
     """The share of the words that a text holds, 0 to 1. At least a little: the index found something in it."""
     total = sum(words.values())
-    if not total:
-        return 1.0
-    folded = text.casefold()
-    there = set(_WORD.findall(folded))
-    return max(0.05, sum(weight * _has(word, there, folded) for word, weight in words.items()) / total)
+    there = set(words_in(text))
+    held = sum(weight for word, weight in words.items() if _has(word, there))
+    return max(LEAST_HELD, held / total) if total else 1.0
 
 
-def _has(word: str, there: set[str], text: str) -> float:
-    """1 for a word that is there, in whatever form; of a script without spaces the share of its pairs of characters."""
+def _has(word: str, there: set[str]) -> bool:
+    """In whatever form."""
     if word in there:
-        return 1.0
-    if _UNSPACED.search(word):
-        pairs = [word[at : at + 2] for at in range(max(1, len(word) - 1))]
-        return sum(pair in text for pair in pairs) / len(pairs)
+        return True
     stem = word[: max(4, math.ceil(STEM * len(word)))]
-    return float(len(word) > 4 and any(one.startswith(stem) for one in there))
+    return len(word) > 4 and any(one.startswith(stem) for one in there)
