@@ -79,8 +79,9 @@ SELECT tenant, subject, id, name, created_at, last_active_at, metadata, provider
   description, expires_after_days, CASE state WHEN 'deleted' THEN 'live' ELSE state END
 FROM vector_stores AS s
 WHERE state IN ('expiring', 'deleted') AND NOT EXISTS (
-  SELECT 1 FROM vector_store_files AS f WHERE f.store_id = s.id AND f.tenant = s.tenant AND f.subject = s.subject
-    AND f.claim IS NOT NULL AND f.claimed_until > :now
+  SELECT 1 FROM vector_store_files AS f INDEXED BY vector_store_files_claimed
+  WHERE f.store_id = s.id AND f.tenant = s.tenant AND f.subject = s.subject AND f.claim IS NOT NULL
+    AND f.claimed_until > :now
 )
 ORDER BY number LIMIT :limit
 
@@ -195,7 +196,7 @@ JOIN vector_stores AS s ON s.id = b.store_id AND s.tenant = b.tenant AND s.subje
 WHERE b.id = :id AND b.store_id = :store_id AND b.tenant = :tenant AND b.subject = :subject AND s.state <> 'deleted'
 
 -- name: count_batch
-SELECT status, count(*) FROM vector_store_files
+SELECT status, count(*) FROM vector_store_files INDEXED BY vector_store_files_batch
 WHERE batch_id = :id AND store_id = :store_id AND tenant = :tenant AND subject = :subject
 GROUP BY status
 
@@ -207,7 +208,7 @@ RETURNING number
 -- name: cancel_batch_files
 UPDATE vector_store_files SET status = 'cancelled', task = 'clean', attempts = 0,
   claim = '-' || ltrim(claim, '-'), claimed_until = CASE WHEN claim IS NULL THEN NULL ELSE claimed_until END
-WHERE batch_id = :id AND store_id = :store_id AND tenant = :tenant AND subject = :subject AND status = 'in_progress'
+WHERE batch_id = :id AND +store_id = :store_id AND +tenant = :tenant AND +subject = :subject AND status = 'in_progress'
 
 -- name: next_job
 SELECT f.number FROM vector_store_files AS f
