@@ -14,7 +14,6 @@ from antiphon.storage.memory import MemoryStore
 from antiphon.storage.queries import execute, load
 from antiphon.storage.sqlite import SqliteStore
 from antiphon.testing.knowledge_contract import (
-    ALICE,
     LEASE,
     NOW,
     KnowledgeContract,
@@ -25,6 +24,7 @@ from antiphon.testing.knowledge_contract import (
     vector_file,
     vector_store,
 )
+from antiphon.testing.store_contract import ALICE
 
 
 class TestKnowledgeInMemory(KnowledgeContract):

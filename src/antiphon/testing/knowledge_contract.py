@@ -152,8 +152,10 @@ class KnowledgeContract:
         assert await listed(KnowledgePage(2, after=ids[4])) == [ids[3], ids[2]]
         assert await listed(KnowledgePage(2, before=ids[1])) == [ids[3], ids[2]]
         assert await listed(KnowledgePage(9, after=ids[5], before=ids[2])) == [ids[4], ids[3]]
-        for param in ("after", "before"):
-            page = replace(KnowledgePage(9), **{param: "vs_x"})
+        for param, page in (
+            ("after", KnowledgePage(9, after="vs_x")),
+            ("before", KnowledgePage(9, before="vs_x")),
+        ):
             assert await refused_param(store.knowledge.list_stores(ALICE, page)) == param
 
     async def test_a_store_is_changed_and_keeps_its_place_and_its_index(self, store: Store) -> None:
