@@ -34,9 +34,9 @@ BODIES: dict[str, tuple[Any, str | None]] = {
         {"items": [{"role": "user", "content": [{"type": "smell"}]}]},
         "items[0].content[0].type",
     ),
-    "a file that is nowhere": (
-        {"items": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]},
-        "items[0].content[0].file_id",
+    "a file that is named twice": (
+        {"items": [{"role": "user", "content": [{"type": "input_file", "file_id": "a", "file_url": "b"}]}]},
+        "items[0].content[0].file_url",
     ),
     "a reference to nothing": ({"items": [{"type": "item_reference", "id": "msg_1"}]}, "items[0].id"),
     "an id that is there twice": (

@@ -323,11 +323,11 @@ BOTH = {"shop": "bread", "tongue": "Welsh"}
         ),
         (
             {"variables": {**BOTH, "shop": {"type": "input_image", "file_id": "file_1"}}},
-            400,
+            404,
             "prompt.variables.shop.file_id",
         ),
         (
-            {"variables": {**BOTH, "shop": {"type": "input_file", "file_url": "http://x.invalid"}}},
+            {"variables": {**BOTH, "shop": {"type": "input_file", "file_url": "http://127.0.0.1/x"}}},
             400,
             "prompt.variables.shop.file_url",
         ),

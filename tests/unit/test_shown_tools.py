@@ -302,18 +302,6 @@ def test_a_choice_in_a_continued_conversation_is_judged_when_that_was_read() -> 
             },
             "input[0].output.image_url",
         ),
-        (
-            {
-                "input": [
-                    {
-                        "type": "computer_call_output",
-                        "call_id": "c",
-                        "output": {"type": "computer_screenshot", "file_id": "file_1"},
-                    }
-                ]
-            },
-            "input[0].output.file_id",
-        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_its_place(body: dict[str, Any], param: str) -> None:

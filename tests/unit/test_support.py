@@ -65,18 +65,11 @@ def test_each_row_refuses_with_its_place_and_advice(row: support.Row) -> None:
     assert row.instead in error.message
 
 
-@pytest.mark.parametrize("at", ["tool_choice.tools[0].type", "input[0].output[0].file_id"])
-def test_inner_places_are_refused_too(at: str) -> None:
+def test_inner_places_are_refused_too() -> None:
     choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "server_label": "x"}]}
-    output = [{"type": "input_file", "file_id": "file_1"}]
-    asked: dict[str, Any] = {"model": "m", "input": "hi"}
-    if at.startswith("tool_choice"):
-        asked["tool_choice"] = choice
-    else:
-        asked["input"] = [{"type": "function_call_output", "call_id": "c", "output": output}]
     with pytest.raises(UnsupportedParameter) as caught:
-        ResponseRequest.parse(json.dumps(asked).encode())
-    assert caught.value.param == at
+        ResponseRequest.parse(json.dumps({"model": "m", "input": "hi", "tool_choice": choice}).encode())
+    assert caught.value.param == "tool_choice.tools[0].type"
 
 
 def tags_of(union: Any) -> set[str]:

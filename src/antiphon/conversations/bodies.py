@@ -74,6 +74,5 @@ def parse_items(body: bytes, wanted: type[BodyT]) -> BodyT:
                 f"`items[{at}]`: only a response can be asked to compact; send it in the `input` of one.",
                 param=f"items[{at}]",
             )
-    support.refuse_items(items, "items")
     tool_rules.check_items(items, "items")
     return parsed

@@ -108,8 +108,10 @@ class ConversationService:
     async def _turn_of(
         self, owner: Owner, given: Sequence[object], turns: Sequence[PastTurn], parent_id: str | None = None
     ) -> StoredResponse:
-        """The row that holds new items. Raises InvalidRequest."""
+        """The row that holds new items. Raises InvalidRequest, and NotFound for files that are not there."""
         row = self._row(ITEMS, b"[]", parent_id)
+        if self.responses.attachments is not None:
+            await self.responses.attachments.check(owner, given, "items")
         inner = await self.responses.assembly.inner_items(owner, given, turns, "items")
         items = own_items(inner, ItemIds(row.id))
         _refuse_repeated([str(item.id) for item in items], row.id, turns)

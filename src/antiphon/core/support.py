@@ -4,16 +4,14 @@ Each row refuses with `UnsupportedParameter` (400, code `unsupported_parameter`)
 value that asks for nothing (null, false, an empty list or object) is never refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from antiphon.core.body import Runnable
 from antiphon.core.errors import UnsupportedParameter
-from antiphon.core.items import CallOutput, InputFile, InputImage, Message
 from antiphon.core.json_values import is_array, is_object
-from antiphon.core.machine_items import ComputerCallOutput
 from antiphon.core.tools import ContainerReference, ShellContainer, ShellTool
 from antiphon.core.wire import Wire
 
@@ -119,24 +117,13 @@ def _items() -> tuple[Row, ...]:
     )
 
 
-_FILES = "there is no file store"
 _PARTS: Final = MappingProxyType(
     {
-        "input_image.file_id": Row(
-            "content", "input_image.file_id", _FILES, "Send image_url, also as a data URL"
-        ),
-        "input_file.file_id": Row("content", "input_file.file_id", _FILES, "Send file_data as a data URL"),
-        "computer_screenshot.file_id": Row(
-            "content", "computer_screenshot.file_id", _FILES, "Send image_url, also as a data URL"
-        ),
         "shell.environment": Row(
             "content",
             "shell.environment",
             "there are no containers",
             'Send an environment of type "local" and run the commands in your client',
-        ),
-        "input_file.file_url": Row(
-            "content", "input_file.file_url", "files are not fetched", "Send file_data as a data URL"
         ),
     }
 )
@@ -189,22 +176,6 @@ def refuse_request(request: Runnable) -> None:
     """Raises UnsupportedParameter. Tool and item types need no look: a `Runnable` holds no refused ones."""
     for row in _PARAMETERS:
         _refuse_value(row, getattr(request, row.name, None))
-    if request.prompt is not None:
-        for name, value in (request.prompt.variables or {}).items():
-            _refuse_part(value, f"prompt.variables.{name[:100]}")
-    if isinstance(request.input, list):
-        refuse_items(request.input, "input")
-
-
-def refuse_items(items: Sequence[object], field: str) -> None:
-    """The same for what items hold. `field` is where they stand in their body."""
-    for at, item in enumerate(items):
-        if isinstance(item, Message):
-            _refuse_parts(item.content, f"{field}[{at}].content")
-        elif isinstance(item, CallOutput):
-            _refuse_parts(item.output, f"{field}[{at}].output")
-        elif isinstance(item, ComputerCallOutput) and item.output.file_id:
-            raise _PARTS["computer_screenshot.file_id"].refuse(f"{field}[{at}].output.file_id")
 
 
 def refuse_parameter(name: str, value: Any) -> None:
@@ -280,22 +251,6 @@ def _refuse_type(table: Mapping[str, Row], kind: object, path: str, key: str = "
 def _refuse_value(row: Row, value: Any) -> None:
     if value and value not in row.allowed:
         raise row.refuse(row.name)
-
-
-def _refuse_parts(parts: Any, path: str) -> None:
-    if isinstance(parts, str):
-        return
-    for at, part in enumerate(parts):
-        _refuse_part(part, f"{path}[{at}]")
-
-
-def _refuse_part(part: Any, path: str) -> None:
-    if isinstance(part, InputImage) and part.file_id:
-        raise _PARTS["input_image.file_id"].refuse(f"{path}.file_id")
-    if isinstance(part, InputFile) and part.file_id:
-        raise _PARTS["input_file.file_id"].refuse(f"{path}.file_id")
-    if isinstance(part, InputFile) and part.file_url:
-        raise _PARTS["input_file.file_url"].refuse(f"{path}.file_url")
 
 
 _HEADINGS: Final = MappingProxyType(

@@ -52,10 +52,10 @@ def brought_by(items: Iterable[object]) -> list[AnyTool]:
 def check_items(items: Sequence[object], field: str = "input") -> None:
     """The tools that items bring, and the outputs of tools. `field` is where they stand in their body."""
     for at, item in enumerate(items):
-        if isinstance(item, ComputerCallOutput) and not item.output.image_url:
+        if isinstance(item, ComputerCallOutput) and not (item.output.image_url or item.output.file_id):
             raise InvalidRequest(
-                f"`{field}[{at}].output.image_url`: required, and missing; send the screenshot as a data URL. Lists"
-                " of items have it with include=computer_call_output.output.image_url.",
+                f"`{field}[{at}].output.image_url`: required, and missing; send the screenshot as a data URL, or the"
+                " file_id of one. Lists of items have it with include=computer_call_output.output.image_url.",
                 param=f"{field}[{at}].output.image_url",
             )
         if isinstance(item, ToolSearchOutput | AdditionalTools):

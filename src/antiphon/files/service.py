@@ -42,6 +42,11 @@ class FileService:
             )
         return file
 
+    async def find(self, owner: Owner, file_ids: Sequence[str]) -> dict[str, StoredFile]:
+        """Those of the ids that there are, by one query."""
+        found = await self._store.get_files(owner, file_ids)
+        return {file_id: file for file_id, file in found.items() if not self.has_expired(file)}
+
     async def list_page(
         self, owner: Owner, *, limit: int, newest_first: bool, after: str | None, purpose: str | None
     ) -> Sequence[StoredFile]:

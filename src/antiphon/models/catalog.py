@@ -6,7 +6,7 @@ list, and its models can be addressed under their full name even when they were 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from antiphon.core.errors import InvalidRequest, ModelNotFound, ProviderError, ProviderTimeout
@@ -46,6 +46,13 @@ class Resolved:
         if self.call is None:
             return f"{self.provider.provider_id}/{self.upstream_model}"
         return "" if self.call.chosen is None else self.call.chosen.name
+
+    def seen_by(self, before: Callable[[ModelProvider], ModelProvider]) -> "Resolved":
+        """The same with something before the provider, of a routed model before each candidate."""
+        if self.call is None:
+            return replace(self, provider=before(self.provider))
+        self.call.see_by(before)
+        return self
 
     def answering_model(self) -> str:
         """What the model that answers is called by its provider."""

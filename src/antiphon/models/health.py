@@ -24,9 +24,11 @@ from antiphon.models.breaker import Breaker, BreakerSettings, State
 from antiphon.ports import (
     Clock,
     Constraint,
+    Intake,
     ModelInfo,
     ModelProvider,
     Patient,
+    TakesFiles,
     UpstreamCompaction,
     UpstreamReply,
 )
@@ -194,6 +196,10 @@ class Guarded:
         self._provider = provider
         self._health = health
         self.provider_id = provider.provider_id
+
+    def intake(self) -> Intake:
+        """See `ports.TakesFiles`."""
+        return self._provider.intake() if isinstance(self._provider, TakesFiles) else Intake()
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`."""

@@ -9,7 +9,8 @@ import math
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, cast
 
 import msgspec
@@ -26,9 +27,11 @@ from antiphon.models.route import Candidate, Route, When, cause_of
 from antiphon.models.traits import Traits, traits_of, traits_of_body
 from antiphon.ports import (
     Constraint,
+    Intake,
     ModelInfo,
     ModelProvider,
     Patient,
+    TakesFiles,
     UpstreamCompaction,
     UpstreamReply,
 )
@@ -121,6 +124,21 @@ class RoutedCall:
     def chosen(self) -> Option | None:
         """Who answered, known from the first 2xx head on."""
         return self._chosen
+
+    def intake(self) -> Intake:
+        """What all candidates take, for who cannot look up things for each of them."""
+        takes = [one.provider.intake() for one in self._answering if isinstance(one.provider, TakesFiles)]
+        return reduce(
+            Intake.shared, takes, Intake(files="all" if len(takes) == len(self._answering) else "none")
+        )
+
+    def see_by(self, before: Callable[[ModelProvider], ModelProvider]) -> None:
+        """Put something before each candidate, for this request."""
+        options = [
+            replace(one, provider=before(one.provider), hasty=before(one.hasty))
+            for one in self._routed.options
+        ]
+        self._routed = replace(self._routed, options=tuple(options))
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """Of the candidate that answered; before one has, of all of them."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import ProviderError, ProviderModelUnknown
@@ -12,6 +13,15 @@ from antiphon.ports import ModelProvider
 COUNTING_S = 20.0
 """A tokenizer that takes longer is not waited for: an estimate is there at once."""
 log = logging.getLogger("antiphon.models")
+
+
+@runtime_checkable
+class Estimates(Protocol):
+    """A provider that shows its model something else than the call holds."""
+
+    async def estimated_tokens(self, call: CallModel) -> int:
+        """By the rule of thumb."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,8 @@ async def count_tokens(provider: ModelProvider, model: str, call: CallModel) -> 
     except TimeoutError:
         log.info("%s/%s does not count tokens in %g s", provider.provider_id, model, COUNTING_S)
         tokens = None
+    if tokens is None and isinstance(provider, Estimates):
+        return TokenCount(await provider.estimated_tokens(call), exact=False)
     if tokens is None:
         return TokenCount(estimate(call.request, call.transcript), exact=False)
     return TokenCount(tokens, exact=True)

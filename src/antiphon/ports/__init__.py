@@ -152,6 +152,9 @@ class ModelProvider(Protocol):
     async def aclose(self) -> None: ...
 
 
+_FILE_KINDS = ("none", "pdf", "all")
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """What of images and files a model's server takes as it is. The rest is fetched, or read as text, here.
@@ -162,6 +165,11 @@ class Intake:
 
     image_urls: bool = True
     files: Literal["none", "pdf", "all"] = "none"
+
+    def shared(self, other: "Intake") -> "Intake":
+        """What both take."""
+        less = self if _FILE_KINDS.index(self.files) <= _FILE_KINDS.index(other.files) else other
+        return Intake(self.image_urls and other.image_urls, less.files)
 
 
 @runtime_checkable

@@ -140,16 +140,8 @@ def _media(declared: Sequence[str], values: Mapping[str, Value]) -> tuple[PastTu
     for name in declared:
         value = values[name]
         if isinstance(value, InputImage | InputFile):
-            _check_whole(name, value)
             parts += [InputText(text=_inserted(name, value)), value]
     return (prompt_turn(parts),) if parts else ()
-
-
-def _check_whole(name: str, value: InputImage | InputFile) -> None:
-    if isinstance(value, InputImage) and not value.image_url:
-        raise _wrong(name, "an input_image needs image_url")
-    if isinstance(value, InputFile) and not value.file_data:
-        raise _wrong(name, "an input_file needs file_data")
 
 
 def _wrong(name: str, what: str) -> InvalidRequest:

@@ -16,7 +16,7 @@ from antiphon.core.errors import ProviderError, ProviderProtocolError, Unsupport
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
 from antiphon.core.tools import CustomTool
-from antiphon.ports import Constraint, Ids, ModelInfo
+from antiphon.ports import Constraint, Ids, Intake, ModelInfo
 from antiphon.providers.messages_config import PRESET, MessagesConfig, parse_messages_config
 from antiphon.providers.messages_models import PAGE, ModelFacts, Page, facts_of, made_at
 from antiphon.providers.messages_parameters import asks_for_effort, bound_schema
@@ -104,6 +104,10 @@ class Anthropic:
         hasty._site = self._site.without_waiting()  # noqa: SLF001  # a copy of this very object
         hasty._chat = self._chat.without_waiting()  # noqa: SLF001  # the same
         return hasty
+
+    def intake(self) -> Intake:
+        """See `ports.TakesFiles`. Text goes as text, of any other kind than PDF."""
+        return Intake(image_urls=True, files="pdf")
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`."""

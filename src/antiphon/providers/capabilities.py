@@ -47,7 +47,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """`prompt_cache_options`, `prompt_cache_retention` and the breakpoints on content parts."""
     chat_template_kwargs: bool = False
     safety_identifier: bool = False
+    image_urls: bool = True
+    """Whether it fetches images by their URLs. Servers in the operator's own network are not let: a caller could have
+    them ask others there. What they do not fetch is fetched here."""
     file_parts: bool = False
+    """Whether files may stand in the request. Else they are read here and sent as text."""
     top_k: bool = False
     min_p: bool = False
     repetition_penalty: Literal["repetition_penalty", "repeat_penalty"] | None = None
@@ -104,6 +108,7 @@ class ResponsesCapabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     prompt_cache_options: bool = False
     chat_template_kwargs: bool = False
     safety_identifier: bool = False
+    image_urls: bool = True
     file_parts: bool = False
     output_parts: bool = True
     """Whether the output of a call may hold images; else they follow in a user message."""

@@ -14,6 +14,7 @@ HOSTED: tuple[Preset, ...] = (
         "remote::tgi",
         None,
         Capabilities(
+            image_urls=False,
             parallel_tool_calls=False,
             format_shape="value",
             format_beside_tools=False,
@@ -137,6 +138,7 @@ HOSTED: tuple[Preset, ...] = (
         "remote::gemini",
         "https://generativelanguage.googleapis.com/v1beta/openai",
         Capabilities(
+            image_urls=False,
             parallel_tool_calls=False,
             keeps_formats=False,
             logprobs=False,

@@ -11,7 +11,7 @@ from antiphon.core.commands import CallModel
 from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
-from antiphon.ports import Constraint, Ids, ModelInfo
+from antiphon.ports import Constraint, Ids, Intake, ModelInfo
 from antiphon.providers.chat_parameters import Unsupported, unenforced_by
 from antiphon.providers.chat_render import ChatRenderer
 from antiphon.providers.chat_stream import ChatDecoder
@@ -119,6 +119,10 @@ class OpenAIChat:
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
         """What this upstream cannot honour: refused, or dropped where the server is lenient."""
         return self._renderer.unsupported(request)
+
+    def intake(self) -> Intake:
+        """See `ports.TakesFiles`. This wire's file parts are for PDF alone."""
+        return Intake(self.capabilities.image_urls, "pdf" if self.capabilities.file_parts else "none")
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`. A format that is only in the instructions binds nobody."""

@@ -9,7 +9,7 @@ from antiphon.core.commands import CallModel
 from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
-from antiphon.ports import Constraint, Ids, ModelInfo
+from antiphon.ports import Constraint, Ids, Intake, ModelInfo
 from antiphon.providers.capabilities import Preset, ResponsesCapabilities
 from antiphon.providers.chat_parameters import Unsupported, unenforced_by
 from antiphon.providers.openai_chat import OpenAIChat
@@ -67,6 +67,10 @@ class OpenAIResponses:
     def unsupported(self, request: ResponseRequest) -> list[Unsupported]:
         """What this upstream cannot honour: refused, or dropped where the server is lenient."""
         return self._renderer.unsupported(request)
+
+    def intake(self) -> Intake:
+        """See `ports.TakesFiles`."""
+        return Intake(self.capabilities.image_urls, "all" if self.capabilities.file_parts else "none")
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`."""

@@ -100,6 +100,7 @@ PRESETS: Mapping[str, Preset] = {
             "remote::vllm",
             "http://localhost:8000/v1",
             Capabilities(
+                image_urls=False,
                 reasoning_field="reasoning_content",
                 top_k=True,
                 min_p=True,
@@ -112,6 +113,7 @@ PRESETS: Mapping[str, Preset] = {
             ),
             # vllm/entrypoints/openai/responses/protocol.py, `ResponsesRequest`: what it skips is not passed here.
             responses=ResponsesCapabilities(
+                image_urls=False,
                 json_object=False,
                 seed_field="seed",
                 stop=True,
@@ -126,12 +128,14 @@ PRESETS: Mapping[str, Preset] = {
             "remote::ollama",
             "http://localhost:11434/v1",
             Capabilities(
+                image_urls=False,
                 reasoning_field="reasoning",
                 parallel_tool_calls=False,
                 tool_choice=False,
             ),
             # openai/responses.go, `ResponsesRequest`. Its reasoning items hold their text as `encrypted_content`.
             responses=ResponsesCapabilities(
+                image_urls=False,
                 parallel_tool_calls=False,
                 tool_choice=False,
                 json_object=False,
@@ -143,6 +147,7 @@ PRESETS: Mapping[str, Preset] = {
             "remote::llama-cpp-server",
             "http://localhost:8080/v1",
             Capabilities(
+                image_urls=False,
                 reasoning_field="reasoning_content",
                 reasoning_effort="template",
                 top_k=True,
@@ -158,6 +163,7 @@ PRESETS: Mapping[str, Preset] = {
             ),
             # tools/server/server-chat.cpp: the body is translated to chat, and what it does not know goes along.
             responses=ResponsesCapabilities(
+                image_urls=False,
                 format_field="response_format",
                 logprobs=False,
                 penalties=True,
@@ -178,9 +184,9 @@ PRESETS: Mapping[str, Preset] = {
         Preset(
             "remote::openai-compatible",
             None,
-            Capabilities(keeps_formats=False),
+            Capabilities(keeps_formats=False, image_urls=False),
             wire="auto",
-            responses=ResponsesCapabilities(keeps_formats=False, says_cut=False),
+            responses=ResponsesCapabilities(keeps_formats=False, image_urls=False, says_cut=False),
         ),
     )
 }

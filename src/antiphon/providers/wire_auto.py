@@ -9,7 +9,7 @@ from antiphon.core.commands import CallModel
 from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
-from antiphon.ports import Constraint, ModelInfo
+from antiphon.ports import Constraint, Intake, ModelInfo
 from antiphon.providers.capabilities import Capabilities, ResponsesCapabilities
 from antiphon.providers.openai_responses import RESPONSES, OpenAIResponses
 from antiphon.providers.wire_probe import LIMIT_S, Wire, WireProbe
@@ -56,6 +56,12 @@ class AutoWire:
         hasty._responses = self._responses.without_waiting()  # noqa: SLF001  # a copy of this very object
         hasty._chat = hasty._responses.chat  # noqa: SLF001  # a copy of this very object
         return hasty
+
+    def intake(self) -> Intake:
+        """See `ports.TakesFiles`: while either wire may be used, what both take."""
+        by_chat, by_responses = self._chat.intake(), self._responses.intake()
+        known = {"chat": by_chat, "responses": by_responses}
+        return known.get(self.wire) or by_chat.shared(by_responses)
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`: while either wire may be used, what either leaves open."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import msgspec
 
@@ -30,6 +31,8 @@ from antiphon.ports import (
 )
 from antiphon.prompts.filling import FilledPrompt, filled
 from antiphon.responses.assembly import Assembled, Assembly, TurnMemory
+from antiphon.responses.attached import Attached
+from antiphon.responses.attachments import Attachments
 from antiphon.responses.bounds import check_bounds
 from antiphon.responses.rendering import Visible, render_item, render_items
 from antiphon.runs.runner import ResponseKeeper, Run, RunPorts
@@ -58,6 +61,7 @@ class ResponseService:
     sealer: Sealer
     watch: Callable[[Run], None] | None = None  # told of each run before it goes
     turns: Turns = field(default_factory=Turns)
+    attachments: Attachments | None = None  # where nothing is kept that a request could refer to
 
     @property
     def assembly(self) -> Assembly:
@@ -133,6 +137,10 @@ class ResponseService:
             await self.tools.check(owner, request.tools)
         resolved.prefer(_served_last(context.transcript.history))
         transcript = context.transcript if prompt is None else prompt.before(context.transcript)
+        if self.attachments is not None:
+            given = await self.attachments.given(owner, request, transcript)
+            if given is not None:
+                resolved = resolved.seen_by(partial(Attached, given=given))
         loop = Loop(request, transcript, streamed=request.stream is True, brought=context.brought)
         return Considered(resolved, context, prompt, loop)
 

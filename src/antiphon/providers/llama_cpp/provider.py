@@ -15,7 +15,7 @@ from antiphon.core.commands import CallModel
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal
-from antiphon.ports import Constraint, Ids, ModelInfo, UpstreamCompaction
+from antiphon.ports import Constraint, Ids, Intake, ModelInfo, UpstreamCompaction
 from antiphon.ports import UpstreamReply as Reply
 from antiphon.providers.llama_cpp import gguf
 from antiphon.providers.llama_cpp.download import Downloader
@@ -111,6 +111,10 @@ class LlamaCpp:
         require_engine(provider_type)
         _refuse_too_large(config)
         return cls(provider_id, config, client, ids, lenient=lenient)
+
+    def intake(self) -> Intake:
+        """See `ports.TakesFiles`. The engine would fetch images from wherever this machine can reach."""
+        return Intake(image_urls=False)
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`."""
