@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from antiphon.core.wire import UNSET, UnsetType, Wire
-from antiphon.ports.files import StoredFile, StoredPart, StoredUpload, UploadStatus
+from antiphon.ports.files import MAX_PARTS, StoredFile, StoredPart, StoredUpload, UploadStatus
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 """What a file may be uploaded for."""
@@ -82,7 +82,7 @@ class AddUploadPart(Wire):
 class CompleteUpload(Wire):
     """`part_ids` are in the order of the file; `md5`, in hex, is that of the whole."""
 
-    part_ids: Annotated[list[str], Meta(min_length=1, max_length=10_000)]
+    part_ids: Annotated[list[str], Meta(min_length=1, max_length=MAX_PARTS)]
     md5: Annotated[str, Meta(pattern="^[0-9A-Fa-f]{32}$")] | UnsetType | None = UNSET
 
 

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from antiphon.ports.owners import Owner
 
 UploadStatus = Literal["pending", "completed", "cancelled", "expired"]
-MAX_PARTS = 10_000
+MAX_PARTS = 2_000
 """Of one upload."""
 
 
