@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from antiphon import index_plugins
 from antiphon.blobs.local import LocalBlobs
 from antiphon.blobs.memory import MemoryBlobs
 from antiphon.config.settings import ConfigError, ProviderSettings, Settings
@@ -22,7 +23,10 @@ from antiphon.models.catalog import Catalog
 from antiphon.ports import Clock, Ids, Store
 from antiphon.ports.adapters import AdapterConfigError
 from antiphon.ports.files import BlobStore, Fetcher
+from antiphon.ports.knowledge import Embedder, VectorIndex
 from antiphon.storage.vector_cache import SqliteVectorCache
+from antiphon.vector_stores.indexes import Indexes
+from antiphon.vector_stores.searching import Searches
 from antiphon.web.routing import Route
 
 FILES_TYPES = ("inline::localfs",)
@@ -40,6 +44,8 @@ class Knowledge:
     fetcher: Fetcher
     vectors: SqliteVectorCache | None
     embedder: CatalogEmbedder
+    searcher: Searches
+    indexes: Mapping[str, VectorIndex]  # by provider_id, the default one first
 
     def routes(self) -> list[Route]:
         return [*FileRoutes(self.files).table(), *UploadRoutes(self.uploads).table()]
@@ -52,6 +58,8 @@ class Knowledge:
         """End it, and let go of what is held."""
         await self.sweeper.stop()
         await self.fetcher.aclose()
+        for index in self.indexes.values():
+            await index.aclose()
         if self.vectors is not None:
             await self.vectors.aclose()
         await self.blobs.aclose()
@@ -69,6 +77,8 @@ def make_knowledge(
     files = FileService(store.files, blobs, clock, ids, max_file_bytes=limits.max_file_bytes)
     uploads = UploadService(files, store.files, blobs, clock, ids, limits.max_upload_bytes)
     vectors = vector_cache(folder)
+    embedder = make_embedder(settings, catalog, vectors)
+    indexes = make_indexes(settings, folder)
     return Knowledge(
         blobs=blobs,
         files=files,
@@ -76,7 +86,9 @@ def make_knowledge(
         sweeper=Sweeper((uploads.sweep, files.sweep), SWEEP_EVERY_S),
         fetcher=make_fetcher(settings),
         vectors=vectors,
-        embedder=make_embedder(settings, catalog, vectors),
+        embedder=embedder,
+        searcher=make_searcher(settings, store, Indexes(indexes), embedder, catalog, clock),
+        indexes=indexes,
     )
 
 
@@ -99,6 +111,47 @@ def make_embedder(settings: Settings, catalog: Catalog, vectors: SqliteVectorCac
         for one in settings.vector_stores.embedding_models
     }
     return CatalogEmbedder(catalog, vectors, families)
+
+
+def make_searcher(
+    settings: Settings, store: Store, indexes: Indexes, embedder: Embedder, catalog: Catalog, clock: Clock
+) -> Searches:
+    """What searches vector stores, with the models that the configuration names."""
+    reranker = settings.vector_stores.default_reranker_model
+    return Searches(
+        store.knowledge,
+        store.files,
+        indexes,
+        embedder,
+        catalog,
+        clock,
+        default_reranker=reranker.name if reranker is not None else "",
+        rewrite_model=settings.vector_stores.rewrite_query_model,
+    )
+
+
+def make_indexes(settings: Settings, folder: Path | None) -> Mapping[str, VectorIndex]:
+    """The configured indexes by id, the default one first; with none configured `sqlite-vec`. Raises ConfigError."""
+    configured = settings.providers.vector_io or (
+        ProviderSettings(provider_id="sqlite-vec", provider_type=index_plugins.DEFAULT_TYPE),
+    )
+    first = settings.vector_stores.default_provider_id or configured[0].provider_id
+    if first not in {one.provider_id for one in configured}:
+        listed = ", ".join(one.provider_id for one in configured)
+        message = f'vector_stores.default_provider_id: no vector_io provider "{first}"; configured: {listed}'
+        raise ConfigError(settings.source, None, message)
+    ordered = sorted(configured, key=lambda one: one.provider_id != first)
+    return {one.provider_id: _index(settings, one, folder) for one in ordered}
+
+
+def _index(settings: Settings, one: ProviderSettings, folder: Path | None) -> VectorIndex:
+    try:
+        make = index_plugins.index_class(one.provider_type).from_config
+        return make(one.provider_id, one.config, folder)
+    except index_plugins.UnknownIndexType as error:
+        raise settings.provider_error(one.provider_id, "", str(error)) from error
+    except AdapterConfigError as error:
+        raise settings.provider_error(one.provider_id, error.key, str(error)) from error
 
 
 def make_fetcher(settings: Settings) -> Fetcher:
