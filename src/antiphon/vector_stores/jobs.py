@@ -45,7 +45,6 @@ from antiphon.vector_stores.tasks import whole
 
 log = logging.getLogger("antiphon.ingestion")
 CHUNKS_AT_ONCE = 64
-"""So many are embedded and written together: what a worker holds in memory besides the document."""
 LONGEST_PAUSE_S = 300
 _PASSING = (
     BlobsUnavailable,
@@ -62,7 +61,9 @@ _PASSING = (
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """What a job needs. One that fails for what may pass is tried `max_attempts` times in all."""
+    """What a job needs. One that fails for what may pass is tried `max_attempts` times in all. So many chunks are
+    embedded and written together as `chunks_at_once` says: what a job holds in memory besides the document.
+    """
 
     records: VectorStoreRecords
     files: FileService
@@ -72,6 +73,7 @@ class Jobs:
     catalog: Catalog
     context_model: str = ""
     max_attempts: int = 8
+    chunks_at_once: int = CHUNKS_AT_ONCE
 
     async def do(self, claim: IngestionClaim, lease: Lease) -> None:
         """To its end: done, failed, or put off. Raises LeaseLost; nothing is written for the claim after this ends,
@@ -187,7 +189,7 @@ class _Reading:
         contextual = strategy.contextual if isinstance(strategy, ContextualStrategy) else None
         pieces = chunks(document, strategy)
         number = usage_bytes = 0
-        while batch := await asyncio.to_thread(_some, pieces):
+        while batch := await asyncio.to_thread(_some, pieces, self.jobs.chunks_at_once):
             if contextual is not None:
                 batch = await self._in_context(document, batch, contextual)
             made = await self._chunks(batch, number)
@@ -241,8 +243,8 @@ def chunk_id(store_id: str, file_id: str, number: int) -> str:
     return "chunk_" + hashlib.blake2b(named, digest_size=16).hexdigest()
 
 
-def _some(pieces: Iterator[TextChunk]) -> list[TextChunk]:
-    return list(islice(pieces, CHUNKS_AT_ONCE))
+def _some(pieces: Iterator[TextChunk], count: int) -> list[TextChunk]:
+    return list(islice(pieces, count))
 
 
 def _metadata(chunk: TextChunk) -> bytes:

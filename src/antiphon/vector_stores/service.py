@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from antiphon.core.errors import AntiphonError, InvalidRequest, ModelNotFound
 from antiphon.core.filters import checked
 from antiphon.core.ranking_options import ranking_of
-from antiphon.core.searching import SearchMode, SearchRequest
+from antiphon.core.searching import SearchRequest
 from antiphon.core.wire import UNSET, encode
 from antiphon.models.catalog import Catalog
 from antiphon.ports import Clock, Ids, Owner
@@ -39,8 +39,6 @@ from antiphon.vector_stores.store_files import StoreFiles
 from antiphon.web.paging import Page
 
 PREFIX = "vs_"
-TOUCHED_EACH_S = 60
-"""A store that is searched all the time is written to so often. `last_active_at` is that much behind at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,37 +140,16 @@ class VectorStores:
 
     async def search(self, owner: Owner, store_id: str, body: SearchVectorStore) -> SearchResults:
         """Raises NotFound, InvalidRequest, and what `Searcher.search` raises."""
-        queries = [body.query] if isinstance(body.query, str) else body.query
-        for at, query in enumerate(queries):
-            if not query.strip():
-                param = "query" if isinstance(body.query, str) else f"query[{at}]"
-                raise InvalidRequest(f"`{param}`: holds nothing to look for.", param=param)
-        mode: SearchMode = body.search_mode or "auto"
         request = SearchRequest(
             store_ids=(store_id,),
-            queries=tuple(queries),
+            queries=(body.query,) if isinstance(body.query, str) else tuple(body.query),
             limit=body.max_num_results or 10,
             where=checked(body.filters, "filters") if body.filters else None,
-            mode=mode,
+            mode=body.search_mode or "auto",
             ranking=ranking_of(body.ranking_options, default_reranker=self.default_reranker),
             rewrite=bool(body.rewrite_query),
         )
-        store = (await self.records.find_stores(owner, [store_id])).get(store_id)
-        if store is None:
-            raise unknown_store(store_id)
-        if self._expired(store):
-            raise expired(store_id)
-        if mode in ("vector", "hybrid") and not store.embedding_model:
-            raise InvalidRequest(
-                f'`search_mode`: the vector store "{store_id}" has no embedding model, so it is searched by keywords'
-                ' alone; send "keyword" or leave it out, or make a store with `embedding_model`.',
-                param="search_mode",
-            )
-        answer = await self.searcher.search(owner, request)
-        now = self.clock.now()
-        if now - store.last_active_at >= TOUCHED_EACH_S:
-            await self.records.touch_store(owner, store_id, now)
-        return results_shown(answer)
+        return results_shown(await self.searcher.search(owner, request))
 
     async def _summary(self, owner: Owner, store_id: str) -> StoreSummary:
         summary = await self.records.get_store(owner, store_id)
