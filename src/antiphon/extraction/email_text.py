@@ -1,0 +1,94 @@
+"""A message as text: who wrote to whom, when and about what, the body, and the names of what is attached."""
+
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from typing import Final
+
+from antiphon.extraction.building import TextBuilder, invalid, one_line
+from antiphon.extraction.decoding import decode
+from antiphon.extraction.html_text import read_html
+
+_HEADERS: Final = ("From", "To", "Cc", "Date", "Subject")
+MAX_PARTS: Final = 1_000
+MAX_HEADER: Final = 4_000
+
+
+def read_email(content: bytes, builder: TextBuilder) -> None:
+    """Attachments are named, not read: they are files of their own."""
+    message = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(content)
+    for name in _HEADERS:
+        value = _header(message, name)
+        if value:
+            builder.line(f"{name}: {value}")
+    builder.title = _header(message, "Subject")
+    builder.end_paragraph()
+    bodies, attached = _parts(message)
+    for part in bodies:
+        _read_body(part, builder)
+        builder.end_paragraph()
+    for one in attached:
+        builder.line(f"[attached: {one}]")
+
+
+def _header(message: EmailMessage, name: str) -> str:
+    """Decoded, on one line; as it stands where its form is broken."""
+    try:
+        value = str(message[name] or "")
+    except (ValueError, IndexError, AttributeError, TypeError, LookupError):
+        value = next((str(raw) for key, raw in message.raw_items() if key.lower() == name.lower()), "")
+    return one_line(value[:MAX_HEADER])
+
+
+def _parts(message: EmailMessage) -> tuple[list[EmailMessage], list[str]]:
+    """The texts to read, of alternatives the plain one, and what else there is by name."""
+    bodies, attached = list[EmailMessage](), list[str]()
+    waiting, seen = [message], 0
+    while waiting:
+        part = waiting.pop()
+        seen += 1
+        if seen > MAX_PARTS:
+            raise invalid(f"it has more than {MAX_PARTS:,} parts.")
+        kind = part.get_content_type()
+        if kind == "multipart/alternative":
+            waiting.append(_best(part))
+        elif kind.startswith("multipart/"):
+            waiting.extend(reversed(_inside(part)))
+        elif kind in {"text/plain", "text/html"} and not _is_attachment(part):
+            bodies.append(part)
+        else:
+            attached.append(one_line(_name(part) or kind))
+    return bodies, attached
+
+
+def _inside(part: EmailMessage) -> list[EmailMessage]:
+    payload = part.get_payload()
+    return [one for one in payload if isinstance(one, EmailMessage)] if isinstance(payload, list) else []
+
+
+def _best(part: EmailMessage) -> EmailMessage:
+    inside = _inside(part)
+    plain = [one for one in inside if one.get_content_type() == "text/plain"]
+    return (plain or inside[-1:] or [EmailMessage()])[0]
+
+
+def _is_attachment(part: EmailMessage) -> bool:
+    return str(part.get("Content-Disposition", "")).lower().lstrip().startswith("attachment")
+
+
+def _name(part: EmailMessage) -> str:
+    try:
+        return part.get_filename() or ""
+    except (ValueError, IndexError, AttributeError, TypeError, LookupError):
+        return ""
+
+
+def _read_body(part: EmailMessage, builder: TextBuilder) -> None:
+    payload = part.get_payload(decode=True)
+    if not isinstance(payload, bytes) or not payload:
+        return
+    text = decode(payload, part.get_content_charset() or "")
+    if part.get_content_type() == "text/html":
+        read_html(text, builder)
+    else:
+        builder.add(text)
