@@ -42,6 +42,7 @@ from antiphon.sealing.keys import check, configured, kept
 from antiphon.storage.sqlite import SqliteStore
 from antiphon.system import SystemClock, SystemIds
 from antiphon.tools.none import NoTools
+from antiphon.vector_stores.file_search import FileSearch
 from antiphon.web.auth import ANONYMOUS, Authenticator
 from antiphon.web.docs import DocsRoutes
 from antiphon.web.edge import Edge
@@ -119,8 +120,9 @@ def services_for(
 ) -> Services:
     watch = recorder.watch if recorder is not None else None
     sealer = sealer or make_sealer(settings, clock)
-    responses = ResponseService(catalog, store, NoTools(), clock, ids, sealer, watch=watch)
     knowledge = make_knowledge(settings, catalog, store, clock, ids, state_folder(settings))
+    tools = FileSearch(knowledge.searcher, store.knowledge, clock, NoTools())
+    responses = ResponseService(catalog, store, tools, clock, ids, sealer, watch=watch)
     return Services(settings, catalog, store, responses, upstreams, knowledge, recorder)
 
 

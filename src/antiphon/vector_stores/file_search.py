@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from antiphon.core.commands import CallTool
-from antiphon.core.errors import AntiphonError, InvalidRequest, NotFound
+from antiphon.core.errors import AntiphonError
 from antiphon.core.file_search import DEFAULT_RESULTS
 from antiphon.core.filters import Attributes, Scalar, checked
 from antiphon.core.hosted_items import FileSearchCall, FileSearchResult
@@ -18,8 +18,9 @@ from antiphon.core.searching import FoundChunk, SearchRequest
 from antiphon.core.signals import ToolDone
 from antiphon.core.tools import FileSearchTool
 from antiphon.core.wire import UNSET, decode_json
-from antiphon.ports import Owner, ToolRuntime
+from antiphon.ports import Clock, Owner, ToolRuntime
 from antiphon.ports.knowledge import Searcher, VectorStoreRecords
+from antiphon.vector_stores.refusals import expired, has_expired, unknown_store
 
 log = logging.getLogger("antiphon.tools")
 _PLACES = ("page", "start", "end")
@@ -32,6 +33,7 @@ class FileSearch:
 
     searcher: Searcher
     stores: VectorStoreRecords
+    clock: Clock
     others: ToolRuntime
 
     async def check(self, owner: Owner, tools: Sequence[AnyTool]) -> None:
@@ -49,11 +51,9 @@ class FileSearch:
             param = f"{path}.vector_store_ids[{at}]"
             found = await self.stores.get_store(owner, store_id)
             if found is None:
-                raise NotFound(f'`{param}`: there is no vector store "{store_id[:100]}".', param=param)
-            if found.store.expired:
-                raise InvalidRequest(
-                    f'`{param}`: the vector store "{store_id}" has expired; make a new one.', param=param
-                )
+                raise unknown_store(store_id, param)
+            if has_expired(found.store, self.clock.now()):
+                raise expired(store_id, param)
 
     async def run(self, owner: Owner, call: CallTool) -> ToolDone:
         """A search that fails is an item of status `failed`, of which the model is told."""
