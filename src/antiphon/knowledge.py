@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from antiphon import index_plugins
+from antiphon import blob_plugins, index_plugins
 from antiphon.blobs.local import LocalBlobs
 from antiphon.blobs.memory import MemoryBlobs
 from antiphon.config.settings import ConfigError, ProviderSettings, Settings
 from antiphon.embeddings.embedder import CatalogEmbedder
 from antiphon.embeddings.families import Family
+from antiphon.extraction.extractor import DocumentExtractor
+from antiphon.extraction.limits import ExtractionLimits
 from antiphon.fetching.addresses import Reach
 from antiphon.fetching.fetcher import GuardedFetcher
 from antiphon.fetching.urls import Egress
@@ -23,13 +24,12 @@ from antiphon.models.catalog import Catalog
 from antiphon.ports import Clock, Ids, Store
 from antiphon.ports.adapters import AdapterConfigError
 from antiphon.ports.files import BlobStore, Fetcher
-from antiphon.ports.knowledge import Embedder, VectorIndex
+from antiphon.ports.knowledge import Embedder, Extractor, VectorIndex
 from antiphon.storage.vector_cache import SqliteVectorCache
 from antiphon.vector_stores.indexes import Indexes
 from antiphon.vector_stores.searching import Searches
 from antiphon.web.routing import Route
 
-FILES_TYPES = ("inline::localfs",)
 SWEEP_EVERY_S = 60.0
 
 
@@ -42,6 +42,7 @@ class Knowledge:
     uploads: UploadService
     sweeper: Sweeper
     fetcher: Fetcher
+    extractor: Extractor
     vectors: SqliteVectorCache | None
     embedder: CatalogEmbedder
     searcher: Searches
@@ -58,6 +59,7 @@ class Knowledge:
         """End it, and let go of what is held."""
         await self.sweeper.stop()
         await self.fetcher.aclose()
+        await self.extractor.aclose()
         for index in self.indexes.values():
             await index.aclose()
         if self.vectors is not None:
@@ -85,6 +87,7 @@ def make_knowledge(
         uploads=uploads,
         sweeper=Sweeper((uploads.sweep, files.sweep), SWEEP_EVERY_S),
         fetcher=make_fetcher(settings),
+        extractor=DocumentExtractor(ExtractionLimits(workers=settings.vector_stores.workers)),
         vectors=vectors,
         embedder=embedder,
         searcher=make_searcher(settings, store, Indexes(indexes), embedder, catalog, clock),
@@ -164,6 +167,11 @@ def make_fetcher(settings: Settings) -> Fetcher:
     return GuardedFetcher(Egress(reach, egress.allow_hosts, egress.max_bytes, egress.timeout_s))
 
 
+def check_blobs(settings: Settings) -> None:
+    """Raises ConfigError for `providers.files` that cannot be had. Nothing is opened."""
+    make_blobs(settings, None)
+
+
 def make_blobs(settings: Settings, folder: Path | None) -> BlobStore:
     """Where files are kept: as `providers.files` says, else below `folder`, else in memory. Raises ConfigError."""
     if not settings.providers.files:
@@ -173,13 +181,8 @@ def make_blobs(settings: Settings, folder: Path | None) -> BlobStore:
         message = "files are kept in one place; remove all of providers.files but one."
         raise settings.provider_error(more[0].provider_id, "", message)
     try:
-        return _blobs(first, first.config, folder)
+        return blob_plugins.blobs_class(first.provider_type).from_config(first.config, folder)
+    except blob_plugins.UnknownBlobsType as error:
+        raise settings.provider_error(first.provider_id, "", str(error)) from error
     except AdapterConfigError as error:
         raise settings.provider_error(first.provider_id, error.key, str(error)) from error
-
-
-def _blobs(one: ProviderSettings, config: Mapping[str, Any], folder: Path | None) -> BlobStore:
-    if one.provider_type == "inline::localfs":
-        return LocalBlobs.from_config(config, (folder or Path("~/.antiphon")) / "files")
-    known = ", ".join(FILES_TYPES)
-    raise AdapterConfigError("", f'there is no type "{one.provider_type}" of files; there are: {known}')

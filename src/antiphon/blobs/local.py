@@ -37,15 +37,15 @@ class LocalBlobs:
         self._folder = folder
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], default: Path) -> Self:
-        """`storage_dir`, else `default`. Raises AdapterConfigError."""
+    def from_config(cls, config: Mapping[str, Any], folder: Path | None) -> Self:
+        """`storage_dir`, else `files` in the folder of the state. Raises AdapterConfigError."""
         for key in config:
             if key != "storage_dir":
                 raise AdapterConfigError(key, f'"{key}" is not known here; known: storage_dir.')
-        folder = config.get("storage_dir") or str(default)
-        if not isinstance(folder, str):
+        place = config.get("storage_dir") or str((folder or Path("~/.antiphon")) / "files")
+        if not isinstance(place, str):
             raise AdapterConfigError("storage_dir", "storage_dir is the path of a folder.")
-        return cls(Path(folder).expanduser())
+        return cls(Path(place).expanduser())
 
     async def put(self, key: str, content: AsyncIterable[bytes]) -> None:
         parts = checked(key).split("/")

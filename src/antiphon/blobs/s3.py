@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
@@ -58,8 +59,9 @@ class S3Blobs:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Raises AdapterConfigError."""
+    def from_config(cls, config: Mapping[str, Any], folder: Path | None = None) -> Self:
+        """Nothing is kept in `folder`. Raises AdapterConfigError."""
+        del folder
         try:
             settings = msgspec.convert(dict(config), S3Settings)
         except msgspec.ValidationError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 from antiphon.app import make_providers
 from antiphon.config.settings import ConfigError, MappedLine, RefusedParts, Settings
+from antiphon.knowledge import check_blobs
 from antiphon.models.router import rules_in_words
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.system import SystemClock, SystemIds
@@ -29,7 +30,7 @@ def check(config: str | Path | None, *, as_json: bool = False) -> int:
     try:
         settings = load(config)
         lines = settings.mapping
-        make_providers(settings, UpstreamClient(SystemClock()), SystemIds())
+        _check_adapters(settings)
     except RefusedParts as refused:
         error, lines = refused, refused.lines
     except ConfigError as wrong:
@@ -45,8 +46,13 @@ def check(config: str | Path | None, *, as_json: bool = False) -> int:
 
 def explain(settings: Settings) -> list[str]:
     """The summary. Raises ConfigError for a provider whose type or `config` is wrong."""
-    make_providers(settings, UpstreamClient(SystemClock()), SystemIds())
+    _check_adapters(settings)
     return [*_lines(settings), "ok"]
+
+
+def _check_adapters(settings: Settings) -> None:
+    make_providers(settings, UpstreamClient(SystemClock()), SystemIds())
+    check_blobs(settings)
 
 
 def table(lines: Sequence[MappedLine]) -> Iterator[str]:
@@ -80,6 +86,8 @@ def _lines(settings: Settings) -> Iterator[str]:
     for provider in settings.providers.inference:
         where = _where(provider.config)
         yield f"provider   {provider.provider_id} ({provider.provider_type}){f' at {where}' if where else ''}"
+    for files in settings.providers.files:
+        yield f"files      {files.provider_id} ({files.provider_type})"
     for model in settings.models:
         if model.route is not None:
             yield f"model      {model.model_id} = {model.route.strategy} route"
