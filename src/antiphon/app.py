@@ -32,6 +32,7 @@ from antiphon.prompts.service import PromptService
 from antiphon.providers.presets import ProviderConfigError
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.rerank.routes import RerankRoutes
+from antiphon.responses.attachments import Attachments
 from antiphon.responses.compaction import CompactRoutes
 from antiphon.responses.counting import TokenCountRoutes
 from antiphon.responses.routes import ResponseRoutes, StreamSettings
@@ -122,7 +123,10 @@ def services_for(
     sealer = sealer or make_sealer(settings, clock)
     knowledge = make_knowledge(settings, catalog, store, clock, ids, state_folder(settings))
     tools = FileSearch(knowledge.searcher, store.knowledge, clock, NoTools())
-    responses = ResponseService(catalog, store, tools, clock, ids, sealer, watch=watch)
+    attachments = Attachments(knowledge.files, knowledge.fetcher, knowledge.extractor)
+    responses = ResponseService(
+        catalog, store, tools, clock, ids, sealer, watch=watch, attachments=attachments
+    )
     return Services(settings, catalog, store, responses, upstreams, knowledge, recorder)
 
 
