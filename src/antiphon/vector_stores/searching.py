@@ -97,9 +97,7 @@ class Searches:
         """See `ports.knowledge.Searcher`. Raises InvalidRequest for a store that has expired, and for a mode that a
         store cannot be searched in.
         """
-        queries = tuple(dict.fromkeys(request.queries))
-        if not queries or not all(query.strip() for query in queries):
-            raise InvalidRequest("`query`: holds nothing to look for.", param="query")
+        queries = _queries(request.queries)
         stores = await self._stores(owner, request.store_ids)
         plans = [_plan(store, request.mode, request.ranking) for store in stores]
         if request.rewrite:
@@ -296,6 +294,15 @@ class _Shown:
             attributes=chunk.attributes,
             metadata=chunk.metadata,
         )
+
+
+def _queries(given: Sequence[str]) -> tuple[str, ...]:
+    """Each once. Raises InvalidRequest where there is nothing to look for."""
+    for at, query in enumerate(given or ("",)):
+        if not query.strip():
+            param = "query" if len(given) < 2 else f"query[{at}]"
+            raise InvalidRequest(f"`{param}`: holds nothing to look for.", param=param)
+    return tuple(dict.fromkeys(given))
 
 
 def _plan(store: StoredVectorStore, mode: SearchMode, ranking: Ranking) -> _Plan:
