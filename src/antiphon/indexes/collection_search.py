@@ -78,14 +78,15 @@ def nearest(
         condition, name = wanted.sql, "nearest_of_passing"
         bindings |= wanted.bindings
         large = (
-            large and number(connection, _with(SQL["passing"], condition), wanted.bindings) > EXACT_PASSING
+            large
+            and number(connection, with_condition(SQL["passing"], condition), wanted.bindings) > EXACT_PASSING
         )
     if large:
         name = "nearest_by_codes_of_passing" if where is not None else "nearest_by_codes"
         code = row(connection, SQL["code_of"], (padded(vector),))
         bindings["code"] = code[0] if code is not None else b""
         bindings["candidates"] = max(CANDIDATES, CANDIDATES_PER_HIT * limit)
-    rows = run(connection, _with(SQL[name], condition), bindings)
+    rows = run(connection, with_condition(SQL[name], condition), bindings)
     return [(int(n), 1.0 - float(distance)) for n, distance in rows]
 
 
@@ -173,7 +174,7 @@ class _WordSearch:
     def _rows(self, name: str, bindings: dict[str, Any]) -> list[tuple[Any, ...]]:
         if self.condition is None:
             return run(self.connection, SQL[name], bindings)
-        sql = _with(SQL[f"{name}_of_passing"], self.condition.sql)
+        sql = with_condition(SQL[f"{name}_of_passing"], self.condition.sql)
         return run(self.connection, sql, bindings | self.condition.bindings)
 
     def ranked(self, matches: Sequence[str], limit: int) -> Found:
@@ -205,5 +206,6 @@ class _WordSearch:
         return list(found.items())
 
 
-def _with(sql: str, condition: str) -> str:
+def with_condition(sql: str, condition: str) -> str:
+    """A statement with a filter in the place of its `{where}`."""
     return sql.replace("{where}", condition)

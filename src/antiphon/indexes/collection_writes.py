@@ -17,21 +17,19 @@ SQL: Final = statements("collection")
 _ATTRIBUTES: Final = msgspec.json.Decoder(dict[str, str | float | int | bool])
 
 
-def put(connection: apsw.Connection, collection: Collection, chunks: Sequence[Chunk]) -> list[int]:
-    """The numbers that they have got, in the order of their ids' first mention."""
+def put(connection: apsw.Connection, collection: Collection, chunks: Sequence[Chunk]) -> None:
     latest = {one.id: one for one in chunks}
-    numbers: list[int] = []
+    run(connection, SQL["changed"])
     sets: dict[str, int] = {}
     for one in latest.values():
         attributes = encoded(one.attributes)
         if attributes not in sets:
             sets[attributes] = _attribute_set(connection, attributes, one.attributes)
-        numbers.append(_put(connection, collection, one, sets[attributes]))
+        _put(connection, collection, one, sets[attributes])
     _remove_unused(connection)
-    return numbers
 
 
-def _put(connection: apsw.Connection, collection: Collection, one: Chunk, set_n: int) -> int:
+def _put(connection: apsw.Connection, collection: Collection, one: Chunk, set_n: int) -> None:
     values = (one.id, one.file_id, one.number, set_n, one.text, one.context, one.metadata)
     n = number(connection, SQL["put_chunk"], values)
     run(connection, SQL["put_words"], (n, spaced(one.searched)))
@@ -40,16 +38,14 @@ def _put(connection: apsw.Connection, collection: Collection, one: Chunk, set_n:
         run(connection, SQL["put_vector"], (n, one.vector))
     else:
         run(connection, SQL["put_set"], (n, set_n))
-    return n
 
 
-def remove_file(connection: apsw.Connection, file_id: str) -> list[int]:
-    """The numbers of the chunks that went."""
+def remove_file(connection: apsw.Connection, file_id: str) -> None:
+    run(connection, SQL["changed"])
     rows = run(connection, SQL["numbers_of_file"], (file_id,))
     for name in ("remove_words", "remove_code", "remove_vector", "remove_chunk"):
         run_many(connection, SQL[name], rows)
     _remove_unused(connection)
-    return [int(n) for (n,) in rows]
 
 
 def set_attributes(connection: apsw.Connection, file_id: str, attributes: Attributes) -> None:
@@ -72,7 +68,6 @@ def _attribute_set(connection: apsw.Connection, text: str, attributes: Attribute
 def _remove_unused(connection: apsw.Connection) -> None:
     run(connection, SQL["remove_unused_values"])
     run(connection, SQL["remove_unused_sets"])
-    run(connection, SQL["changed"])
 
 
 def encoded(attributes: Attributes) -> str:

@@ -37,10 +37,16 @@ class SqliteVecIndex:
         are kept open. Raises AdapterConfigError.
         """
         keys = Keys(config, "path", "db_path", "max_open")
+        return cls(cls.folder_of(keys, folder), keys.whole("max_open", MAX_OPEN, 1, 10_000))
+
+    @staticmethod
+    def folder_of(keys: Keys, folder: Path | None) -> Path | None:
+        """Where the configuration wants the files. Raises AdapterConfigError."""
         keys.not_with("path", "db_path")
         given = keys.text("path") or keys.text("db_path")
-        where = None if folder is None else folder / "vector_stores"
-        return cls(Path(given).expanduser() if given else where, keys.whole("max_open", MAX_OPEN, 1, 10_000))
+        if given:
+            return Path(given).expanduser()
+        return None if folder is None else folder / "vector_stores"
 
     async def create(self, collection: Collection) -> None:
         await self._files.create(collection)
@@ -77,9 +83,20 @@ class SqliteVecIndex:
         return await self._files.read(
             collection,
             lambda connection, _: hits(
-                connection, searching.nearest(connection, collection, vector, limit, where)
+                connection, self._nearest(connection, collection, vector, limit, where)
             ),
         )
+
+    def _nearest(
+        self,
+        connection: apsw.Connection,
+        collection: Collection,
+        vector: bytes,
+        limit: int,
+        where: AttributeFilter | None,
+    ) -> Found:
+        """In a thread, on one state of the file."""
+        return searching.nearest(connection, collection, vector, limit, where)
 
     async def chunks(
         self, collection: Collection, file_id: str | None, after: str | None, limit: int

@@ -31,7 +31,8 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_in_order ON chunks (file_id, number, id);
 CREATE TABLE codes (n INTEGER PRIMARY KEY, set_n INTEGER NOT NULL, code BLOB);
 CREATE INDEX codes_of_set ON codes (set_n);
-CREATE TABLE vectors (n INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE vectors (n INTEGER PRIMARY KEY, version INTEGER NOT NULL, vector BLOB NOT NULL);
+CREATE INDEX vectors_by_version ON vectors (version);
 CREATE VIRTUAL TABLE words USING fts5 (
   body, content = '', contentless_delete = 1,
   tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
@@ -90,7 +91,7 @@ INSERT OR REPLACE INTO codes (n, set_n, code) VALUES (?, ?, vec_quantize_binary(
 INSERT OR REPLACE INTO codes (n, set_n) VALUES (?, ?);
 
 -- name: put_vector
-INSERT OR REPLACE INTO vectors (n, vector) VALUES (?, ?);
+INSERT OR REPLACE INTO vectors (n, version, vector) SELECT ?, version, ? FROM facts;
 
 -- name: numbers_of_file
 SELECT n FROM chunks WHERE file_id = ?;
@@ -131,6 +132,15 @@ ORDER BY c.number, c.id LIMIT ?4;
 -- name: chunk
 SELECT c.id, c.file_id, c.number, c.text, c.context, x'', s.attributes, c.metadata
 FROM chunks c JOIN attribute_sets s ON s.n = c.set_n WHERE c.n = ?;
+
+-- name: vectors_since
+SELECT n, vector FROM vectors WHERE version > ?;
+
+-- name: vector_numbers
+SELECT n FROM vectors;
+
+-- name: passing_numbers
+SELECT n FROM codes WHERE set_n IN (SELECT s.n FROM attribute_sets s WHERE {where});
 
 -- name: sets
 SELECT set_n FROM attribute_values WHERE name = {name} AND kind = {kind} AND value {condition}
