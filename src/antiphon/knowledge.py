@@ -26,8 +26,14 @@ from antiphon.ports.adapters import AdapterConfigError
 from antiphon.ports.files import BlobStore, Fetcher
 from antiphon.ports.knowledge import Embedder, Extractor, VectorIndex
 from antiphon.storage.vector_cache import SqliteVectorCache
+from antiphon.vector_stores.file_routes import StoreFileRoutes
 from antiphon.vector_stores.indexes import Indexes
+from antiphon.vector_stores.ingestion import Ingestion
+from antiphon.vector_stores.jobs import Jobs
+from antiphon.vector_stores.routes import VectorStoreRoutes
 from antiphon.vector_stores.searching import Searches
+from antiphon.vector_stores.service import EmbeddingDefaults, VectorStores
+from antiphon.vector_stores.store_files import StoreFiles
 from antiphon.web.routing import Route
 
 SWEEP_EVERY_S = 60.0
@@ -47,17 +53,25 @@ class Knowledge:
     embedder: CatalogEmbedder
     searcher: Searches
     indexes: Mapping[str, VectorIndex]  # by provider_id, the default one first
+    vector_stores: VectorStores
 
     def routes(self) -> list[Route]:
-        return [*FileRoutes(self.files).table(), *UploadRoutes(self.uploads).table()]
+        return [
+            *FileRoutes(self.files).table(),
+            *UploadRoutes(self.uploads).table(),
+            *VectorStoreRoutes(self.vector_stores).table(),
+            *StoreFileRoutes(self.vector_stores.files).table(),
+        ]
 
     async def start(self) -> None:
         """Begin what runs in the background. Waits for nothing."""
         self.sweeper.start()
+        self.vector_stores.ingestion.start()
 
     async def stop(self) -> None:
         """End it, and let go of what is held."""
         await self.sweeper.stop()
+        await self.vector_stores.ingestion.stop()
         await self.fetcher.aclose()
         await self.extractor.aclose()
         for index in self.indexes.values():
@@ -81,17 +95,82 @@ def make_knowledge(
     vectors = vector_cache(folder)
     embedder = make_embedder(settings, catalog, vectors)
     indexes = make_indexes(settings, folder)
+    extractor = DocumentExtractor(ExtractionLimits(workers=settings.vector_stores.workers))
+    searcher = make_searcher(settings, store, Indexes(indexes), embedder, catalog, clock)
+    parts = Parts(
+        settings, catalog, store, clock, ids, files, Indexes(indexes), embedder, extractor, searcher
+    )
+    vector_stores = make_vector_stores(parts)
+    files.before_delete = vector_stores.files.detach
     return Knowledge(
         blobs=blobs,
         files=files,
         uploads=uploads,
         sweeper=Sweeper((uploads.sweep, files.sweep), SWEEP_EVERY_S),
         fetcher=make_fetcher(settings),
-        extractor=DocumentExtractor(ExtractionLimits(workers=settings.vector_stores.workers)),
+        extractor=extractor,
         vectors=vectors,
         embedder=embedder,
-        searcher=make_searcher(settings, store, Indexes(indexes), embedder, catalog, clock),
+        searcher=searcher,
         indexes=indexes,
+        vector_stores=vector_stores,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What vector stores are put together from."""
+
+    settings: Settings
+    catalog: Catalog
+    store: Store
+    clock: Clock
+    ids: Ids
+    files: FileService
+    indexes: Indexes
+    embedder: Embedder
+    extractor: Extractor
+    searcher: Searches
+
+
+def make_vector_stores(parts: Parts) -> VectorStores:
+    """Vector stores with their files and what reads those."""
+    asked = parts.settings.vector_stores
+    records = parts.store.knowledge
+    jobs = Jobs(
+        records,
+        parts.files,
+        parts.indexes,
+        parts.extractor,
+        parts.embedder,
+        parts.catalog,
+        asked.context_model,
+    )
+    ingestion = Ingestion(records, parts.indexes, jobs, parts.clock, parts.ids, workers=asked.workers)
+    files = StoreFiles(
+        records,
+        parts.files,
+        parts.store.files,
+        parts.indexes,
+        parts.catalog,
+        ingestion,
+        parts.clock,
+        parts.ids,
+        asked.context_model,
+    )
+    model, reranker = asked.default_embedding_model, asked.default_reranker_model
+    return VectorStores(
+        records,
+        files,
+        parts.indexes,
+        parts.embedder,
+        parts.catalog,
+        parts.searcher,
+        ingestion,
+        parts.clock,
+        parts.ids,
+        EmbeddingDefaults() if model is None else EmbeddingDefaults(model.name, model.embedding_dimensions),
+        reranker.name if reranker is not None else "",
     )
 
 

@@ -76,6 +76,11 @@ class Ingestion:
         await cancelled(*loops)
         await cancelled(*(task for _, task in self._running.values()))
 
+    @property
+    def busy(self) -> bool:
+        """Whether a worker is at a job."""
+        return bool(self._running)
+
     def wake(self) -> None:
         """There are jobs."""
         self._woken.set()
