@@ -437,7 +437,7 @@ def test_pictures_and_files_reach_the_model(client: openai.OpenAI, fake: FakeAnt
     assert image["source"] == {"type": "base64", "media_type": "image/png", "data": PIXEL}
     assert link["source"] == {"type": "url", "url": "https://example.com/a.jpg"}
     assert (pdf["title"], pdf["source"]["media_type"]) == ("a.pdf", "application/pdf")
-    assert text["source"] == {"type": "text", "media_type": "text/plain", "data": "# Hi"}
+    assert text["text"] == '<document name="a.md">\n# Hi\n</document>'
 
 
 # --- ends -----------------------------------------------------------------------------------------------------

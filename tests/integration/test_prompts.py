@@ -251,8 +251,8 @@ def test_images_are_shown_in_front_with_markers_in_the_text(raw: Raw, made: Json
 
 def test_another_image_under_the_same_name_is_another_image(raw: Raw, upstream: Upstream) -> None:
     made = create(raw, "Look: {{ it }}", ["it"])
-    for end in ("one", "two", "one"):
-        url = f"https://images.invalid/{end}.png"
+    for end in ("b25l", "dHdv", "b25l"):
+        url = f"data:image/png;base64,{end}"
         value = {"type": "input_image", "image_url": url, "detail": "auto"}
         respond(raw, {"id": made["prompt_id"], "variables": {"it": value}})
         assert upstream.last_request()["messages"][1]["content"][1]["image_url"]["url"] == url
