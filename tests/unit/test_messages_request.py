@@ -369,8 +369,8 @@ FAULTS: list[tuple[Json, str]] = [
         "messages.0.content.0.source.media_type",
     ),
     (
-        {"messages": [user(text("a"), {"type": "image", "source": {"type": "file", "file_id": "f"}})]},
-        "messages.0.content.1.source",
+        {"messages": [user(text("a"), {"type": "image", "source": {"type": "file", "file_id": ""}})]},
+        "messages.0.content.1.source.file_id",
     ),
     (
         {

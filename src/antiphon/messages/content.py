@@ -12,6 +12,7 @@ from antiphon.messages.types import (
     Block,
     ContentSource,
     DocumentBlock,
+    FileSource,
     ImageBlock,
     SearchResultBlock,
     TextBlock,
@@ -49,6 +50,8 @@ def _mark(block: TextBlock | ImageBlock | DocumentBlock | SearchResultBlock) -> 
 
 def _image(block: ImageBlock, path: str) -> InputImage:
     source = block.source
+    if isinstance(source, FileSource):
+        return InputImage(file_id=source.file_id, detail="auto", prompt_cache_breakpoint=_mark(block))
     if isinstance(source, UrlSource):
         url = source.url
     elif source.media_type.lower() in _IMAGES:
@@ -80,8 +83,15 @@ def _document(block: DocumentBlock, path: str) -> list[ToolOutputPart]:
                 param=f"{path}.source.media_type",
             )
         case UrlSource(url=url):
-            file = InputFile(file_url=url, prompt_cache_breakpoint=_mark(block))
-            return [*_headed(block.context), file]
+            named = InputFile(
+                file_url=url, filename=block.title or UNSET, prompt_cache_breakpoint=_mark(block)
+            )
+            return [*_headed(block.context), named]
+        case FileSource(file_id=file_id):
+            kept = InputFile(
+                file_id=file_id, filename=block.title or UNSET, prompt_cache_breakpoint=_mark(block)
+            )
+            return [*_headed(block.context), kept]
         case TextSource(data=text):
             return [_told(block, text)]
         case ContentSource(content=str(text)):

@@ -31,7 +31,7 @@ class Refused(NamedTuple):
 _HOSTED = Refused(
     "this server runs no tools of Anthropic's", "Offer a tool with an `input_schema`, and run it"
 )
-_AWAY = Refused("this server has no such store of files", "Send the content itself, as base64 or text")
+_AWAY = Refused("there are no containers", "Send the file as a document, by its id or as base64")
 _CONTENT = Refused(
     "it comes from a tool that is not run here", "Leave the block out, or send its content as text"
 )
@@ -128,9 +128,6 @@ def _refuse_blocks(content: Any, path: str) -> None:
         kind, here = block.get("type"), f"{path}.{at}"
         if isinstance(kind, str) and kind in BLOCKS:
             raise BLOCKS[kind].error(f'a block of type "{kind}"', here)
-        source: Any = block.get("source")
-        if is_object(source) and source.get("type") == "file":
-            raise _AWAY.error('a source of type "file"', f"{here}.source")
         if kind == "tool_result":
             _refuse_blocks(block.get("content"), f"{here}.content")
 

@@ -36,6 +36,12 @@ class UrlSource(Wire, tag="url"):
     url: Annotated[str, Meta(max_length=MAX_FILE_DATA)]
 
 
+class FileSource(Wire, tag="file"):
+    """A file of `/v1/files`."""
+
+    file_id: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
 class TextSource(Wire, tag="text"):
     media_type: Literal["text/plain"]
     data: Words
@@ -50,7 +56,7 @@ class TextBlock(Wire, tag="text"):
 
 
 class ImageBlock(Wire, tag="image"):
-    source: Base64Source | UrlSource
+    source: Base64Source | UrlSource | FileSource
     cache_control: CacheControl | None = None
     transformations: JsonObject | None = None
 
@@ -60,7 +66,7 @@ class ContentSource(Wire, tag="content"):
 
 
 class DocumentBlock(Wire, tag="document"):
-    source: Base64Source | TextSource | UrlSource | ContentSource
+    source: Base64Source | TextSource | UrlSource | FileSource | ContentSource
     title: str | None = None
     context: str | None = None
     citations: Citations | None = None
