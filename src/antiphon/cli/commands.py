@@ -64,6 +64,26 @@ def build_parser() -> argparse.ArgumentParser:
     migrate = _named(commands.add_parser, "migrate", _migrate, "bring the database to this version's schema")
     _add_config(migrate)
 
+    reindex = _named(
+        commands.add_parser,
+        "reindex",
+        _reindex,
+        "embed vector stores anew, or keep them in another index; no server may run meanwhile",
+    )
+    _add_config(reindex)
+    reindex.add_argument("stores", nargs="*", metavar="STORE_ID", help="a vector store; may be several")
+    reindex.add_argument("--all", action="store_true", help="all vector stores, of everybody")
+    models = reindex.add_mutually_exclusive_group()
+    models.add_argument(
+        "--embedding-model", metavar="M", help="embed them by this model (that of each store)"
+    )
+    models.add_argument(
+        "--no-embedding-model", action="store_true", help="without vectors, for searches by keywords"
+    )
+    reindex.add_argument(
+        "--provider", metavar="P", help="keep them in this index, a provider_id of vector_io"
+    )
+
     key = commands.add_parser("key", help="API keys", description="API keys.")
     keys = key.add_subparsers(title="commands", metavar="COMMAND", required=True)
     new = _named(keys.add_parser, "new", _key_new, "make a key")
@@ -119,6 +139,19 @@ def _migrate(options: argparse.Namespace) -> int:
     moved = f"{before or 'no schema'} -> {after}" if before != after else f"at {after} already"
     sys.stdout.write(f"{settings.storage.url}: {moved}\n")
     return 0
+
+
+def _reindex(options: argparse.Namespace) -> int:
+    from antiphon.cli.reindex import Wanted, reindex
+    from antiphon.config.load import load
+    from antiphon.vector_stores.reindexing import Goal
+
+    if bool(options.stores) == options.all:
+        sys.stderr.write("antiphon reindex: name vector stores, or say --all.\n")
+        return 2
+    model = "" if options.no_embedding_model else options.embedding_model
+    wanted = Wanted(tuple(options.stores), Goal(model, options.provider))
+    return reindex(load(options.config), wanted)
 
 
 def _key_new(options: argparse.Namespace) -> int:

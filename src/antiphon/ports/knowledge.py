@@ -19,8 +19,9 @@ FileErrorCode = Literal["server_error", "unsupported_file", "invalid_file"]
 class StoredVectorStore:
     """A vector store. `metadata` is a JSON object; times are Unix seconds.
 
-    Which index holds its chunks (`provider_id`) and which model embeds them is fixed when it is made. With no
-    `embedding_model` there are no vectors: it is searched by keywords.
+    Which index holds its chunks (`provider_id`) and which model embeds them is fixed when it is made; `antiphon
+    reindex` alone moves them, each time into a collection of another `generation`. With no `embedding_model` there are
+    no vectors: it is searched by keywords.
     """
 
     id: str
@@ -33,6 +34,7 @@ class StoredVectorStore:
     dimension: int = 0
     description: str = ""
     expires_after_days: int | None = None
+    generation: int = 0
     expired: bool = False
 
     @property
@@ -155,6 +157,16 @@ class VectorStoreRecords(Protocol):
 
     async def update_store(self, owner: Owner, store: StoredVectorStore) -> StoreSummary | None:
         """Replace name, description, metadata, expiry, time of last use, model and dimension."""
+        ...
+
+    async def move_store(self, owner: Owner, store: StoredVectorStore) -> bool:
+        """Its chunks are elsewhere now: replace provider, model, dimension and generation, nothing else. False for a
+        store that is not live.
+        """
+        ...
+
+    async def live_stores(self) -> Sequence[tuple[Owner, StoredVectorStore]]:
+        """The stores of anybody that are neither deleted nor expired, the oldest first."""
         ...
 
     async def touch_store(self, owner: Owner, store_id: str, now: int) -> None:

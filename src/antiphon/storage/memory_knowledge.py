@@ -102,8 +102,27 @@ class MemoryKnowledge:
         if row is None:
             return None
         old = row.store
-        row.store = replace(store, created_at=old.created_at, provider_id=old.provider_id)
+        row.store = replace(
+            store, created_at=old.created_at, provider_id=old.provider_id, generation=old.generation
+        )
         return self._summary(owner, row)
+
+    async def move_store(self, owner: Owner, store: StoredVectorStore) -> bool:
+        row = self._live(owner, store.id)
+        if row is not None:
+            row.store = replace(
+                row.store,
+                provider_id=store.provider_id,
+                embedding_model=store.embedding_model,
+                dimension=store.dimension,
+                generation=store.generation,
+            )
+        return row is not None
+
+    async def live_stores(self) -> Sequence[tuple[Owner, StoredVectorStore]]:
+        rows = [(owner, row) for (owner, _), row in self._stores.items() if row.state == "live"]
+        rows.sort(key=lambda one: (one[1].store.created_at, one[1].number))
+        return [(owner, row.shown) for owner, row in rows]
 
     async def touch_store(self, owner: Owner, store_id: str, now: int) -> None:
         row = self._live(owner, store_id)

@@ -57,6 +57,13 @@ class SqliteKnowledge:
     async def update_store(self, owner: Owner, store: StoredVectorStore) -> StoreSummary | None:
         return await self._write(partial(_update_store, owner, store))
 
+    async def move_store(self, owner: Owner, store: StoredVectorStore) -> bool:
+        return await self._database.write(partial(_any, "move_store", _bindings(owner, store)))
+
+    async def live_stores(self) -> Sequence[tuple[Owner, StoredVectorStore]]:
+        rows = await self._database.read_behind(partial(_all, "live_stores", {}))
+        return [(Owner(row[0], row[1]), _store(row[2:])) for row in rows]
+
     async def touch_store(self, owner: Owner, store_id: str, now: int) -> None:
         await self._database.write(partial(_any, "touch_store", {**_of(owner, store_id), "now": now}))
 
@@ -222,12 +229,13 @@ def _bindings(owner: Owner, store: StoredVectorStore) -> _Bindings:
         "embedding_model": store.embedding_model,
         "dimension": store.dimension,
         "expires_after_days": store.expires_after_days,
+        "generation": store.generation,
         "expires_at": store.expires_at,
     }
 
 
 def _store(row: Sequence[Any]) -> StoredVectorStore:
-    *columns, state = row[:11]
+    *columns, state = row[:12]
     store = StoredVectorStore(*columns)
     return store if state == "live" else replace(store, expired=True)
 
@@ -244,7 +252,7 @@ def _summary(bindings: _Bindings, connection: apsw.Connection) -> StoreSummary |
     row = _first("get_store", bindings, connection)
     if row is None:
         return None
-    *counts, usage_bytes = row[11:]
+    *counts, usage_bytes = row[12:]
     return StoreSummary(_store(row), FileCounts(*counts), usage_bytes)
 
 

@@ -101,6 +101,23 @@ class KnowledgeContract:
         assert (summary.store, summary.counts, summary.usage_bytes) == (one, FileCounts(), 0)
         assert await store.knowledge.find_stores(ALICE, [one.id, "vs_none"]) == {one.id: one}
 
+    async def test_a_store_that_is_moved_keeps_all_but_its_place(self, store: Store) -> None:
+        knowledge = store.knowledge
+        one, other = vector_store("one"), vector_store("other", age=1)
+        for each in (other, one):
+            await knowledge.add_store(ALICE, each)
+        moved = replace(one, provider_id="new", embedding_model="m", dimension=3, generation=2)
+        assert await knowledge.move_store(ALICE, replace(moved, name="not this"))
+        assert await knowledge.find_stores(ALICE, ["vs_one"]) == {"vs_one": moved}
+        assert await knowledge.update_store(ALICE, replace(moved, generation=9, name="new")) is not None
+        assert await knowledge.live_stores() == [(ALICE, replace(moved, name="new")), (ALICE, other)]
+        assert not await knowledge.move_store(STRANGERS[0], moved)
+        await knowledge.delete_store(ALICE, "vs_other")
+        assert not await knowledge.move_store(ALICE, other)
+        assert await knowledge.live_stores() == [(ALICE, replace(moved, name="new"))]
+        ((_, ending),) = await knowledge.ending_stores(NOW, 9)
+        assert ending == other
+
     async def test_unknown_and_foreign_ids_answer_alike(self, store: Store) -> None:
         knowledge = store.knowledge
         await filled(store, "x")

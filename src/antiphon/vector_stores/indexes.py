@@ -36,4 +36,6 @@ class Indexes:
 
 
 def collection_of(store: StoredVectorStore) -> Collection:
-    return Collection(store.id, store.dimension)
+    """Where its chunks are."""
+    name = f"{store.id}_{store.generation}" if store.generation else store.id
+    return Collection(name, store.dimension)

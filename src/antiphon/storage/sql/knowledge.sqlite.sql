@@ -2,19 +2,19 @@
 
 -- name: add_store
 INSERT INTO vector_stores (id, tenant, subject, name, description, created_at, last_active_at, metadata, provider_id,
-  embedding_model, dimension, expires_after_days, expires_at, state)
+  embedding_model, dimension, expires_after_days, generation, expires_at, state)
 VALUES (:id, :tenant, :subject, :name, :description, :created_at, :last_active_at, :metadata, :provider_id,
-  :embedding_model, :dimension, :expires_after_days, :expires_at, 'live')
+  :embedding_model, :dimension, :expires_after_days, :generation, :expires_at, 'live')
 
 -- name: find_stores
 SELECT id, name, created_at, last_active_at, metadata, provider_id, embedding_model, dimension, description,
-  expires_after_days, state
+  expires_after_days, generation, state
 FROM vector_stores
 WHERE id IN (SELECT value FROM json_each(:ids)) AND tenant = :tenant AND subject = :subject AND state <> 'deleted'
 
 -- name: get_store
 SELECT id, name, created_at, last_active_at, metadata, provider_id, embedding_model, dimension, description,
-  expires_after_days, state,
+  expires_after_days, generation, state,
   (SELECT count(*) FROM vector_store_files AS f WHERE f.store_id = s.id AND f.tenant = s.tenant
     AND f.subject = s.subject AND f.status = 'in_progress'),
   (SELECT count(*) FROM vector_store_files AS f WHERE f.store_id = s.id AND f.tenant = s.tenant
@@ -50,6 +50,17 @@ UPDATE vector_stores SET name = :name, description = :description, metadata = :m
   embedding_model = :embedding_model, dimension = :dimension
 WHERE id = :id AND tenant = :tenant AND subject = :subject AND state <> 'deleted'
 
+-- name: move_store
+UPDATE vector_stores SET provider_id = :provider_id, embedding_model = :embedding_model, dimension = :dimension,
+  generation = :generation
+WHERE id = :id AND tenant = :tenant AND subject = :subject AND state = 'live'
+RETURNING number
+
+-- name: live_stores
+SELECT tenant, subject, id, name, created_at, last_active_at, metadata, provider_id, embedding_model, dimension,
+  description, expires_after_days, generation, state
+FROM vector_stores WHERE state = 'live' ORDER BY created_at, number
+
 -- name: touch_store
 UPDATE vector_stores
 SET last_active_at = max(last_active_at, :now), expires_at = max(last_active_at, :now) + expires_after_days * 86400
@@ -60,7 +71,7 @@ RETURNING number
 UPDATE vector_stores SET state = 'deleted'
 WHERE id = :id AND tenant = :tenant AND subject = :subject AND state <> 'deleted'
 RETURNING id, name, created_at, last_active_at, metadata, provider_id, embedding_model, dimension, description,
-  expires_after_days, 'live'
+  expires_after_days, generation, 'live'
 
 -- name: expire_stores
 UPDATE vector_stores SET state = 'expiring'
@@ -76,7 +87,7 @@ WHERE store_id = :id AND tenant = :tenant AND subject = :subject AND task IS NOT
 
 -- name: ending_stores
 SELECT tenant, subject, id, name, created_at, last_active_at, metadata, provider_id, embedding_model, dimension,
-  description, expires_after_days, CASE state WHEN 'deleted' THEN 'live' ELSE state END
+  description, expires_after_days, generation, CASE state WHEN 'deleted' THEN 'live' ELSE state END
 FROM vector_stores AS s
 WHERE state IN ('expiring', 'deleted') AND NOT EXISTS (
   SELECT 1 FROM vector_store_files AS f INDEXED BY vector_store_files_claimed

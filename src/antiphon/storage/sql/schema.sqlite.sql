@@ -164,7 +164,8 @@ CREATE TABLE upload_parts (
 CREATE INDEX upload_parts_upload ON upload_parts (upload_id, tenant, subject, number)
 
 -- name: vector_stores
--- `state`: live; expiring or deleted, when its chunks are still to be dropped; expired.
+-- `state`: live; expiring or deleted, when its chunks are still to be dropped; expired. `generation` counts how often
+-- its chunks were moved to a new collection.
 CREATE TABLE vector_stores (
   number INTEGER NOT NULL PRIMARY KEY,
   id TEXT NOT NULL,
@@ -179,6 +180,7 @@ CREATE TABLE vector_stores (
   embedding_model TEXT NOT NULL,
   dimension INTEGER NOT NULL,
   expires_after_days INTEGER,
+  generation INTEGER NOT NULL,
   expires_at INTEGER,
   state TEXT NOT NULL
 )

@@ -96,6 +96,7 @@ def _vector_stores() -> None:
             _text("embedding_model"),
             _integer("dimension"),
             sa.Column("expires_after_days", sa.Integer()),
+            _integer("generation"),
             sa.Column("expires_at", sa.Integer()),
             _text("state"),
         ),
