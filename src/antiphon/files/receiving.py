@@ -62,7 +62,7 @@ class Receiver:
             raise
         if not passing.bytes:
             await self.remove([key])
-            raise InvalidRequest("it is empty; send at least one byte.", param=param)
+            raise InvalidRequest(f"`{param}` is empty; send at least one byte.", param=param)
         sha256, *more = [digest.hexdigest() for digest in digests]
         return Received(key, passing.bytes, sha256, more[0] if more else "")
 
@@ -128,7 +128,7 @@ class _Passing:
 
 
 def too_large(limit: int, param: str) -> PayloadTooLarge:
-    return PayloadTooLarge(f"it is larger than {limit} bytes, the limit of this server.", param=param)
+    return PayloadTooLarge(f"`{param}` is larger than {limit} bytes, the limit of this server.", param=param)
 
 
 def given_up() -> BlobsUnavailable:
