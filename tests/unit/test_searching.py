@@ -436,8 +436,9 @@ async def test_documents_too_long_for_a_reranker_are_judged_by_their_best_part()
 async def test_a_reranker_that_fails_or_is_not_there_is_an_error() -> None:
     world = World()
     await world.fill("vs_a", [CATS])
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(ModelNotFound) as caught:
         await world.searches().search(ANN, ask("vs_a", ranking=Ranking(reranker="nobody")))
+    assert caught.value.param == "ranking_options.model"
     world.models.failure = ProviderUnavailable("up", "down")
     with pytest.raises(ProviderUnavailable):
         await world.searches().search(ANN, ask("vs_a", ranking=JUDGED))

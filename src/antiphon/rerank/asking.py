@@ -8,7 +8,7 @@ from antiphon.rerank.answer import RerankResult, RerankUsage, ranked
 from antiphon.rerank.request import Ranking
 
 PATH = "/rerank"
-SHORTEST_PART = 256
+SHORTEST_PART = 64
 """Characters of a document below which it is not cut any further."""
 
 

@@ -235,10 +235,15 @@ class Searches:
     ) -> dict[ChunkKey, float]:
         by_query = {one.query: _fused(one, plans, request.ranking, shown) for one in shown.answers}
         reranker = request.ranking.reranker
-        reranker = self._default_reranker if reranker is None else reranker
-        if reranker:
+        model = self._default_reranker if reranker is None else reranker
+        if model:
             share = request.ranking.reranker_weight
-            by_query = await self._reranked(reranker, share, request.limit, by_query, shown)
+            try:
+                by_query = await self._reranked(model, share, request.limit, by_query, shown)
+            except ModelNotFound as error:
+                if reranker:
+                    error.param = "ranking_options.model"
+                raise
         return merged(by_query.values())
 
     async def _reranked(
