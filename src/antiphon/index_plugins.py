@@ -18,6 +18,7 @@ DEFAULT_TYPE = "inline::sqlite-vec"
 BUILT_IN: Mapping[str, str] = {
     DEFAULT_TYPE: "antiphon.indexes.sqlite_vec:SqliteVecIndex",
     "inline::faiss": "antiphon.indexes.faiss:FaissIndex",
+    "remote::chromadb": "antiphon.indexes.chroma:ChromaIndex",
     "remote::pgvector": "antiphon.indexes.pgvector:PgvectorIndex",
 }
 _OWN = "its files are not read here; use inline::sqlite-vec, and put the files into their vector stores again"

@@ -17,6 +17,7 @@ from antiphon.core.errors import EmbeddingMismatch, InvalidRequest
 from antiphon.core.filters import AttributeFilter, Attributes
 from antiphon.core.words import words_asked, words_in
 from antiphon.indexes import pgvector_sql as sql
+from antiphon.indexes.collection_search import check_vector
 from antiphon.indexes.config_keys import Keys, needed
 from antiphon.indexes.pgvector_sql import MissingTable, Tables
 from antiphon.ports.adapters import AdapterConfigError
@@ -169,10 +170,10 @@ class PgvectorIndex:
 
     # --- writing ---------------------------------------------------------------------------------------------
     async def put(self, collection: Collection, chunks: Sequence[Chunk]) -> None:
-        tables = await self._of(collection)
         for one in chunks:
-            _check(tables, one.vector)
+            check_vector(collection, one.vector)
         if not chunks:
+            await self._of(collection)
             return
         latest = {one.id: one for one in chunks}
         rows = [latest[name] for name in sorted(latest)]
@@ -253,7 +254,7 @@ class PgvectorIndex:
     async def nearest(
         self, collection: Collection, vector: bytes, limit: int, where: AttributeFilter | None = None
     ) -> Sequence[Hit]:
-        _check(await self._of(collection), vector)
+        check_vector(collection, vector)
 
         async def nearest(connection: "Connection", tables: Tables) -> "list[Record]":
             filled = self._filled(tables)
@@ -349,14 +350,6 @@ class PgvectorIndex:
 
     async def aclose(self) -> None:
         await self._pool.aclose()
-
-
-def _check(tables: Tables, vector: bytes) -> None:
-    if len(vector) != 4 * tables.dimension:
-        raise EmbeddingMismatch(
-            f"a vector of {len(vector) // 4} numbers does not fit the others here, which have {tables.dimension}; embed"
-            " with the model that the vector store was made with."
-        )
 
 
 def _rows(chunks: Sequence[Chunk]) -> list[tuple[Any, ...]]:
