@@ -221,7 +221,9 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
         *CompactRoutes(services.responses, lenient).table(),
         *ConversationRoutes(ConversationService(services.responses)).table(),
         *MessagesRoutes(services.responses, stream_settings, streams, lenient).table(),
-        *ChatRoutes(services.catalog, keeper, server.heartbeat_s, streams, tap).table(),
+        *ChatRoutes(
+            services.catalog, keeper, server.heartbeat_s, streams, tap, services.responses.attachments
+        ).table(),
         *StoredChatRoutes(StoredChats(services.store.chats)).table(),
         *EmbeddingRoutes(services.catalog, tap).table(),
         *RerankRoutes(services.catalog, services.responses.ids, tap).table(),

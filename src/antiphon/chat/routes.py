@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.types import Send
 
+from antiphon.chat.attachments import shown_body
 from antiphon.chat.corrections import StreamCorrections, corrected_body
 from antiphon.chat.keeping import ChatKeeper, Keep
 from antiphon.chat.request import ChatRequest, CompletionRequest, parse_chat, parse_completion, with_model
@@ -13,6 +14,8 @@ from antiphon.core.wire import encode
 from antiphon.models.catalog import Catalog, Resolved
 from antiphon.models.tap import Tap
 from antiphon.ports import UpstreamReply
+from antiphon.responses.attached import intake_of
+from antiphon.responses.attachments import Attachments
 from antiphon.web.http import Reply, Request
 from antiphon.web.llama_stack import from_llama_stack
 from antiphon.web.routing import Route
@@ -123,6 +126,7 @@ class ChatRoutes:
     heartbeat_s: float
     streams: OpenStreams
     tap: Tap | None = None
+    attachments: Attachments | None = None
 
     async def chat(self, request: Request) -> Reply:
         body = await request.json_body(ChatRequest)
@@ -136,12 +140,16 @@ class ChatRoutes:
         self, request: Request, path: str, asked: ChatRequest | CompletionRequest, body: bytes
     ) -> Reply:
         resolved = await self.catalog.resolve(asked.model)
+        sent = body
+        if isinstance(asked, ChatRequest) and self.attachments is not None:
+            intake = intake_of(resolved.provider)
+            body = await shown_body(self.attachments, request.owner, asked.messages, body, intake)
         if self.tap is not None:
             store = asked.store if isinstance(asked, ChatRequest) else None
             resolved = self.tap(resolved, request.owner, request.request_id, asked.model, store=store)
         keep: Keep | None = None
         if isinstance(asked, ChatRequest) and asked.store:
-            keep = self.keeper.keep(request.owner, asked.model, asked.metadata, body)
+            keep = self.keeper.keep(request.owner, asked.model, asked.metadata, sent)
             body = with_model(body, resolved.upstream_model, without=_OURS)
         elif resolved.upstream_model != asked.model:
             body = with_model(body, resolved.upstream_model)

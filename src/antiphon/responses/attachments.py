@@ -67,6 +67,10 @@ class Attachments:
         continued = any(turn.may_attach for turn in transcript.history)
         if not paths and not continued and next(references_in(transcript.items), None) is None:
             return None
+        return await self.named(owner, paths)
+
+    async def named(self, owner: Owner, paths: Mapping[Reference, str]) -> "Given":
+        """For attachments that stand at these paths of a body. Raises NotFound."""
         given = Given(self, owner, paths)
         await given.check()
         return given
@@ -74,7 +78,7 @@ class Attachments:
     async def check(self, owner: Owner, items: Iterable[object], field: str) -> None:
         """Raises NotFound for items that refer to files which are not the owner's, and as `given` does."""
         if paths := _paths(placed(items, field)):
-            await Given(self, owner, paths).check()
+            await self.named(owner, paths)
 
     def references(self, turn: PastTurn) -> tuple[Reference, ...]:
         """What items of a turn refer to; a turn never changes."""
@@ -88,13 +92,15 @@ class Attachments:
         return self._texts.get((owner.tenant, digest, filename))
 
     async def text(self, owner: Owner, content: Fetched, media_type: str) -> str:
-        """The text of a document, read once. Raises Unreadable, and InvalidRequest for too much of it."""
+        """The text of a document, read once. Raises Unreadable, and InvalidRequest for none or too much of it."""
         digest = await asyncio.to_thread(_digest, content.content)
         known = self.known_text(owner, digest, content.filename)
         if known is not None:
             return known
         document = await self._extractor.extract(_pieces(content.content), content.filename, media_type)
         text = document.text
+        if not text.strip():
+            raise InvalidRequest("it holds no text; send scanned pages as images")
         if len(text) > media.MAX_CHARACTERS:
             raise InvalidRequest(
                 f"its text has {len(text)} characters, and {media.MAX_CHARACTERS} are the most that is put into a"
@@ -139,6 +145,17 @@ class Given:
         ]
         items = await self._items(before.items, intake)
         return replace(call, transcript=replace(before, history=tuple(history), items=items))
+
+    async def parts(self, parts: Sequence[Attachment], intake: Intake) -> list[MessagePart]:
+        """The same for parts that stand in no item."""
+        references = [reference_of(part) for part in parts]
+        there = [one for one in dict.fromkeys(references) if one is not None]
+        await self._find(there)
+        makers = await self._made([one for one in there if _is_needed(one, intake)], intake)
+        return [
+            makers[reference](part) if reference in makers else part
+            for part, reference in zip(parts, references, strict=True)
+        ]
 
     # --- items and turns ------------------------------------------------------------------------------------
     async def _items(self, items: Sequence[TranscriptItem], intake: Intake) -> tuple[TranscriptItem, ...]:
