@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
 import pytest
@@ -42,8 +43,6 @@ class Trouble:
 
     def __getattr__(self, name: str) -> Any:
         method: Any = getattr(self._behind, name)
-        if not callable(method):
-            return method
 
         async def called(*given: Any, **more: Any) -> Any:
             self._at[0] -= 1
@@ -58,7 +57,12 @@ class Embeds:
     async def embed(
         self, owner: Owner, model: str, texts: list[str], *, dimension: int = 0, query: bool = False
     ) -> list[bytes]:
-        return [unit(packed(vector_of(text, SIZES[model]))) for text in texts]
+        return [made(text, SIZES[model]) for text in texts]
+
+
+@cache
+def made(text: str, size: int) -> bytes:
+    return unit(packed(vector_of(text, size)))
 
 
 class World:
@@ -132,19 +136,19 @@ async def test_a_store_becomes_what_is_wanted(goal: Goal, place: tuple[str, str,
     world = World()
     await world.fill()
     told: list[tuple[int, int]] = []
-    made = await world.work().reindex(ANN, world.first, goal, lambda done, total: told.append((done, total)))
-    assert (made.provider_id, made.embedding_model, made.dimension) == place
+    moved = await world.work().reindex(ANN, world.first, goal, lambda done, total: told.append((done, total)))
+    assert (moved.provider_id, moved.embedding_model, moved.dimension) == place
     assert (
         await world.now()
-        == made
+        == moved
         == replace(
             world.first, provider_id=place[0], embedding_model=place[1], dimension=place[2], generation=1
         )
     )
     await world.assert_whole()
-    world.assert_nothing_else(made)
+    world.assert_nothing_else(moved)
     assert (told[0], told[-1]) == ((0, COUNT), (COUNT, COUNT))
-    again = await world.work().reindex(ANN, made, Goal("old", "one"), quiet)
+    again = await world.work().reindex(ANN, moved, Goal("old", "one"), quiet)
     assert (again.generation, again.dimension) == (2, 4)
     await world.assert_whole()
     world.assert_nothing_else(again)
@@ -170,9 +174,9 @@ async def test_whatever_fails_on_the_way_nothing_is_lost_and_the_next_run_repair
         if kind == "error" and before.generation == 0:
             there = {each for index in world.indexes.values() for each in index.data}
             assert there <= {"vs_a", "vs_a_1"}
-        made = await world.work().reindex(ANN, before, Goal("new", "two"), quiet)
+        moved = await world.work().reindex(ANN, before, Goal("new", "two"), quiet)
         await world.assert_whole()
-        world.assert_nothing_else(made)
+        world.assert_nothing_else(moved)
     assert at > 15
     assert outcomes == {True, False}
 
