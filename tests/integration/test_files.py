@@ -4,7 +4,8 @@ import hashlib
 import io
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -440,13 +441,14 @@ def test_nobody_reaches_the_files_and_uploads_of_others(
     upload = ann.uploads.create(filename="b", purpose="assistants", bytes=1, mime_type="text/plain")
     part = ann.uploads.parts.create(upload.id, data=b"x")
     for stranger in (bob, cyd):
-        attempts = [
-            lambda stranger=stranger: stranger.files.retrieve(file.id),
-            lambda stranger=stranger: stranger.files.content(file.id),
-            lambda stranger=stranger: stranger.files.delete(file.id),
-            lambda stranger=stranger: stranger.uploads.parts.create(upload.id, data=b"x"),
-            lambda stranger=stranger: stranger.uploads.complete(upload.id, part_ids=[part.id]),
-            lambda stranger=stranger: stranger.uploads.cancel(upload.id),
+        parts, uploads = stranger.uploads.parts, stranger.uploads
+        attempts: list[Callable[[], object]] = [
+            partial(stranger.files.retrieve, file.id),
+            partial(stranger.files.content, file.id),
+            partial(stranger.files.delete, file.id),
+            partial(parts.create, upload.id, data=b"x"),
+            partial(uploads.complete, upload.id, part_ids=[part.id]),
+            partial(uploads.cancel, upload.id),
         ]
         for attempt in attempts:
             with pytest.raises(openai.NotFoundError):

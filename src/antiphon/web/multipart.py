@@ -1,6 +1,7 @@
 """`multipart/form-data` as it comes (RFC 7578): part after part, and of none more than a message in memory."""
 
 import asyncio
+import logging
 import re
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -133,6 +134,7 @@ class _Parsing:
     def __init__(self, boundary: bytes) -> None:
         self.events: deque[Part | bytes | None] = deque()
         self.ended = False
+        self._begun_at_all = False
         self._parts = 0
         self._name = b""
         self._value = b""
@@ -143,6 +145,9 @@ class _Parsing:
         """Raises InvalidRequest for what is no form."""
         from python_multipart.exceptions import FormParserError
 
+        if not self._begun_at_all:  # the parser's own way depends on how the body was cut
+            data = data.lstrip(b"\r\n")
+            self._begun_at_all = bool(data)
         try:
             self._parser.write(data)
         except FormParserError as error:
@@ -153,6 +158,7 @@ class _Parsing:
     def _make(self, boundary: bytes) -> "MultipartParser":
         from python_multipart import MultipartParser
 
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)  # each bad form would be a warning
         return MultipartParser(
             boundary,
             {
