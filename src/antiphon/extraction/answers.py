@@ -27,6 +27,8 @@ class Outcome(msgspec.Struct, frozen=True):
     headings: tuple[tuple[int, int, str], ...] = ()
     code: Literal["", "unsupported_file", "invalid_file"] = ""
     error: str = ""
+    spent: bool = False
+    """The child should not be given another file."""
 
 
 def length(count: int) -> bytes:

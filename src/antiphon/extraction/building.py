@@ -60,11 +60,13 @@ class TextBuilder:
             return
         self.length += len(text)
         if self.length > self._limits.max_characters:
-            raise invalid(
-                f"it holds more than {self._limits.max_characters:,} characters of text; cut it into several files."
-            )
+            raise self.too_long()
         self._pieces.append(text)
         self._end = (self._end + text[-2:])[-2:]
+
+    def too_long(self) -> ReadError:
+        most = self._limits.max_characters
+        return invalid(f"it holds more than {most:,} characters of text; cut it into several files.")
 
     def line(self, text: str = "") -> None:
         """Text on a line of its own."""

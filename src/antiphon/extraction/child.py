@@ -19,6 +19,7 @@ from antiphon.extraction.limits import ExtractionLimits
 from antiphon.extraction.reading import read
 
 STDIN, STDOUT = 0, 1
+TOO_MUCH_MEMORY: Final = "reading it takes more memory than one file may."
 _MESSAGE: Final = b"""\
 From: a@example.com
 To: b@example.com
@@ -88,19 +89,11 @@ def serve_one(limits: ExtractionLimits) -> bool:
     job = _receive()
     if job is None:
         return False
-    content = bytearray()
-    while True:
-        piece = _receive()
-        if piece is None:
-            return False
-        if piece is _ABANDONED:
-            return True
-        if not piece:
-            break
-        content += piece
+    content = _receive_file()
+    if content is None or content is _ABANDONED:
+        return content is _ABANDONED
     confinement.allow_cpu(limits.cpu_s)
-    outcome, text = answer(msgspec.json.decode(job, type=Job), bytes(content), limits)
-    content.clear()
+    outcome, text = answer(msgspec.json.decode(job, type=Job), content, limits)
     head = msgspec.json.encode(outcome)
     _write(length(len(head)) + head + length(len(text)))
     _write(text)
@@ -113,13 +106,17 @@ def answer(job: Job, content: bytes, limits: ExtractionLimits) -> tuple[Outcome,
     except ReadError as error:
         return Outcome(code=error.code, error=error.message), b""
     except MemoryError:
-        return Outcome(code="invalid_file", error="reading it takes more memory than one file may."), b""
+        return Outcome(code="invalid_file", error=TOO_MUCH_MEMORY, spent=True), b""
     except RecursionError:
         return Outcome(code="invalid_file", error="it is nested too deep."), b""
     except Exception as error:  # noqa: BLE001 whatever a file makes a library raise, the file is what is wrong
         name = type(error).__name__
-        return Outcome(code="invalid_file", error=f"it is damaged, or of an unusual form ({name})."), b""
-    return _outcome(document), document.text.encode("utf-8")
+        damaged = f"it is damaged, or of an unusual form ({name})."
+        return Outcome(code="invalid_file", error=damaged, spent=True), b""
+    try:
+        return _outcome(document), document.text.encode("utf-8")
+    except MemoryError:
+        return Outcome(code="invalid_file", error=TOO_MUCH_MEMORY, spent=True), b""
 
 
 def _outcome(document: Document) -> Outcome:
@@ -128,6 +125,16 @@ def _outcome(document: Document) -> Outcome:
 
 
 _ABANDONED: Final = b"abandoned"
+
+
+def _receive_file() -> bytes | None:
+    """The pieces of a file as one. Else as `_receive`."""
+    content = bytearray()
+    while piece := _receive():
+        if piece is _ABANDONED:
+            return _ABANDONED
+        content += piece
+    return None if piece is None else bytes(content)
 
 
 def _receive() -> bytes | None:

@@ -3,7 +3,7 @@
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
-from typing import Final
+from typing import Final, cast
 
 from antiphon.extraction.building import TextBuilder, invalid, one_line
 from antiphon.extraction.decoding import decode
@@ -62,8 +62,9 @@ def _parts(message: EmailMessage) -> tuple[list[EmailMessage], list[str]]:
 
 
 def _inside(part: EmailMessage) -> list[EmailMessage]:
-    payload = part.get_payload()
-    return [one for one in payload if isinstance(one, EmailMessage)] if isinstance(payload, list) else []
+    payload = cast("object", part.get_payload())
+    inside = cast("list[object]", payload) if isinstance(payload, list) else []
+    return [one for one in inside if isinstance(one, EmailMessage)]
 
 
 def _best(part: EmailMessage) -> EmailMessage:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable
 
 from antiphon.core.documents import Document
 from antiphon.extraction.limits import ExtractionLimits
-from antiphon.extraction.worker import Worker, WorkerLost
+from antiphon.extraction.worker import Worker, WorkerGone, WorkerLost
 from antiphon.ports.knowledge import Unreadable
 
 log = logging.getLogger("antiphon.extraction")
@@ -34,22 +34,35 @@ class DocumentExtractor:
     async def extract(self, content: AsyncIterable[bytes], filename: str, media_type: str) -> Document:
         """See `ports.knowledge.Extractor.extract`. Waits for its turn where all children are busy."""
         async with self._places:
-            worker = await self._worker()
-            self._busy.add(worker)
-            usable = False
-            try:
-                document = await worker.read(content, filename, media_type)
-                usable = True
-            except Unreadable:
-                usable = True
-                raise
-            except WorkerLost as lost:
-                log.info("a file of type %r ended its reader: %s", media_type, lost.message)
-                raise Unreadable("invalid_file", f"the file cannot be read: {lost.message}.") from None
-            finally:
-                self._busy.discard(worker)
-                await self._give_back(worker, usable=usable)
+            while True:
+                try:
+                    return await self._read(await self._worker(), content, filename, media_type)
+                except WorkerGone:
+                    continue
+
+    async def _read(
+        self, worker: Worker, content: AsyncIterable[bytes], filename: str, media_type: str
+    ) -> Document:
+        self._busy.add(worker)
+        usable = False
+        try:
+            document = await worker.read(content, filename, media_type)
+        except WorkerGone:
+            raise
+        except WorkerLost as lost:
+            if self._closed:
+                raise _shutting_down() from None
+            log.info("a file of type %r ended its reader: %s", media_type[:100], lost.message)
+            raise Unreadable("invalid_file", f"the file cannot be read: {lost.message}.") from None
+        except Exception:  # the child is as it was
+            usable = True
+            raise
+        else:
+            usable = True
             return document
+        finally:
+            self._busy.discard(worker)
+            await self._give_back(worker, usable=usable)
 
     async def aclose(self) -> None:
         """End all children; files that are being read end as unreadable ones."""
@@ -59,7 +72,7 @@ class DocumentExtractor:
 
     async def _worker(self) -> Worker:
         if self._closed:
-            raise Unreadable("server_error", "the server is shutting down.")
+            raise _shutting_down()
         while self._idle:
             worker = self._idle.pop()
             if worker.alive:
@@ -74,7 +87,12 @@ class DocumentExtractor:
             ) from None
 
     async def _give_back(self, worker: Worker, *, usable: bool) -> None:
-        if usable and worker.alive and not self._closed and worker.served < self.limits.documents_per_worker:
+        fresh = worker.served < self.limits.documents_per_worker and not worker.spent
+        if usable and fresh and worker.alive and not self._closed:
             self._idle.append(worker)
         else:
             await worker.stop()
+
+
+def _shutting_down() -> Unreadable:
+    return Unreadable("server_error", "the server is shutting down.")

@@ -17,10 +17,12 @@ _CODE: Final = frozenset(
 _EMAIL_HEADERS: Final = (
     "received:",
     "return-path:",
-    "delivered-to:",
     "mime-version:",
     "message-id:",
     "from:",
+    "to:",
+    "subject:",
+    "date:",
 )
 
 PDF_WITHIN: Final = 1024
@@ -59,7 +61,13 @@ PROTECTED: Final = "it is protected by a password; save it without one."
 
 
 def kind_of(content: bytes) -> Kind:
-    if b"%PDF-" in content[:PDF_WITHIN]:
+    """A PDF holds objects, and one that begins with something else ends as one: a text may speak of PDF."""
+    head = content[:PDF_WITHIN]
+    if head.lstrip(b"\xef\xbb\xbf\0\t\n\r ").startswith(b"%PDF-") and (
+        b" obj" in content or not head.isascii()
+    ):
+        return "pdf"
+    if b"%PDF-" in head and b"startxref" in content[-PDF_WITHIN:]:
         return "pdf"
     return "zip" if content[:4] in {b"PK\x03\x04", b"PK\x05\x06"} else "text"
 
@@ -107,7 +115,7 @@ def text_kind(text: str, filename: str, media_type: str) -> TextKind:
 
 
 def _looks_like_email(start: str) -> bool:
-    """Three headers that messages have, each at the beginning of a line, in the first kilobyte."""
-    lines = start.split("\n\n", 1)[0].split("\n")
+    """Three headers that messages have, each at the beginning of a line, in the first kilobyte; a sender among them."""
+    lines = start.replace("\r\n", "\n").split("\n\n", 1)[0].split("\n")
     found = {name for name in _EMAIL_HEADERS if any(line.startswith(name) for line in lines)}
-    return len(found) >= 3
+    return len(found) >= 3 and bool(found & {"from:", "return-path:", "received:"})

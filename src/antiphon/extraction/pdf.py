@@ -32,7 +32,9 @@ def read_pdf(content: bytes, builder: TextBuilder, limits: ExtractionLimits) -> 
         if count == 0:
             raise invalid("it has no pages; it may be damaged.")
         builder.title = one_line(str(document.get_metadata_value("Title") or ""))
-        starts = [_read_page(pdfium, document, number, builder) for number in range(count)]
+        starts: list[tuple[int, str]] = [
+            _read_page(pdfium, document, number, builder) for number in range(count)
+        ]
         if not any(text for _, text in starts):
             raise invalid(
                 "it holds no text: its pages are images, perhaps of a scan. Run text recognition (OCR) over it first."
@@ -81,7 +83,7 @@ def _read_outline(pdfium: Any, document: Any, pages: list[tuple[int, str]], buil
             if number >= MAX_BOOKMARKS:
                 return
             target = mark.get_dest()
-            page = target.get_index() if target is not None else None
+            page: int | None = target.get_index() if target is not None else None
             title = one_line(mark.get_title())
             if page is None or not 0 <= page < len(pages) or not title:
                 continue

@@ -16,6 +16,7 @@ _DECLARED: Final = re.compile(
 )
 """What XML, HTML and Python sources say of their encoding."""
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([-\w.:]{1,40})""", re.IGNORECASE)
+MOST_BYTES_PER_CHARACTER: Final = 4
 DECLARED_WITHIN: Final = 2048
 
 
@@ -34,7 +35,7 @@ def read(content: bytes, filename: str, media_type: str, limits: ExtractionLimit
     elif kinds.is_protected_office(content):
         raise invalid(kinds.PROTECTED)
     else:
-        _read_text(content, filename, media_type, builder)
+        _read_text(content, filename, media_type, builder, limits)
     return builder.document()
 
 
@@ -49,11 +50,15 @@ def _read_package(content: bytes, builder: TextBuilder, limits: ExtractionLimits
     {"docx": read_docx, "pptx": read_pptx, "xlsx": read_xlsx}[kind](package, main, builder)
 
 
-def _read_text(content: bytes, filename: str, media_type: str, builder: TextBuilder) -> None:
+def _read_text(
+    content: bytes, filename: str, media_type: str, builder: TextBuilder, limits: ExtractionLimits
+) -> None:
     from antiphon.extraction.email_text import read_email
     from antiphon.extraction.html_text import read_html
     from antiphon.extraction.plain import read_markdown, read_plain
 
+    if len(content) > MOST_BYTES_PER_CHARACTER * limits.max_characters:
+        raise builder.too_long()
     text = decode(content, _declared(content, media_type))
     match kinds.text_kind(text, filename, media_type):
         case "markdown":

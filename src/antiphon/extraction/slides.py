@@ -52,6 +52,7 @@ class _Slide:
         self._fallback = 0
         self._in_cell = False
         self._cells = 0
+        self._said = False  # whether the cell has a paragraph already
 
     def start(self, tag: str, attributes: Attributes) -> None:
         name = local(tag)
@@ -74,7 +75,7 @@ class _Slide:
                 if self._cells:
                     self._builder.add("\t")
                 self._cells += 1
-                self._in_cell = True
+                self._in_cell, self._said = True, False
             case _:
                 return
 
@@ -106,7 +107,8 @@ class _Slide:
         if not text or self._placeholder in _FURNITURE:
             return
         if self._in_cell:
-            self._builder.add(text.replace("\n", " ") + " ")
+            self._builder.add(f"{' ' if self._said else ''}{' '.join(text.split())}")
+            self._said = True
             return
         self._builder.end_line()
         if self._titled and self._placeholder in _TITLES:

@@ -82,6 +82,7 @@ class _Body:
         self._fallback = 0
         self._tables = 0
         self._cells = 0
+        self._said = False  # whether the cell has a paragraph already
 
     def start(self, tag: str, attributes: Attributes) -> None:
         name = local(tag)
@@ -121,6 +122,7 @@ class _Body:
                 if self._cells:
                     self._builder.add("\t")
                 self._cells += 1
+                self._said = False
             case _:
                 return
 
@@ -154,7 +156,8 @@ class _Body:
         if not text:
             return
         if self._tables:
-            self._builder.add(text.replace("\n", " ") + " ")
+            self._builder.add(f"{' ' if self._said else ''}{' '.join(text.split())}")
+            self._said = True
             return
         self._builder.end_paragraph()
         if level:

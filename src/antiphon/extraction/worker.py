@@ -1,6 +1,7 @@
 """One child process, seen from the server."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterable
 from contextlib import suppress
@@ -22,11 +23,15 @@ _BOOT: Final = "import sys; sys.path += sys.argv[1:-1]; from antiphon.extraction
 
 
 class WorkerLost(Exception):
-    """The child ended, or cannot be trusted any more: it is to be replaced. `began` tells whether it was at a file."""
+    """The child ended, or cannot be trusted any more: it is to be replaced."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class WorkerGone(WorkerLost):
+    """It had ended before it was given the file; another one can be."""
 
 
 class Worker:
@@ -36,6 +41,7 @@ class Worker:
         self._process = process
         self._limits = limits
         self.served = 0
+        self.spent = False
 
     @classmethod
     async def start(cls, limits: ExtractionLimits) -> "Worker":
@@ -71,14 +77,22 @@ class Worker:
         return self._process.returncode is None
 
     async def read(self, content: AsyncIterable[bytes], filename: str, media_type: str) -> Document:
-        """Raises Unreadable, what the content raises, and WorkerLost when the child ended over this file."""
-        await self._send(content, Job(filename[:255], media_type[:255]))
+        """Raises Unreadable, what the content raises, WorkerGone before anything of the content was taken, and
+        WorkerLost when the child ended over this file.
+        """
+        head = msgspec.json.encode(Job(filename[-255:], media_type[:255]))
+        try:
+            await self._write(length(len(head)) + head)
+        except WorkerLost as lost:
+            raise WorkerGone(lost.message) from None
+        await self._send(content)
         self.served += 1
         try:
             async with asyncio.timeout(self._limits.wall_s):
                 outcome, text = await self._receive()
         except TimeoutError:
             raise WorkerLost(f"it took longer than {self._limits.wall_s:g} s") from None
+        self.spent = outcome.spent
         if outcome.code:
             raise Unreadable(outcome.code, f"the file cannot be read: {outcome.error}")
         return _document(outcome, text)
@@ -99,10 +113,9 @@ class Worker:
         if said != READY:
             raise WorkerLost("its process did not start as expected")
 
-    async def _send(self, content: AsyncIterable[bytes], job: Job) -> None:
+    async def _send(self, content: AsyncIterable[bytes]) -> None:
         """The file piece by piece: no more than one is here at a time. Behind a failure the child is as before."""
-        head, total = msgspec.json.encode(job), 0
-        await self._write(length(len(head)) + head)
+        total = 0
         try:
             async for piece in content:
                 total += len(piece)
@@ -163,7 +176,7 @@ class Worker:
                 code = await asyncio.shield(self._process.wait())
         except TimeoutError:
             return "it closed its pipes"
-        if code == -24:  # SIGXCPU
+        if code == -signal.SIGXCPU:
             return f"it took more than {self._limits.cpu_s} s of processor time"
         return "it made the reader fail, or took more memory than one file may"
 
