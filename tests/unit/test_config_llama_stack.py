@@ -93,7 +93,7 @@ def test_the_form_of_0_2_is_read_as_it_is(tmp_path: Path) -> None:
         "run.yaml:12: inference (inline::sentence-transformers): serve the embedding model with Ollama"
         in notes
     )
-    assert "vector_io (inline::faiss): search over files is not served yet; left out" in notes
+    assert [one.provider_id for one in settings.providers.vector_io] == ["faiss"]
     assert "tool_runtime (remote::brave-search): server-side tools are not served yet" in notes
     assert "rag-runtime" not in notes
 

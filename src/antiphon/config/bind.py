@@ -81,6 +81,7 @@ def bind(root: Node) -> Settings:
         lines=dict(_lines([*inference, *indexes, *files])),
     )
     _check_names(settings, inference, models)
+    _check_ids(indexes)
     return settings
 
 
@@ -191,12 +192,18 @@ def _lines(providers: list[Node]) -> Iterator[tuple[str, int]]:
             yield f"{name}.config.{key}", config.key_lines.get(key, config.line)
 
 
-def _check_names(settings: Settings, inference: list[Node], models: list[Node]) -> None:
+def _check_ids(providers: list[Node]) -> None:
     seen: set[str] = set()
-    for provider, node in zip(settings.providers.inference, inference, strict=True):
-        if provider.provider_id in seen:
-            raise node["provider_id"].error(f'provider_id "{provider.provider_id}" is given twice')
-        seen.add(provider.provider_id)
+    for node in providers:
+        name = node["provider_id"].text()
+        if name in seen:
+            raise node["provider_id"].error(f'provider_id "{name}" is given twice')
+        seen.add(name)
+
+
+def _check_names(settings: Settings, inference: list[Node], models: list[Node]) -> None:
+    _check_ids(inference)
+    seen = {one.provider_id for one in settings.providers.inference}
     names: set[str] = set()
     for model, node in zip(settings.models, models, strict=True):
         if model.provider_id and model.provider_id not in seen:

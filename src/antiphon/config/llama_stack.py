@@ -22,6 +22,7 @@ from antiphon.config.llama_tables import (
     SERVER_SAME,
     STORES,
 )
+from antiphon.config.llama_vector_io import VectorIo
 from antiphon.config.mapping import Mapping, line_of, origin, switched_off, written
 from antiphon.config.settings import MappedLine
 from antiphon.config.yaml_nodes import Node, plain
@@ -29,6 +30,7 @@ from antiphon.config.yaml_nodes import Node, plain
 _MARKS = frozenset(
     {"image_name", "distro_name", "apis", "registered_resources", "metadata_store", "image_type"}
 )
+_TRANSLATED = ("inference", "vector_io")
 _EXTERNAL = ("external_providers_dir", "external_apis_dir")
 _KNOWN = (
     *IGNORED,
@@ -42,6 +44,7 @@ _KNOWN = (
     "server",
     "storage",
     "telemetry",
+    "vector_stores",
     "version",
 )
 _ELSEWHERE = "remove it, or say where the state is: ANTIPHON_STORAGE_URL=sqlite:///PATH"
@@ -85,18 +88,36 @@ class _Translation:
         self._top_level(root)
         inference = Inference(self.mapping)
         providers = list(inference.providers(root["providers"]["inference"]))
+        indexes = VectorIo(self.mapping)
         self._providers(root["providers"])
         resources = root["registered_resources"]
         models = [*root["models"].items(), *resources["models"].items()]
         ours: dict[str, Node] = {
-            "providers": replace(root, value={"inference": replace(root["providers"], value=providers)}),
+            "providers": replace(
+                root,
+                value={
+                    "inference": replace(root["providers"], value=providers),
+                    "vector_io": replace(
+                        root["providers"], value=list(indexes.providers(root["providers"]["vector_io"]))
+                    ),
+                },
+            ),
             "models": replace(root, value=list(inference.models(models))),
             "server": self._server(root["server"]),
         }
+        if "vector_stores" in root.mapping() and not isinstance(root["vector_stores"].value, list):
+            ours["vector_stores"] = self._defaults(root, indexes, inference.kept)
         url = self._storage(root)
         if url is not None:
             ours["storage"] = replace(url, value={"url": url})
         return ours
+
+    def _defaults(self, root: Node, indexes: VectorIo, inference: set[str]) -> Node:
+        node = root["vector_stores"]
+        self.mapping.add(
+            line_of(root, "vector_stores"), "vector_stores", "taken", "defaults of vector stores"
+        )
+        return replace(node, value=indexes.defaults(node, inference))
 
     def _top_level(self, root: Node) -> None:
         version = root["version"]
@@ -129,10 +150,10 @@ class _Translation:
     # --- providers of other APIs ----------------------------------------------------------------------------
     def _providers(self, providers: Node) -> None:
         for api, entries in providers.mapping().items():
-            if api == "inference":
+            if api in _TRANSLATED:
                 continue
             if api not in NEVER and api not in NOT_YET and api not in BUILT_IN:
-                known = (*NOT_YET, *BUILT_IN, *NEVER, "inference")
+                known = (*NOT_YET, *BUILT_IN, *NEVER, *_TRANSLATED)
                 text = unknown_key(api, known, "providers")
                 self.mapping.refuse(entries, f"providers.{api}", text, line_of(providers, api))
                 continue

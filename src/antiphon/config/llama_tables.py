@@ -93,7 +93,6 @@ NOT_YET: Final[Mapping[str, str]] = {
     "skills": "skills are not served yet",
     "telemetry": "traces are not exported yet",
     "tool_runtime": "server-side tools are not served yet",
-    "vector_io": "search over files is not served yet",
 }
 """APIs that come later: their providers are left out, with a note."""
 
@@ -116,8 +115,8 @@ RESOURCES_NOT_YET: Final[Mapping[str, str]] = {
     "connectors": NOT_YET["connectors"],
     "shields": NOT_YET["safety"],
     "tool_groups": NOT_YET["tool_runtime"],
-    "vector_dbs": NOT_YET["vector_io"],
-    "vector_stores": NOT_YET["vector_io"],
+    "vector_dbs": "vector stores are made by requests",
+    "vector_stores": "vector stores are made by requests",
 }
 
 IGNORED: Final[Mapping[str, str]] = {
@@ -131,7 +130,6 @@ IGNORED: Final[Mapping[str, str]] = {
     "image_type": "how Llama Stack was installed",
     "logging": "logs have one level here",
     "safety": "defaults of guardrails, which are not served yet",
-    "vector_stores": "defaults of search over files, which is not served yet",
 }
 """Top-level keys that change nothing here, and why."""
 
