@@ -18,7 +18,7 @@ from antiphon.ports.knowledge import IngestionClaim, VectorStoreRecords
 from antiphon.vector_stores.indexes import Indexes, collection_of
 from antiphon.vector_stores.jobs import Jobs
 from antiphon.vector_stores.lease import Lease, LeaseLost
-from antiphon.vector_stores.tasks import cancelled, whole
+from antiphon.vector_stores.tasks import cancelled, ended, whole
 
 log = logging.getLogger("antiphon.ingestion")
 _SHORTEST_PAUSE_S = 0.05
@@ -36,6 +36,17 @@ class IngestionTimes:
     renew: float = 20
     sweep: float = 60
     after_trouble: float = 1
+
+
+@dataclass(slots=True)
+class _Running:
+    """A job that a worker is at. It is told to end, never cancelled: a task that has not begun could not let go of its
+    claim.
+    """
+
+    claim: IngestionClaim
+    told: asyncio.Event
+    task: asyncio.Task[None]
 
 
 class Ingestion:
@@ -59,7 +70,7 @@ class Ingestion:
         self._ids = ids
         self._workers = workers
         self._times = times
-        self._running: dict[_FileKey, tuple[IngestionClaim, asyncio.Task[None]]] = {}
+        self._running: dict[_FileKey, _Running] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._woken = asyncio.Event()
         self._sweep_wanted = asyncio.Event()
@@ -74,7 +85,7 @@ class Ingestion:
         """Let go of all that is being done, so that the next start goes on with it at once."""
         loops, self._loops = self._loops, []
         await cancelled(*loops)
-        await cancelled(*(task for _, task in self._running.values()))
+        await self._end(list(self._running.values()))
 
     @property
     def busy(self) -> bool:
@@ -95,19 +106,23 @@ class Ingestion:
         """End what is being done here for a file, for those of a batch, or for all of a store: their claims were
         lost.
         """
-        tasks = [
-            task
-            for key, (claim, task) in self._running.items()
-            if key[:2] == (owner, store_id)
-            and file_id in (None, key[2])
-            and batch_id in (None, claim.file.batch_id)
-        ]
-        await cancelled(*tasks)
+        await self._end(
+            [
+                one
+                for key, one in self._running.items()
+                if key[:2] == (owner, store_id)
+                and file_id in (None, key[2])
+                and batch_id in (None, one.claim.file.batch_id)
+            ]
+        )
 
     async def do_now(self, owner: Owner, store_id: str, file_id: str) -> None:
         """Do a small job of a file here and now, if nobody else is at it; else it is done in the background. A failure
         leaves it to be done later.
         """
+        await whole(self._do_now(owner, store_id, file_id))
+
+    async def _do_now(self, owner: Owner, store_id: str, file_id: str) -> None:
         await self.interrupt(owner, store_id, file_id)
         now = self._clock.now()
         until = now + self._times.lease
@@ -115,9 +130,9 @@ class Ingestion:
         if claim is not None and claim.task == "read":  # added again meanwhile: that is nothing small
             await self._records.release(claim)
         elif claim is not None:
-            await self._do(claim)
+            await self._do(claim, asyncio.Event())
         elif (owner, store_id, file_id) in self._running:  # a worker was faster
-            await asyncio.wait({self._running[owner, store_id, file_id][1]}, timeout=_LONGEST_WAIT_S)
+            await asyncio.wait({self._running[owner, store_id, file_id].task}, timeout=_LONGEST_WAIT_S)
         self.wake()
 
     # --- jobs -------------------------------------------------------------------------------------------------
@@ -133,45 +148,55 @@ class Ingestion:
     async def _claim_all(self) -> float:
         """Begin as many jobs as there is room for. How long there will be nothing to do, if nobody says otherwise."""
         while len(self._running) < self._workers:
-            now = self._clock.now()
-            claim = await self._records.claim(self._token(), now, now + self._times.lease)
-            if claim is None:
+            if not await whole(self._claim()):
                 due = await self._records.next_due()
                 wait = self._times.sweep if due is None else due - self._clock.now()
                 return max(_SHORTEST_PAUSE_S, min(self._times.sweep, wait))
-            self._begin(claim)
         return self._times.sweep
+
+    async def _claim(self) -> bool:
+        now = self._clock.now()
+        claim = await self._records.claim(self._token(), now, now + self._times.lease)
+        if claim is not None:
+            self._begin(claim)
+        return claim is not None
 
     def _begin(self, claim: IngestionClaim) -> None:
         key = (claim.owner, claim.file.store_id, claim.file.file_id)
-        task = asyncio.create_task(self._do(claim), name=f"ingestion of {claim.file.file_id}")
-        self._running[key] = claim, task
+        told = asyncio.Event()
+        task = asyncio.create_task(self._do(claim, told), name=f"ingestion of {claim.file.file_id}")
+        self._running[key] = _Running(claim, told, task)
 
-        def ended(task: asyncio.Task[None]) -> None:
-            if self._running[key][1] is task:
+        def on_end(task: asyncio.Task[None]) -> None:
+            one = self._running.get(key)
+            if one is not None and one.task is task:  # else the next job of this file
                 del self._running[key]
             if not task.cancelled() and task.exception() is not None:
                 log.error("a job could not be ended: %s", task.exception())
             self.wake()
 
-        task.add_done_callback(ended)
+        task.add_done_callback(on_end)
 
-    async def _do(self, claim: IngestionClaim) -> None:
-        """One job to its end. A claim that is lost, or a server that stops, ends it early; it is let go of then."""
+    @staticmethod
+    async def _end(jobs: "list[_Running]") -> None:
+        for one in jobs:
+            one.told.set()
+        await ended(*(one.task for one in jobs))
+
+    async def _do(self, claim: IngestionClaim, told: asyncio.Event) -> None:
+        """One job to its end. It ends early when it is told to, and when the claim is lost; it is let go of then."""
         lease = Lease(self._records, claim, self._clock, self._times.lease)
         work = asyncio.ensure_future(self._jobs.do(claim, lease))
-        beat = asyncio.ensure_future(lease.keep(self._times.renew))
+        others = (asyncio.ensure_future(lease.keep(self._times.renew)), asyncio.ensure_future(told.wait()))
         try:
-            await asyncio.wait({work, beat}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, *others}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 await work
-                return
-            log.info("%s in %s: the claim was lost", claim.file.file_id, claim.file.store_id)
         except LeaseLost:
             log.info("%s in %s: the claim was lost", claim.file.file_id, claim.file.store_id)
         finally:
             try:
-                await cancelled(work, beat)
+                await cancelled(work, *others)
             finally:
                 if not lease.ended:
                     await whole(self._troubled(lease.release))

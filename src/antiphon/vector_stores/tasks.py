@@ -12,7 +12,7 @@ async def cancelled(*tasks: "asyncio.Future[Any]") -> None:
     for task in tasks:
         task.cancel()
     try:
-        await _ended(tasks)
+        await ended(*tasks)
     finally:
         for task in tasks:
             if not task.cancelled():
@@ -23,7 +23,7 @@ async def whole(work: Coroutine[Any, Any, T]) -> T:
     """Do work to its end. A cancellation of the one who waits is raised after it."""
     task = asyncio.ensure_future(work)
     try:
-        await _ended((task,))
+        await ended(task)
     except asyncio.CancelledError:
         if not task.cancelled():
             task.exception()  # seen
@@ -31,7 +31,8 @@ async def whole(work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-async def _ended(tasks: "tuple[asyncio.Future[Any], ...]") -> None:
+async def ended(*tasks: "asyncio.Future[Any]") -> None:
+    """Wait for the end of tasks, whatever it is. The waiter's own CancelledError is raised after it."""
     interrupted: asyncio.CancelledError | None = None
     while pending := [task for task in tasks if not task.done()]:
         try:
