@@ -90,7 +90,7 @@ def _filter() -> bool:
     if known is None or sys.maxsize < 2**32:
         return False
     architecture, denied = known
-    code = _program(architecture, sorted({*denied.values(), *_DENIED_BOTH}))
+    code = filter_program(architecture, sorted({*denied.values(), *_DENIED_BOTH}))
     program = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *one) for one in code))
     header = struct.pack("@HxxxxxxP", len(code), ctypes.addressof(program))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -100,7 +100,7 @@ def _filter() -> bool:
     return done == 0
 
 
-def _program(architecture: int, denied: list[int]) -> list[tuple[int, int, int, int]]:
+def filter_program(architecture: int, denied: list[int]) -> list[tuple[int, int, int, int]]:
     """Instructions of the classic packet filter: EPERM for these calls, and for all of another architecture."""
     count = len(denied)
     code = [LOAD_ARCHITECTURE, (IF_EQUAL, 1, 0, architecture), (RETURN, 0, 0, EPERM), LOAD_NUMBER]

@@ -72,6 +72,8 @@ _SIGNS: Final = frozenset(
     "\u201e\u201c\u201d\u2019\u2018\u201a\u2013\u2014\u2026€«»°§©®™·•\xa0¿¡\u2039\u203a²³½µ\xd7"
 )
 HEBREW_LETTERS: Final = 40
+_PAIRS: Final = re.compile(rb"[\xa1-\xfe][\xa1-\xfe]")
+_KANA: Final = b"\xa4\xa5"
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 MOST_CONTROLS: Final = 0.02
 """A text has hardly any control characters but tab, line feed, carriage return, form feed and escape."""
@@ -186,6 +188,9 @@ def _by_letters(sample: bytes, names: list[str]) -> list[str]:
         and all(0xE0 <= one <= 0xFA for one in high)
     ):
         return ["cp1255"]  # Cyrillic text so long would hold a letter of another place
+    pairs = _PAIRS.findall(sample)
+    if pairs and sum(one[0] in _KANA for one in pairs) > len(pairs) / 4:
+        return ["euc_jp"]  # in these places Korean and Chinese encodings have what no text is full of
     if not names or names[0] not in {*_LATIN, "cp1258"}:
         return []
     scores = {name: _score(sample, name) for name in _LATIN if name in names or name in _TWINS}

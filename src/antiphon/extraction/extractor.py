@@ -3,12 +3,16 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterable
+from contextlib import suppress
+from typing import Final
 
 from antiphon.core.documents import Document
 from antiphon.extraction.limits import ExtractionLimits
 from antiphon.extraction.worker import Worker, WorkerGone, WorkerLost
 from antiphon.ports.knowledge import Unreadable
 
+ATTEMPTS: Final = 3
+"""Children may end while nobody looks: the system is short of memory, say."""
 log = logging.getLogger("antiphon.extraction")
 
 
@@ -34,11 +38,10 @@ class DocumentExtractor:
     async def extract(self, content: AsyncIterable[bytes], filename: str, media_type: str) -> Document:
         """See `ports.knowledge.Extractor.extract`. Waits for its turn where all children are busy."""
         async with self._places:
-            while True:
-                try:
+            for _ in range(ATTEMPTS):
+                with suppress(WorkerGone):
                     return await self._read(await self._worker(), content, filename, media_type)
-                except WorkerGone:
-                    continue
+        raise Unreadable("server_error", "the readers of documents end before they are given a file.")
 
     async def _read(
         self, worker: Worker, content: AsyncIterable[bytes], filename: str, media_type: str

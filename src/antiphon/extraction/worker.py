@@ -147,6 +147,8 @@ class Worker:
             await stdin.drain()
         except ConnectionError:
             raise WorkerLost(await self._how_it_ended()) from None
+        if stdin.is_closing():  # a drain says so only at the next turn of the loop
+            raise WorkerLost(await self._how_it_ended())
 
     async def _receive(self) -> tuple[Outcome, bytes]:
         """What a child says that a file may have taken over is believed no further than the limits."""
