@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from antiphon.config.bind import unknown_key
+from antiphon.config.llama_files import Files
 from antiphon.config.llama_inference import Inference
 from antiphon.config.llama_tables import (
     BUILT_IN,
@@ -30,7 +31,7 @@ from antiphon.config.yaml_nodes import Node, plain
 _MARKS = frozenset(
     {"image_name", "distro_name", "apis", "registered_resources", "metadata_store", "image_type"}
 )
-_TRANSLATED = ("inference", "vector_io")
+_TRANSLATED = ("files", "inference", "vector_io")
 _EXTERNAL = ("external_providers_dir", "external_apis_dir")
 _KNOWN = (
     *IGNORED,
@@ -99,6 +100,10 @@ class _Translation:
                     "inference": replace(root["providers"], value=providers),
                     "vector_io": replace(
                         root["providers"], value=list(indexes.providers(root["providers"]["vector_io"]))
+                    ),
+                    "files": replace(
+                        root["providers"],
+                        value=list(Files(self.mapping).providers(root["providers"]["files"])),
                     ),
                 },
             ),

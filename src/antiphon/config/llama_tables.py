@@ -85,7 +85,6 @@ NOT_YET: Final[Mapping[str, str]] = {
     "connectors": "connectors are not served yet",
     "conversations": "conversations are not served yet",
     "file_processors": "files are not read yet",
-    "files": "the files API is not served yet",
     "interactions": "the interactions API is not served yet",
     "messages": "the messages API is not served yet",
     "prompts": "stored prompts are not served yet",
