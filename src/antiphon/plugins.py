@@ -17,6 +17,7 @@ _REMOTE = "antiphon.providers.remote:Remote"
 BUILT_IN: Mapping[str, str] = {
     "inline::llama-cpp": "antiphon.providers.llama_cpp.provider:LlamaCpp",
     "inline::scripted": "antiphon.providers.scripted:Scripted",
+    "inline::sentence-transformers": "antiphon.providers.sentence_transformers.provider:SentenceTransformers",
     "remote::anthropic": "antiphon.providers.anthropic:Anthropic",
     "remote::azure": _REMOTE,
     "remote::llama-cpp-server": _REMOTE,

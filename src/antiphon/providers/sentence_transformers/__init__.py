@@ -1,0 +1,1 @@
+"""`inline::sentence-transformers`: embedding models of that library, in a child process."""
