@@ -20,6 +20,7 @@ BUILT_IN: Mapping[str, str] = {
     "inline::faiss": "antiphon.indexes.faiss:FaissIndex",
     "remote::chromadb": "antiphon.indexes.chroma:ChromaIndex",
     "remote::pgvector": "antiphon.indexes.pgvector:PgvectorIndex",
+    "remote::qdrant": "antiphon.indexes.qdrant:QdrantIndex",
 }
 _OWN = "its files are not read here; use inline::sqlite-vec, and put the files into their vector stores again"
 INSTEAD: Final[Mapping[str, str]] = {

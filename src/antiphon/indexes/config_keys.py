@@ -39,6 +39,14 @@ class Keys:
             raise AdapterConfigError(key, f"{key} is a whole number from {lowest} to {highest}.")
         return value
 
+    def flag(self, key: str, *, default: bool) -> bool:
+        value = self._config.get(key)
+        if value is None or value == "":
+            return default
+        if not isinstance(value, bool):
+            raise AdapterConfigError(key, f"{key} is true or false.")
+        return value
+
     def seconds(self, key: str, default: float) -> float:
         value = self._config.get(key)
         if value is None:
