@@ -15,6 +15,7 @@ import apsw
 
 from antiphon.core.errors import EmbeddingMismatch
 from antiphon.core.filters import AttributeFilter
+from antiphon.indexes.codes import to_quantize
 from antiphon.indexes.spaced import is_one_letter, spaced_query
 from antiphon.indexes.sqlite_filters import Condition
 from antiphon.indexes.statements import in_array, number, row, run, statements
@@ -29,7 +30,7 @@ EXACT_CHUNKS = 20_000
 """Up to so many chunks every vector is compared."""
 EXACT_PASSING = 5_000
 """In a larger collection, up to so many chunks that pass a filter."""
-CANDIDATES, CANDIDATES_PER_HIT = 500, 20
+CANDIDATES, CANDIDATES_PER_HIT = 800, 16
 """How many chunks the codes choose for the vectors to decide over."""
 SCORED = 25_000
 """How many places of words are scored at most; of a single word that is rarer than all others:"""
@@ -83,7 +84,7 @@ def nearest(
         )
     if large:
         name = "nearest_by_codes_of_passing" if where is not None else "nearest_by_codes"
-        code = row(connection, SQL["code_of"], (padded(vector),))
+        code = row(connection, SQL["code_of"], to_quantize(vector, collection.dimension))
         bindings["code"] = code[0] if code is not None else b""
         bindings["candidates"] = max(CANDIDATES, CANDIDATES_PER_HIT * limit)
     rows = run(connection, with_condition(SQL[name], condition), bindings)
@@ -97,11 +98,6 @@ def check_vector(collection: Collection, vector: bytes) -> None:
             f"a vector of {len(vector) // 4} numbers does not belong to a collection of"
             f" {collection.dimension}. Use the embedding model that the vector store was made with, or index it anew."
         )
-
-
-def padded(vector: bytes) -> bytes:
-    """With zeros to a multiple of eight numbers, so that its code has whole bytes."""
-    return vector + bytes(-len(vector) % 32)
 
 
 # --- words ------------------------------------------------------------------------------------------------------

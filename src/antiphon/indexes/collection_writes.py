@@ -7,7 +7,7 @@ import apsw
 import msgspec
 
 from antiphon.core.filters import Attributes, Scalar
-from antiphon.indexes.collection_search import padded
+from antiphon.indexes.codes import to_quantize
 from antiphon.indexes.spaced import spaced
 from antiphon.indexes.sqlite_filters import stored
 from antiphon.indexes.statements import number, row, run, run_many, statements
@@ -34,7 +34,7 @@ def _put(connection: apsw.Connection, collection: Collection, one: Chunk, set_n:
     n = number(connection, SQL["put_chunk"], values)
     run(connection, SQL["put_words"], (n, spaced(one.searched)))
     if collection.dimension:
-        run(connection, SQL["put_code"], (n, set_n, padded(one.vector)))
+        run(connection, SQL["put_code"], (n, set_n, *to_quantize(one.vector, collection.dimension)))
         run(connection, SQL["put_vector"], (n, one.vector))
     else:
         run(connection, SQL["put_set"], (n, set_n))

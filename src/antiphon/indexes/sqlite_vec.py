@@ -20,7 +20,7 @@ SQL = searching.SQL
 
 
 class SqliteVecIndex:
-    """Exact up to 20,000 chunks; above, codes of one bit for each number choose whose vectors are compared."""
+    """Exact up to 20,000 chunks; above, short codes choose whose vectors are compared."""
 
     def __init__(self, folder: Path | None, max_open: int = MAX_OPEN) -> None:
         """`folder` holds the files; None: a temporary one. Nothing is opened yet."""

@@ -1,5 +1,5 @@
 -- The file of one collection. Keywords are found by `words`, vectors by a scan of `vectors`, in a large collection by a
--- scan of the one-bit `codes` first. Attributes are kept once for all chunks that have the same ones, and filters look
+-- scan of the short `codes` first. Attributes are kept once for all chunks that have the same ones, and filters look
 -- at those: `attribute_sets` knows how many chunks each has, so that a filter's share is known before it is used.
 
 -- name: schema
@@ -85,7 +85,7 @@ RETURNING n;
 INSERT OR REPLACE INTO words (rowid, body) VALUES (?, ?);
 
 -- name: put_code
-INSERT OR REPLACE INTO codes (n, set_n, code) VALUES (?, ?, vec_quantize_binary(?));
+INSERT OR REPLACE INTO codes (n, set_n, code) VALUES (?, ?, vec_quantize_binary(vec_sub(?, ?)));
 
 -- name: put_set
 INSERT OR REPLACE INTO codes (n, set_n) VALUES (?, ?);
@@ -181,7 +181,7 @@ FROM near CROSS JOIN vectors v ON v.n = near.n
 ORDER BY distance, near.n LIMIT :limit;
 
 -- name: code_of
-SELECT vec_quantize_binary(?);
+SELECT vec_quantize_binary(vec_sub(?, ?));
 
 -- name: how_many
 SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH :match LIMIT :limit);
