@@ -104,6 +104,7 @@ def test_a_damaged_file_is_read_or_is_not_and_the_next_one_is(
     reading: Reading, file: tuple[str, bytes]
 ) -> None:
     name, content = file
+    read: Document | Unreadable
     try:
         read = reading.read(content, name)
     except Unreadable as error:
