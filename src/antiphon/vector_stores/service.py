@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from antiphon.core.errors import AntiphonError, InvalidRequest, ModelNotFound
+from antiphon.core.errors import AntiphonError, EmbeddingMismatch, InvalidRequest, ModelNotFound
 from antiphon.core.filters import checked
 from antiphon.core.ranking_options import ranking_of
 from antiphon.core.searching import SearchRequest
@@ -183,7 +183,14 @@ class VectorStores:
             await self.catalog.resolve(model)
         except ModelNotFound as error:
             raise _as_of(error, param) from error
-        (vector,) = await self.embedder.embed(owner, model, ["How large is it?"], dimension=dimension)
+        try:
+            (vector,) = await self.embedder.embed(owner, model, ["How large is it?"], dimension=dimension)
+        except EmbeddingMismatch as error:
+            raise EmbeddingMismatch(
+                f"`{dimension_param}`: {dimension} is not how many numbers the vectors of model"
+                f' "{model}" have; leave it out, and they are as the model makes them.',
+                param=dimension_param,
+            ) from error
         return model, len(vector) // 4
 
 
