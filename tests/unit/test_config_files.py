@@ -104,17 +104,18 @@ def test_without_a_provider_files_are_beside_the_state_or_in_memory(tmp_path: Pa
     assert isinstance(make_blobs(Settings(), tmp_path), LocalBlobs)
 
 
-@pytest.mark.parametrize(
-    ("providers", "says"),
-    [
-        ([("inline::localf", {})], 'did you mean "inline::localfs"'),
-        ([("inline::localfs", {"folder": "x"})], "storage_dir"),
-        ([("remote::s3", {})], "bucket_name"),
-        ([("remote::s3", {"bucket_name": "b", "auto_create_bucket": True})], "auto_create_bucket"),
-        ([("inline::localfs", {}), ("inline::localfs", {})], "one place"),
-    ],
-)
-def test_what_makes_no_sense_is_refused_by_its_provider(providers: list[Any], says: str) -> None:
+Providers = list[tuple[str, dict[str, Any]]]
+REFUSED: list[tuple[Providers, str]] = [
+    ([("inline::localf", {})], 'did you mean "inline::localfs"'),
+    ([("inline::localfs", {"folder": "x"})], "storage_dir"),
+    ([("remote::s3", {})], "bucket_name"),
+    ([("remote::s3", {"bucket_name": "b", "auto_create_bucket": True})], "auto_create_bucket"),
+    ([("inline::localfs", {}), ("inline::localfs", {})], "one place"),
+]
+
+
+@pytest.mark.parametrize(("providers", "says"), REFUSED)
+def test_what_makes_no_sense_is_refused_by_its_provider(providers: Providers, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         make_blobs(configured(*providers), None)
     assert "provider p" in str(caught.value)
