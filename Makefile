@@ -1,6 +1,6 @@
 # One page of tasks. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install serve check test conformance bench soak docs clean
+.PHONY: help install serve check test conformance bench bench-retrieval soak docs clean
 
 # The newest Python from 3.11 on; `make PYTHON=/path/to/python install` names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1 \t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1 \t/p' Makefile | expand -t 18
 
 install: $(READY) ## make .venv with the program `antiphon` and all the tests need
 
@@ -38,6 +38,9 @@ conformance: $(READY) ## every body and event against the official OpenAPI; writ
 
 bench: $(READY) ## the performance table, direct and through the server, in one run
 	$(BIN)/python -m bench $(ARGS)
+
+bench-retrieval: $(READY) ## how well and how fast vector stores are searched, on each index that can run here
+	$(BIN)/python -m bench.retrieval $(ARGS)
 
 soak: $(READY) ## memory over 200,000 requests
 	$(BIN)/python -m bench.soak $(ARGS)

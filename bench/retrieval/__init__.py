@@ -1,0 +1,1 @@
+"""How well and how fast vector stores are searched: `python -m bench.retrieval`."""
