@@ -26,6 +26,10 @@ from antiphon.ports.adapters import AdapterConfigError
 from antiphon.ports.files import BlobStore, Fetcher
 from antiphon.ports.knowledge import Embedder, Extractor, VectorIndex
 from antiphon.storage.vector_cache import SqliteVectorCache
+from antiphon.vector_io.rag import RagTool
+from antiphon.vector_io.routes import VectorIoRoutes
+from antiphon.vector_io.service import VectorIo
+from antiphon.vector_io.stores import NamedStores
 from antiphon.vector_stores.file_routes import StoreFileRoutes
 from antiphon.vector_stores.indexes import Indexes
 from antiphon.vector_stores.ingestion import Ingestion
@@ -61,7 +65,12 @@ class Knowledge:
             *UploadRoutes(self.uploads).table(),
             *VectorStoreRoutes(self.vector_stores).table(),
             *StoreFileRoutes(self.vector_stores.files).table(),
+            *self._llama_stack().table(),
         ]
+
+    def _llama_stack(self) -> VectorIoRoutes:
+        vector_io = VectorIo(NamedStores(self.vector_stores))
+        return VectorIoRoutes(vector_io, RagTool(vector_io, self.fetcher, self.extractor))
 
     async def start(self) -> None:
         """Begin what runs in the background. Waits for nothing."""

@@ -34,6 +34,7 @@ from antiphon.prompts.shapes import CreatePrompt, PromptList, PromptObject, SetD
 from antiphon.rerank.answer import RerankResponse, StackRerankResponse
 from antiphon.rerank.request import RerankRequest, StackRerankRequest
 from antiphon.responses.socket_frames import CreateFrame, ErrorFrame
+from antiphon.vector_io.types import TYPES as VECTOR_IO_TYPES
 from antiphon.vector_stores.types import TYPES as VECTOR_STORE_TYPES
 from antiphon.version import __version__
 from antiphon.web.bodies import FORM, JSON
@@ -108,6 +109,7 @@ class RouteList(msgspec.Struct, kw_only=True):
 TYPES: dict[str, Any] = {
     **messages.TYPES,
     **VECTOR_STORE_TYPES,
+    **VECTOR_IO_TYPES,
     **files.TYPES,
     "MessagesRequest": MessagesRequest,
     "ChangedConversation": ChangedConversation,

@@ -1,0 +1,1 @@
+"""Llama Stack's routes over vector stores: chunks put in and found by hand, vector databases, and its RAG tool."""
