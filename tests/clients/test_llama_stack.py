@@ -104,3 +104,14 @@ def test_its_prompts_have_versions(seen: dict[str, Any]) -> None:
         "deleted": 404,
     }
     assert seen["prompts"] == (None if seen["client"].startswith("0.3.") else expected)
+
+
+def test_its_chunks_are_put_into_vector_stores_and_found(seen: dict[str, Any]) -> None:
+    """Clients of 0.3 have the RAG tool too."""
+    old = seen["client"].startswith("0.3.")
+    assert seen["knowledge"] == {
+        "found": ["The lamp is red.", "doc-0", "tests"],
+        "scores": True,
+        "lost": 404,
+        "rag": [["notes"], "1: Snow falls in Oslo."] if old else None,
+    }

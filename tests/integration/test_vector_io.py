@@ -125,25 +125,25 @@ def test_rankers_and_thresholds(raw: Raw) -> None:
     assert query(raw, store, "boat", mode="vector", score_threshold=0.999)["chunks"] == []
 
 
-@pytest.mark.parametrize(
-    ("more", "param", "code"),
-    [
-        ({"chunks": []}, "chunks", None),
-        ({"chunks": [{"metadata": {}}]}, "chunks[0].content", None),
-        ({"chunks": [{"content": "  "}]}, "chunks[0].content", None),
-        (
-            {"chunks": [{"content": [{"type": "image", "image": {}}]}]},
-            "chunks[0].content[0]",
-            "unsupported_parameter",
-        ),
-        ({"chunks": [{"content": {"type": "smell"}}]}, "chunks[0].content", None),
-        ({"chunks": [{"content": "x", "embedding": [1.0]}]}, "chunks[0].embedding", "embedding_mismatch"),
-        ({"ttl_seconds": 60}, "ttl_seconds", "unsupported_parameter"),
-        ({"vector_db_id": "x"}, "vector_store_id", None),
-        ({"surprise": 1}, "surprise", None),
-        ({"chunks": "x"}, "chunks", None),
-    ],
-)
+REFUSED: list[tuple[Json, str, str | None]] = [
+    ({"chunks": []}, "chunks", None),
+    ({"chunks": [{"metadata": {}}]}, "chunks[0].content", None),
+    ({"chunks": [{"content": "  "}]}, "chunks[0].content", None),
+    (
+        {"chunks": [{"content": [{"type": "image", "image": {}}]}]},
+        "chunks[0].content[0]",
+        "unsupported_parameter",
+    ),
+    ({"chunks": [{"content": {"type": "smell"}}]}, "chunks[0].content", None),
+    ({"chunks": [{"content": "x", "embedding": [1.0]}]}, "chunks[0].embedding", "embedding_mismatch"),
+    ({"ttl_seconds": 60}, "ttl_seconds", "unsupported_parameter"),
+    ({"vector_db_id": "x"}, "vector_store_id", None),
+    ({"surprise": 1}, "surprise", None),
+    ({"chunks": "x"}, "chunks", None),
+]
+
+
+@pytest.mark.parametrize(("more", "param", "code"), REFUSED)
 def test_chunks_that_cannot_be_taken_are_refused_by_name(
     raw: Raw, more: Json, param: str, code: str | None
 ) -> None:

@@ -145,6 +145,64 @@ def prompts(client: Any) -> dict[str, Any]:
     return {**seen, "deleted": refused(client.prompts.retrieve, made.prompt_id)}
 
 
+def knowledge(client: Any) -> dict[str, Any]:
+    """Chunks that the client cuts, and where it has that (0.3), its RAG tool."""
+    old = client_package.__version__.startswith("0.3.")
+    embedder = next(_facts(one)[0] for one in client.models.list() if _facts(one)[0].endswith("/demo"))
+    store = client.vector_stores.create(name="lamps", extra_body={"embedding_model": embedder})
+    named = {"vector_db_id" if old else "vector_store_id": store.id}
+    texts = ["The lamp is red.", "The boat is blue."]
+    vectors = [one.embedding for one in client.embeddings.create(model=embedder, input=texts).data]
+    chunks: list[dict[str, Any]] = [
+        {
+            "chunk_id": f"chunk-{at}",
+            "content": text,
+            "metadata": {"document_id": f"doc-{at}"},
+            "chunk_metadata": {"document_id": f"doc-{at}", "source": "tests"},
+            "embedding": vector,
+            "embedding_model": embedder,
+            "embedding_dimension": len(vector),
+        }
+        for at, (text, vector) in enumerate(zip(texts, vectors, strict=True))
+    ]
+    for _ in range(2):
+        client.vector_io.insert(chunks=[_known(one, old=old) for one in chunks], **named)
+    found = client.vector_io.query(
+        query="Which lamp is red?", params={"max_chunks": 2, "mode": "hybrid"}, **named
+    )
+    first = found.chunks[0]
+    seen = {
+        "found": [first.content, first.metadata["document_id"], first.chunk_metadata.source],
+        "scores": found.scores == sorted(found.scores, reverse=True) and len(found.scores) == 2,
+        "lost": refused(client.vector_io.query, query="x", **dict.fromkeys(named, "vs_nowhere")),
+        "rag": _rag(client, store.id) if old else None,
+    }
+    client.vector_stores.delete(store.id)
+    return seen
+
+
+def _known(chunk: dict[str, Any], *, old: bool) -> dict[str, Any]:
+    """0.3 has no model of a vector, and another name for the id."""
+    if not old:
+        return chunk
+    kept = {name: chunk[name] for name in ("content", "metadata", "chunk_metadata", "embedding")}
+    return {**kept, "stored_chunk_id": chunk["chunk_id"]}
+
+
+def _rag(client: Any, store: str) -> list[Any]:
+    document = {"document_id": "notes", "content": "Snow falls in Oslo.", "metadata": {"kind": "weather"}}
+    client.tool_runtime.rag_tool.insert(documents=[document], vector_db_id=store, chunk_size_in_tokens=128)
+    config = {
+        "chunk_template": "{index}: {chunk.content}",
+        "max_chunks": 1,
+        "max_tokens_in_context": 1000,
+        "query_generator_config": {"type": "default", "separator": " "},
+        "mode": "keyword",
+    }
+    got = client.tool_runtime.rag_tool.query(content="snow", vector_db_ids=[store], query_config=config)
+    return [got.metadata["document_ids"], [one.text for one in got.content][1]]
+
+
 def refused(call: Any, *arguments: Any, **fields: Any) -> int | None:
     """The status that a call is refused with."""
     try:
@@ -161,6 +219,7 @@ def main() -> None:
             "agent": agent_flow(client),
             "failure": failure(client),
             "calls": calls(client),
+            "knowledge": knowledge(client),
             "prompts": prompts(client) if hasattr(client, "prompts") else None,
         }
     sys.stdout.write(json.dumps(seen) + "\n")
