@@ -7,7 +7,6 @@ INSTEAD: Final[Mapping[str, str]] = {
     "inline::meta-reference": "run the model with vLLM and use remote::vllm",
     "inline::meta-reference-quantized": "run the model with vLLM and use remote::vllm",
     "inline::vllm": "run vLLM beside this server and use remote::vllm",
-    "inline::sentence-transformers": "serve the embedding model with Ollama or vLLM, and use their type",
     "inline::transformers": "serve the reranker with vLLM or llama.cpp, and use their type",
     "remote::bedrock": (
         "make an Amazon Bedrock API key, and use remote::openai-compatible with"

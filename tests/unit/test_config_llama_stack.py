@@ -11,6 +11,7 @@ from antiphon.config.settings import RefusedParts
 from antiphon.plugins import BUILT_IN
 from antiphon.provider_advice import INSTEAD
 from antiphon.providers.presets import PRESETS
+from antiphon.providers.sentence_transformers.provider import parse_config
 
 OLD = """\
 version: '2'
@@ -90,12 +91,39 @@ def test_the_form_of_0_2_is_read_as_it_is(tmp_path: Path) -> None:
     assert settings.server.host == "127.0.0.1"
     notes = "\n".join(settings.notes)
     assert (
-        "run.yaml:12: inference (inline::sentence-transformers): serve the embedding model with Ollama"
+        "run.yaml:12: inference (inline::sentence-transformers): pip install 'antiphon[sentence-transformers]'"
         in notes
     )
     assert [one.provider_id for one in settings.providers.vector_io] == ["faiss"]
     assert "tool_runtime (remote::brave-search): server-side tools are not served yet" in notes
     assert "rag-runtime" not in notes
+
+
+def test_sentence_transformers_load_what_the_file_names_where_they_are_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("antiphon.config.llama_inference.find_spec", lambda _: object())
+    more = (
+        "vector_stores: {default_embedding_model: {provider_id: sentence-transformers,"
+        " model_id: nomic-ai/nomic-embed-text-v1.5}}\n"
+    )
+    trusting = OLD.replace(
+        "inline::sentence-transformers",
+        "inline::sentence-transformers\n    config: {trust_remote_code: true}",
+    )
+    settings = read(tmp_path, trusting + more)
+    (found,) = settings.providers.inference
+    assert (found.provider_id, found.provider_type) == (
+        "sentence-transformers",
+        "inline::sentence-transformers",
+    )
+    config = parse_config(found.config)
+    assert list(config.models) == ["embed", "nomic-ai/nomic-embed-text-v1.5"]
+    assert all(model is not None and model.trust_remote_code for model in config.models.values())
+    assert [model.model_id for model in settings.models] == ["embed"]
+    default = settings.vector_stores.default_embedding_model
+    assert default is not None
+    assert default.name == "sentence-transformers/nomic-ai/nomic-embed-text-v1.5"
 
 
 def test_a_switched_off_provider_is_left_out(tmp_path: Path) -> None:
@@ -257,7 +285,7 @@ def test_no_type_is_both_served_and_refused() -> None:
     assert not set(SERVICES) & set(INSTEAD)
     assert not set(BUILT_IN) & set(INSTEAD)
     assert set(CREDENTIALS) <= set(INSTEAD)
-    assert set(EMBEDDERS) <= set(INSTEAD)
+    assert set(EMBEDDERS) - {"inline::sentence-transformers"} <= set(INSTEAD)
 
 
 def test_a_model_without_a_provider_is_the_only_ones_and_else_has_to_say(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The inference providers and the models of a Llama Stack file, in our shape."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 
 from antiphon.config.llama_tables import (
     CONFIG_IGNORED,
@@ -21,6 +23,10 @@ from antiphon.provider_advice import INSTEAD
 
 _BARE = re.compile(r"https?://[^/]+/?")
 _BEDROCK = "https://bedrock-mantle.{region}.api.aws/v1"
+IN_PROCESS = "inline::sentence-transformers"
+_INSTALL = (
+    "pip install 'antiphon[sentence-transformers]', or serve the model with Ollama or vLLM and use their type"
+)
 _MODEL_KEYS = ("model_id", "provider_id", "provider_model_id")
 _MODEL_IGNORED = ("metadata", "model_type", "model_validation", "type", "identifier", "provider_resource_id")
 
@@ -32,6 +38,13 @@ class Inference:
     mapping: Mapping
     kept: set[str] = field(default_factory=set[str])
     gone: dict[str, str] = field(default_factory=dict[str, str])
+    named: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+    def name_models(self, entries: Iterable[Node]) -> None:
+        """Tell which models the file names, by their providers: some have to be told what to load."""
+        for entry in entries:
+            with suppress(ConfigError):  # it is told where the entry itself is translated
+                self.named.setdefault(entry["provider_id"].text(), []).append(_upstream(entry))
 
     def providers(self, entries: Node) -> Iterator[Node]:
         for entry in entries.items():
@@ -58,8 +71,11 @@ class Inference:
 
     def _provider(self, entry: Node, owner: str, kind: str) -> Node | None:
         key = f"providers.inference.{owner}"
+        if kind == IN_PROCESS and find_spec("sentence_transformers") is not None:
+            return self._in_process(entry, owner, key)
         if kind in EMBEDDERS:
-            self._leave_out(entry, key, kind, f"{kind} is not served here; {INSTEAD[kind]}", INSTEAD[kind])
+            instead = _INSTALL if kind == IN_PROCESS else INSTEAD[kind]
+            self._leave_out(entry, key, kind, f"{kind} is not served here; {instead}", instead)
             return None
         if kind == "remote::bedrock" and entry["config"]["api_key"].value:
             return self._bedrock(entry, key)
@@ -75,6 +91,25 @@ class Inference:
         same = service.here == kind
         self.mapping.add(entry.line, key, "taken" if same else "changed", _became(service, kind))
         return self._entry(entry, service.here, self._config(entry["config"], key, service))
+
+    def _in_process(self, entry: Node, owner: str, key: str) -> Node | None:
+        """Sentence transformers: it loads the models that the file names, and no others."""
+        names = [name for name in dict.fromkeys(self.named.get(owner, ())) if name]
+        if not names:
+            self._leave_out(entry, key, IN_PROCESS, "the file names no model of it")
+            return None
+        config = entry["config"]
+        trusted = config["trust_remote_code"]
+        own = {"trust_remote_code": trusted} if trusted.value else {}
+        models = {name: replace(config, value=own) for name in names}
+        for name in config.mapping():
+            if name == "trust_remote_code":
+                self.mapping.add(line_of(config, name), f"{key}.config.{name}", "taken", written(trusted))
+            else:
+                why = "this key is not known here; remove it"
+                self.mapping.refuse(config[name], f"{key}.config.{name}", why, line_of(config, name))
+        self.mapping.add(entry.line, key, "changed", f"its models are {', '.join(names)}")
+        return self._entry(entry, IN_PROCESS, {"models": replace(config, value=models)})
 
     def _leave_out(self, entry: Node, key: str, subject: str, why: str, note: str = "") -> None:
         self.gone[entry["provider_id"].text()] = why

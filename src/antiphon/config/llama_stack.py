@@ -88,11 +88,12 @@ class _Translation:
                 self.mapping.refuse(root[key], key, text, line_of(root, key))
         self._top_level(root)
         inference = Inference(self.mapping)
+        resources = root["registered_resources"]
+        models = [*root["models"].items(), *resources["models"].items()]
+        inference.name_models([*models, root["vector_stores"]["default_embedding_model"]])
         providers = list(inference.providers(root["providers"]["inference"]))
         indexes = VectorIo(self.mapping)
         self._providers(root["providers"])
-        resources = root["registered_resources"]
-        models = [*root["models"].items(), *resources["models"].items()]
         ours: dict[str, Node] = {
             "providers": replace(
                 root,

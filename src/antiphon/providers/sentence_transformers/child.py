@@ -57,6 +57,11 @@ class Child:
         self._last = 0
         self._closed = False
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process, None while there is none."""
+        return None if self._life is None else self._life.process.pid
+
     async def ask(self, load: Load, texts: Sequence[str]) -> Answer:
         """Raises ChildDied, also when it cannot be started."""
         life = await self._alive()
