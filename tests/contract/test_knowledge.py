@@ -136,7 +136,7 @@ async def test_no_query_looks_at_rows_that_are_nothing_to_it(
     sql = load("knowledge.sqlite")[statement]
     names = ("id", "tenant", "subject", "store_id", "status", "batch_id", "now", "limit", "token", "until")
     more = ("older_at", "older_number", "newer_at", "newer_number")
-    bindings = dict.fromkeys((*names, *more), 1)
+    bindings: dict[str, object] = dict.fromkeys((*names, *more), 1)
     plan = " / ".join(str(row[3]) for row in execute(connection, f"EXPLAIN QUERY PLAN {sql}", bindings))
     connection.close()
     for index in indexes:

@@ -161,13 +161,15 @@ def test_content_may_come_with_vectors_and_places_in_pages(
     server: Program, raw: Raw, recorder: Recorder
 ) -> None:
     store_id = made_store(raw, embedding_model="scripted/demo")
-    sizes = {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}
     with sync_client(server.url, recorder) as client:
         file_id = upload(client, b" ".join(b"word%d" % number for number in range(400)), "long.txt")
         client.vector_stores.files.create_and_poll(
             file_id,
             vector_store_id=store_id,
-            chunking_strategy={"type": "static", "static": sizes},
+            chunking_strategy={
+                "type": "static",
+                "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0},
+            },
             attributes={"kind": "words"},
         )
     path = f"/v1/vector_stores/{store_id}/files/{file_id}/content"

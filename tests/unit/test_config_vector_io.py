@@ -68,7 +68,7 @@ def test_the_indexes_of_a_llama_stack_file_are_taken_over(tmp_path: Path) -> Non
         "a secret (by PGVECTOR_PASSWORD)",
     )
     assert texts["providers.vector_io.sqlite-vec.config.db_path"][0] == "changed"
-    assert texts["vector_stores.file_search_params"][0] == "ignored"
+    assert texts["vector_stores.file_search_params.header_template"][0] == "ignored"
     assert "'secret'" not in repr(settings)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -77,7 +78,7 @@ async def test_what_may_pass_is_tried_again_later_and_later() -> None:
     world.embedder.failures = 2
     world.restart()
     for seconds in (2, 4):
-        await world.until(lambda seconds=seconds: _is_put_off(world, seconds))
+        await world.until(partial(_is_put_off, world, seconds))
         assert not world.process.ingestion.busy
         world.clock.at += seconds
         world.process.ingestion.wake()

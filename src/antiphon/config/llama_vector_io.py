@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Final
 
+from antiphon.config.llama_vector_params import IGNORED, Params
 from antiphon.config.mapping import Mapping, line_of, origin, switched_off, written
 from antiphon.config.yaml_nodes import Node
 from antiphon.index_plugins import BUILT_IN, DEFAULT_TYPE, INSTEAD, known_types
@@ -83,6 +84,8 @@ class VectorIo:
                 self._default_provider(value, path, line, kept)
             elif name in _MODELS:
                 self._default_model(value, name, line, inference, kept)
+            elif name in IGNORED:
+                kept |= dict(Params(self.mapping, inference).of(name, value))
             else:
                 self.mapping.add(line, path, "ignored", "requests say it, or this server has its own")
         return kept

@@ -171,7 +171,7 @@ class MemoryKnowledge:
         if row is None or row.state in ("live", "expired"):
             return
         gone = row.state == "deleted"
-        for key in [key for key, file in self._files.items() if key[:2] == (owner, store_id)]:
+        for key in [key for key in self._files if key[:2] == (owner, store_id)]:
             if gone or self._files[key].removed:
                 del self._files[key]
         if not gone:
