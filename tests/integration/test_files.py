@@ -560,3 +560,20 @@ def test_a_large_file_passes_through_little_memory(tmp_path: Path) -> None:
         connection.close()
         assert got == size + len(b"hello")
         assert peak - before < 15
+
+
+def test_bytes_that_somebody_removed_or_cut_are_an_error_and_not_an_empty_file(
+    start_server: StartServer, tmp_path: Path, recorder: Recorder
+) -> None:
+    server = start_server()
+    with Raw(server.port, recorder) as raw:
+        path = f"/v1/files/{create(raw, FILE, PURPOSE).json['id']}"
+        (blob,) = blobs_in(tmp_path)
+        blob.write_bytes(b"")
+        answer = raw.get(f"{path}/content")
+        assert (answer.status, answer.error["code"]) == (503, "file_storage_unavailable")
+        blob.unlink()
+        answer = raw.get(f"{path}/content")
+        assert (answer.status, answer.error["code"]) == (503, "file_storage_unavailable")
+        assert str(tmp_path) not in answer.error["message"]
+        assert raw.send("DELETE", path).status == 200

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -42,9 +42,10 @@ class FailingBlobs(MemoryBlobs):
     """Does not remove anything while `stuck`."""
 
     stuck = False
+    stuck_keys: Collection[str] = ()
 
     async def delete(self, key: str) -> None:
-        if self.stuck:
+        if self.stuck or key in self.stuck_keys:
             raise BlobsUnavailable("stuck")
         await super().delete(key)
 
@@ -232,6 +233,14 @@ async def test_a_caller_that_is_cancelled_while_the_file_is_added_loses_no_bytes
     assert not world.blobs.keys
 
 
+async def test_one_blob_that_cannot_be_removed_does_not_keep_others(world: World) -> None:
+    stuck, other = await world.file(), await world.file()
+    world.blobs.stuck_keys = {stuck.blob}
+    for one in (stuck, other):
+        await world.files.delete(ALICE, one.id)
+    assert world.blobs.keys == {stuck.blob}
+
+
 async def test_bytes_that_are_missing_are_said_to_be(world: World) -> None:
     made = await world.file()
     await world.blobs.delete(made.blob)
@@ -333,6 +342,15 @@ async def test_an_upload_that_is_cancelled_while_it_is_completed_says_so(world: 
     with pytest.raises(Conflict, match="cancelled"):
         await world.uploads.complete(ALICE, upload_id, CompleteUpload(part_ids=parts))
     assert not world.blobs.keys
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("Text/Plain; charset=utf-8", "text/plain"), ("x\r\ny: z", "application/octet-stream")],
+)
+async def test_a_media_type_is_kept_where_it_makes_sense(world: World, said: str, kept: str) -> None:
+    body = CreateUpload(filename="u", purpose="batch", bytes=1, mime_type=said)
+    assert (await world.uploads.create(ALICE, body)).media_type == kept
 
 
 async def test_a_part_has_what_one_may_have_officially_or_less_where_files_do(world: World) -> None:

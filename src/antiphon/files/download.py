@@ -8,7 +8,7 @@ from starlette.types import Send
 
 from antiphon.files.names import disposition
 from antiphon.files.ranges import has_it, wanted
-from antiphon.files.service import FileService
+from antiphon.files.service import FileService, missing
 from antiphon.ports.files import StoredFile
 from antiphon.web.http import Request
 from antiphon.web.sse import Watch
@@ -48,7 +48,9 @@ class Download:
             await send({"type": "http.response.body"})
             return
         async with aclosing(self.files.content(self.file, start, end)) as content:
-            first = await anext(content)
+            first = await anext(content, b"")
+            if not first:  # no file is empty, and no range
+                raise missing(self.file)
             await self._send_head(send, request, status, etag, more)
             with Watch(request.receive):
                 await _send_body(send, first, content)

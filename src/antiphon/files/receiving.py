@@ -23,6 +23,7 @@ LEASE_S = 900
 as long (`web.multipart`)."""
 RENEWED_S = 60
 _AT_ONCE = 1000
+_MOST_FAILURES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,16 @@ class Receiver:
     async def remove(self, keys: Sequence[str]) -> None:
         """Remove blobs that are left over. What cannot be removed now is tried again by the next sweep."""
         removed: list[str] = []
+        failures = 0
         for key in keys:
             try:
                 await self.blobs.delete(key)
+                removed.append(key)
             except BlobsUnavailable as error:
                 log.warning("a blob that is left over could not be removed yet: %s", error)
-                break
-            removed.append(key)
+                failures += 1
+                if failures == _MOST_FAILURES:  # it is the store, and not one of its blobs
+                    break
         with contextlib.suppress(AntiphonError):
             await self.store.forget_blobs(removed)
 

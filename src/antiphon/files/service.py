@@ -66,9 +66,7 @@ class FileService:
                 async for piece in pieces:
                     yield piece
         except BlobMissing:
-            raise BlobsUnavailable(
-                f'the bytes of file "{file.id}" are not where they were kept; delete it, and upload it again.'
-            ) from None
+            raise missing(file) from None
 
     async def read(self, file: StoredFile, limit: int) -> bytes:
         """All of it. Raises PayloadTooLarge for more than `limit` bytes, BlobsUnavailable."""
@@ -162,3 +160,9 @@ class FileService:
             return False
         await self.receiver.remove([gone.blob])
         return True
+
+
+def missing(file: StoredFile) -> BlobsUnavailable:
+    return BlobsUnavailable(
+        f'the bytes of file "{file.id}" are not where they were kept; delete it, and upload it again.'
+    )

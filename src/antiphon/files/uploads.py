@@ -20,6 +20,7 @@ from antiphon.ports.files import (
     StoredPart,
     StoredUpload,
 )
+from antiphon.web.multipart import plain_media_type
 
 PREFIX, PART_PREFIX = "upload_", "part_"
 LIFE_S = 3600
@@ -57,7 +58,7 @@ class UploadService:
             id=self.ids.new(PREFIX),
             purpose=body.purpose,
             filename=checked_name(body.filename, "filename"),
-            media_type=body.mime_type,
+            media_type=plain_media_type(body.mime_type) or "application/octet-stream",
             bytes=body.bytes,
             created_at=now,
             expires_at=now + LIFE_S,

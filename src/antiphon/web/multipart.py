@@ -242,12 +242,14 @@ def _part(headers: dict[bytes, bytes]) -> Part:
             f'content-transfer-encoding "{_shown(encoding)}" is not read here; send the bytes as they are.',
             param=parameters["name"][:100],
         )
-    media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
-    return Part(
-        _unescaped(parameters["name"])[:200],
-        _filename(parameters),
-        media if _MEDIA_TYPE.fullmatch(media) else "",
-    )
+    media = plain_media_type(headers.get(b"content-type", b"").decode("latin-1"))
+    return Part(_unescaped(parameters["name"])[:200], _filename(parameters), media)
+
+
+def plain_media_type(said: str) -> str:
+    """Without parameters, in small letters; "" for what is none."""
+    media = said.partition(";")[0].strip().lower()
+    return media if _MEDIA_TYPE.fullmatch(media) else ""
 
 
 def _parameters(text: bytes) -> dict[str, str]:
