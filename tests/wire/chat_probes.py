@@ -16,6 +16,7 @@ G: Json = {**F, "name": "g"}
 CUSTOM: Json = {"type": "custom", "name": "sql"}
 IMAGE: Json = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"}
 FILE: Json = {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}
+READ = "what the document says"
 THOUGHT: Json = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "hm-hm"}]}
 CALL: Json = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
 RESULT: Json = {"type": "function_call_output", "call_id": "c1", "output": "done"}
@@ -96,8 +97,8 @@ PROBES: Mapping[str, Probe] = {
             lambda body: [one["role"] for one in body["messages"][-3:]] == ["user", "assistant", "tool"],
         ),
     ),
-    "input: input_image": Probe({"input": [user_message(IMAGE)]}, _says('"image_url"')),
-    "input: input_file": Probe({"input": [user_message(FILE)]}, _says('"file"'), param="input"),
+    "input: input_image": Probe({"input": [user_message(IMAGE)]}, _says('"image_url"'), _says('"image_url"')),
+    "input: input_file": Probe({"input": [user_message(FILE)]}, _says('"file"'), _says(READ)),
     "input: reasoning": Probe(
         {"input": [user_message({"type": "input_text", "text": "go"}), THOUGHT, CALL, RESULT]},
         _says("hm-hm"),

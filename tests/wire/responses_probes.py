@@ -12,6 +12,7 @@ from tests.wire.chat_probes import (
     IMAGE,
     MARKED,
     OBJECT,
+    READ,
     RESULT,
     SCHEMA,
     F,
@@ -92,8 +93,10 @@ PROBES: Mapping[str, Probe] = {
             [one["type"] for one in body["input"]] == ["message", "function_call", "function_call_output"]
         ),
     ),
-    "input: input_image": Probe({"input": [user_message(IMAGE)]}, _input('"input_image"')),
-    "input: input_file": Probe({"input": [user_message(FILE)]}, _input('"input_file"'), param="input"),
+    "input: input_image": Probe(
+        {"input": [user_message(IMAGE)]}, _input('"input_image"'), _input('"input_image"')
+    ),
+    "input: input_file": Probe({"input": [user_message(FILE)]}, _input('"input_file"'), _input(READ)),
     "input: reasoning": Probe(
         {"input": [user_message(GO), THOUGHT, CALL, RESULT]}, either(_input("hm-hm"), _input("blob-9"))
     ),

@@ -1,11 +1,13 @@
 """The page of parameters says what the code does: every parameter is on it, and every row was seen."""
 
 import ast
+import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,19 +15,22 @@ import pytest
 from antiphon.core import support
 from antiphon.core.body import CreateResponse
 from antiphon.core.commands import CallModel
+from antiphon.core.documents import Document
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.hosted_items import CompactionTrigger
 from antiphon.core.items import ItemReference
 from antiphon.core.request import ResponseRequest
 from antiphon.core.seen import as_seen
 from antiphon.core.transcript import Transcript
+from antiphon.ports import Intake, Owner
 from antiphon.providers.chat_render import ChatRenderer
 from antiphon.providers.messages_config import MessagesConfig
 from antiphon.providers.messages_render import MessagesRenderer
 from antiphon.providers.presets import PRESETS
 from antiphon.providers.responses_render import ResponsesRenderer
+from antiphon.responses.attachments import Attachments, Given
 from tests.wire import chat_probes, messages_probes, responses_probes
-from tests.wire.chat_probes import Json, Probe
+from tests.wire.chat_probes import FILE, READ, Json, Probe
 from tests.wire.parameters_page import PAGE, page
 from tests.wire.server_parameters import SERVED, Served
 from tests.wire.wires import WIRES, AnyRule, WireTable
@@ -34,28 +39,40 @@ ROOT = Path(__file__).parents[2]
 HEAD = re.compile(r"\W")
 
 
-def call_of(probe: Json) -> CallModel:
-    """One model call for a request with the parameter, its items as they stand."""
+class _Reader:
+    """Reads every document as one sentence."""
+
+    async def extract(self, content: AsyncIterable[bytes], filename: str, media_type: str) -> Document:
+        return Document(READ)
+
+    async def aclose(self) -> None: ...
+
+
+def call_of(probe: Json, intake: Intake) -> CallModel:
+    """One model call for a request with the parameter, as a model of this intake is to see it."""
     request = ResponseRequest.parse(json.dumps({"model": "m", "input": "hi", **probe}).encode())
     given = request.input if isinstance(request.input, list) else []
     items = [item for item in given if not isinstance(item, ItemReference | CompactionTrigger)]
     transcript = Transcript(request.instructions, (), tuple(as_seen(items)))
-    return CallModel(request, transcript, request.tool_choice or "auto", request.max_output_tokens)
+    call = CallModel(request, transcript, request.tool_choice or "auto", request.max_output_tokens)
+    nobody: Any = None  # no part of a probe names a file that is kept, or a URL that is fetched
+    shown = Given(Attachments(nobody, nobody, _Reader()), Owner("t", "o"), {})
+    return asyncio.run(shown.shown(call, intake)) if FILE["file_data"] in json.dumps(probe) else call
 
 
 def on_chat(probe: Json, provider_type: str) -> Json:
     """What an upstream of this type is sent."""
-    body: Json = json.loads(
-        ChatRenderer("up", PRESETS[provider_type].capabilities).render("m", call_of(probe))
-    )
+    can = PRESETS[provider_type].capabilities
+    call = call_of(probe, Intake(can.image_urls, "pdf" if can.file_parts else "none"))
+    body: Json = json.loads(ChatRenderer("up", can).render("m", call))
     return body
 
 
 def on_responses(probe: Json, provider_type: str) -> Json:
     """The same for its route `/responses`."""
-    body: Json = json.loads(
-        ResponsesRenderer("up", PRESETS[provider_type].responses).render("m", call_of(probe))
-    )
+    can = PRESETS[provider_type].responses
+    call = call_of(probe, Intake(can.image_urls, "all" if can.file_parts else "none"))
+    body: Json = json.loads(ResponsesRenderer("up", can).render("m", call))
     return body
 
 
@@ -63,7 +80,7 @@ def on_messages(probe: Json, column: str) -> Json:
     """The same for the Messages API."""
     config = MessagesConfig(api_key="key", capabilities=WIRES[2].columns[column])
     renderer = MessagesRenderer("up", config)
-    body: Json = json.loads(renderer.render("m", call_of(probe)))
+    body: Json = json.loads(renderer.render("m", call_of(probe, Intake(files="pdf"))))
     return body
 
 

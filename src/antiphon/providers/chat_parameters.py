@@ -72,13 +72,20 @@ SCALARS: tuple[Rule, ...] = (
 )
 """Values that go over as they are."""
 
+READ_HERE = "read here, and sent as text"
 _KEPT = "the modes that ask for nothing (implicit, in_memory) pass everywhere"
 
 OTHERS: tuple[Rule, ...] = (
     Rule("instructions", "messages", note="the first message, of role system or developer"),
     Rule("input", "messages", note="calls of one step become one assistant message"),
-    Rule("input: input_image", "image_url parts"),
-    Rule("input: input_file", "file parts", "file_parts"),
+    Rule(
+        "input: input_image",
+        "image_url parts",
+        "image_urls",
+        "emulated",
+        "as data; what a URL names is fetched here",
+    ),
+    Rule("input: input_file", "file parts", "file_parts", "emulated", READ_HERE),
     Rule(
         "input: reasoning",
         "reasoning or reasoning_content",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from antiphon.core.request import ReasoningConfig, ResponseRequest
 from antiphon.core.wire import UNSET
 from antiphon.providers.capabilities import ResponsesCapabilities
-from antiphon.providers.chat_parameters import Plan, Rule, Unsupported, unsupported_anywhere
+from antiphon.providers.chat_parameters import READ_HERE, Plan, Rule, Unsupported, unsupported_anywhere
 
 SCALARS: tuple[Rule, ...] = (
     Rule("temperature", "temperature"),
@@ -36,8 +36,14 @@ _KEPT = "the modes that ask for nothing (implicit, in_memory) pass everywhere"
 OTHERS: tuple[Rule, ...] = (
     Rule("instructions", "instructions"),
     Rule("input", "input", note="without the ids and states that items have here"),
-    Rule("input: input_image", "input_image"),
-    Rule("input: input_file", "input_file", "file_parts"),
+    Rule(
+        "input: input_image",
+        "input_image",
+        "image_urls",
+        "emulated",
+        "as data; what a URL names is fetched here",
+    ),
+    Rule("input: input_file", "input_file", "file_parts", "emulated", READ_HERE),
     Rule(
         "input: reasoning",
         "reasoning items",
