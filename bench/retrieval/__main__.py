@@ -11,7 +11,9 @@ from pathlib import Path
 from bench.retrieval import corpus, places
 from bench.retrieval.measure import Measured, Prepared, measured
 
-MODES = ("keyword", "vector", "hybrid")
+PARTS = ("keyword", "vector")
+MODES = (*PARTS, "hybrid")
+DEFAULT = "sqlite-vec"
 P95_MS, PREFILTER, TEXT_RATE = 30.0, 0.98, 2_000.0
 NO_WORSE = 0.005
 """What hybrid may lose to the better of its parts, as chance."""
@@ -21,7 +23,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.retrieval", description=__doc__)
     parser.add_argument("--chunks", type=int, default=20_000, help="how many chunks (default 20,000)")
     parser.add_argument("--questions", type=int, default=150, help="questions of each kind (default 150)")
-    parser.add_argument("--indexes", nargs="+", choices=places.available(), help="only these; else all")
+    parser.add_argument("--indexes", nargs="+", choices=list(places.PLACES), help="only these; else all")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
     return parser.parse_args(given)
 
@@ -65,20 +67,24 @@ def cost_rows(results: Sequence[Measured]) -> list[list[str]]:
 
 
 def verdicts(one: Measured) -> list[tuple[str, bool]]:
-    """The targets, and whether this index meets them."""
+    """The targets, and whether this index meets them. Those of speed are for the index that needs nothing else."""
     recall = {mode: _mean(one.quality[mode, ""].recall) for mode in MODES}
     gain = {mode: _mean(one.quality[mode, ""].gain) for mode in MODES}
-    parts = ("keyword", "vector")
+    quality = [
+        (f"recall of the nearest ten at least {PREFILTER}", one.prefilter >= PREFILTER),
+        (
+            "hybrid recall not worse than a part",
+            recall["hybrid"] >= max(recall[part] for part in PARTS) - NO_WORSE,
+        ),
+        ("hybrid nDCG not worse than a part", gain["hybrid"] >= max(gain[part] for part in PARTS) - NO_WORSE),
+    ]
+    if one.index != DEFAULT:
+        return quality
     return [
         (f"keyword p95 under {P95_MS:.0f} ms", one.quality["keyword", ""].ms(0.95) < P95_MS),
         (f"hybrid p95 under {P95_MS:.0f} ms", one.quality["hybrid", ""].ms(0.95) < P95_MS),
-        (f"recall of the nearest ten at least {PREFILTER}", one.prefilter >= PREFILTER),
         (f"over {TEXT_RATE:.0f} chunks/s of plain text", one.text_rate > TEXT_RATE),
-        (
-            "hybrid recall not worse than a part",
-            recall["hybrid"] >= max(recall[one] for one in parts) - NO_WORSE,
-        ),
-        ("hybrid nDCG not worse than a part", gain["hybrid"] >= max(gain[one] for one in parts) - NO_WORSE),
+        *quality,
     ]
 
 
@@ -93,7 +99,7 @@ def main(given: Sequence[str] | None = None) -> int:
     print(f"{len(made.pieces)} chunks of {len(made.texts)} documents, {len(made.questions)} questions,")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors\n")
     results: list[Measured] = []
-    for name in options.indexes or places.available():
+    for name in options.indexes or places.PLACES:
         try:
             results.append(_measure(name, prepared))
         except places.LeftOut as reason:

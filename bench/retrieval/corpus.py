@@ -23,6 +23,7 @@ LEFT_OUT = frozenset(
     {"test", "tests", "idlelib", "lib2to3", "site-packages", "ensurepip", "turtledemo", "__pycache__"}
 )
 DOCSTRING_WORDS = (5, 14)
+CHARACTERS_OF_A_PIECE = 400  # fewer than it has, so that a text that is taken fits
 SHARE_OF_TEXTS = 0.5
 """At most so much of the corpus is documents and sources; the rest are facts."""
 
@@ -73,9 +74,12 @@ def make(chunk_count: int, questions_per_kind: int) -> Corpus:
     chance = random.Random(SEED)
     corpus = Corpus()
     sources: list[Text] = []
-    for text in (*_documents(), *_library(chance)):
-        if len(corpus.pieces) >= SHARE_OF_TEXTS * chunk_count:
-            break
+    texts = [*_documents(), *_library()]
+    chance.shuffle(texts)
+    for text in texts:
+        room = SHARE_OF_TEXTS * chunk_count - len(corpus.pieces)
+        if len(text.text) > CHARACTERS_OF_A_PIECE * room:
+            continue
         corpus.texts.append(text)
         corpus.pieces += cut(text)
         if text.name.endswith(".py"):
@@ -99,10 +103,9 @@ def _documents() -> Iterator[Text]:
         yield Text(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8"))
 
 
-def _library(chance: random.Random) -> Iterator[Text]:
+def _library() -> Iterator[Text]:
     root = Path(sysconfig.get_path("stdlib"))
     paths = [path for path in sorted(root.rglob("*.py")) if not LEFT_OUT & set(path.relative_to(root).parts)]
-    chance.shuffle(paths)
     for path in paths:
         text = path.read_text(encoding="utf-8", errors="replace")
         if text.strip():
