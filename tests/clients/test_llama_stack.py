@@ -106,6 +106,18 @@ def test_its_prompts_have_versions(seen: dict[str, Any]) -> None:
     assert seen["prompts"] == (None if seen["client"].startswith("0.3.") else expected)
 
 
+def test_its_files_are_kept_listed_read_and_deleted(seen: dict[str, Any]) -> None:
+    assert seen["files"] == {
+        "made": ["lamp.txt", 16, "assistants", 3600],
+        "got": True,
+        "listed": True,
+        "content": "The lamp is red.",
+        "deleted": True,
+        "gone": 404,
+        "path": "flow.py",
+    }
+
+
 def test_its_chunks_are_put_into_vector_stores_and_found(seen: dict[str, Any]) -> None:
     """Clients of 0.3 have the RAG tool too."""
     old = seen["client"].startswith("0.3.")

@@ -6,6 +6,7 @@ It prints what it saw as one line of JSON. BASE_URL is that of the server, witho
 import importlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 # Typed as Any: the client is not in the environment in which types are checked.
@@ -203,6 +204,28 @@ def _rag(client: Any, store: str) -> list[Any]:
     return [got.metadata["document_ids"], [one.text for one in got.content][1]]
 
 
+def files(client: Any) -> dict[str, Any]:
+    """A file in, listed, read and deleted."""
+    made = client.files.create(
+        file=("lamp.txt", b"The lamp is red."),
+        purpose="assistants",
+        expires_after={"anchor": "created_at", "seconds": 3600},
+    )
+    content = client.files.content(made.id)
+    seen = {
+        "made": [made.filename, made.bytes, made.purpose, made.expires_at - made.created_at],
+        "got": client.files.retrieve(made.id) == made,
+        "listed": made.id in [one.id for one in client.files.list(purpose="assistants")],
+        "content": content if isinstance(content, str) else content.read().decode(),
+        "deleted": client.files.delete(made.id).deleted,
+        "gone": refused(client.files.retrieve, made.id),
+    }
+    with_path = client.files.create(file=Path(__file__), purpose="assistants")
+    seen["path"] = with_path.filename
+    client.files.delete(with_path.id)
+    return seen
+
+
 def refused(call: Any, *arguments: Any, **fields: Any) -> int | None:
     """The status that a call is refused with."""
     try:
@@ -219,6 +242,7 @@ def main() -> None:
             "agent": agent_flow(client),
             "failure": failure(client),
             "calls": calls(client),
+            "files": files(client),
             "knowledge": knowledge(client),
             "prompts": prompts(client) if hasattr(client, "prompts") else None,
         }
