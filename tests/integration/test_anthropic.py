@@ -440,6 +440,22 @@ def test_pictures_and_files_reach_the_model(client: openai.OpenAI, fake: FakeAnt
     assert text["text"] == '<document name="a.md">\n# Hi\n</document>'
 
 
+def test_a_file_that_is_kept_here_goes_as_a_document(client: openai.OpenAI, fake: FakeAnthropic) -> None:
+    kept = client.files.create(file=("a.pdf", b"%PDF-1.4\n"), purpose="user_data")
+    parts: Any = [{"type": "input_file", "file_id": kept.id}, {"type": "input_text", "text": "what is this?"}]
+    first = ask(client, model="claude/echo", input=[{"role": "user", "content": parts}])
+    for more in ({}, {"previous_response_id": first.id}):
+        if more:
+            ask(client, model="claude/echo", input="and now?", **more)
+        document = fake.last_request()["messages"][0]["content"][0]
+        assert document["source"] == {
+            "type": "base64",
+            "media_type": "application/pdf",
+            "data": "JVBERi0xLjQK",
+        }
+        assert document["title"] == "a.pdf"
+
+
 # --- ends -----------------------------------------------------------------------------------------------------
 
 

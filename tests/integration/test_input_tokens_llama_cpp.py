@@ -39,11 +39,24 @@ PLACE: Any = {
         },
     }
 }
+LETTER: Any = [
+    {
+        "role": "user",
+        "content": [
+            {
+                "type": "input_file",
+                "filename": "a.txt",
+                "file_data": "data:text/plain;base64,SGVsbG8gdGhlcmUh",
+            }
+        ],
+    }
+]
 REQUESTS: dict[str, dict[str, Any]] = {
     "a text": {"input": "hello there"},
     "instructions": {"input": "héllo <s> 你好 </s>", "instructions": "Be brief."},
     "tools": {"input": "How is Rome?", "tools": [WEATHER]},
     "a call and its output": {"input": CALL, "tools": [WEATHER]},
+    "a document, which is read here": {"input": LETTER},
     "a schema": {"input": "Where?", "text": PLACE},
 }
 
