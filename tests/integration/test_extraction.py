@@ -67,8 +67,14 @@ async def test_one_child_reads_files_of_all_kinds_one_after_the_other() -> None:
             assert document.headings
         message = await read(extractor, b"From: a@b.c\nTo: x\nSubject: =?utf-8?q?=C3=BC?=\n\nHi", "m.eml")
         assert "Subject: ü" in message.text
+        odd = await read(extractor, b"From: =?no-such?q?x?= <a@b.c>\nTo: x\nSubject: y\n\nHi", "m.eml")
+        assert "Hi" in odd.text
         assert (await read(extractor, b"# One", "a.md")).headings[0].title == "One"
         assert (await read(extractor, b"<h1>One</h1>", "a.html")).headings[0].title == "One"
+        marked = await read(extractor, b"\xef\xbb\xbfmarked", "a.txt")
+        assert marked.text == "marked"
+        unknown = await read(extractor, b"text", "a.txt", "text/plain; charset=no-such-encoding")
+        assert unknown.text == "text"
         japanese = "これは日本語の文章です。吾輩は猫である。"
         assert (await read(extractor, japanese.encode("euc_jp"), "a.txt")).text == japanese
         await still_reads(extractor)

@@ -103,5 +103,5 @@ class TextBuilder:
         text = "".join(self._pieces)
         if not text or text.isspace():
             raise invalid("it holds no text.")
-        headings = sorted(self._headings, key=lambda one: one.start)
+        headings = sorted((one for one in self._headings if one.start < len(text)), key=lambda one: one.start)
         return Document(text, tuple(self._pages), tuple(headings), one_line(self.title))

@@ -4,7 +4,9 @@ It ends when its input does, which the system closes when the server dies, howev
 """
 
 import codecs
+import contextlib
 import importlib
+import importlib.abc
 import os
 import sys
 from typing import Final
@@ -58,6 +60,7 @@ def main() -> None:
     limits = msgspec.json.decode(sys.argv[-1], type=ExtractionLimits)
     confinement.die_with_parent()
     load()
+    sys.meta_path[:] = [_NothingMore()]
     confinement.confine(limits)
     _write(READY)
     while serve_one(limits):
@@ -65,17 +68,23 @@ def main() -> None:
     os._exit(0)  # nothing is worth an orderly end
 
 
+class _NothingMore(importlib.abc.MetaPathFinder):
+    """Says that a module is not there, where looking for it would be forbidden: an encoding of any name is imported."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        raise ModuleNotFoundError(f"{name} was not loaded", name=name)
+
+
 def load() -> None:
     """All that reading any file needs: nothing can be opened later."""
-    import encodings.aliases
+    import encodings
+    import pkgutil
 
     for name in _LOADED:
         importlib.import_module(name)
-    for name in sorted(set(encodings.aliases.aliases.values())):
-        try:
-            codecs.lookup(name)
-        except LookupError:  # one of another system
-            continue
+    for encoding in pkgutil.iter_modules(encodings.__path__):
+        with contextlib.suppress(LookupError):  # one of another system, or no encoding
+            codecs.lookup(encoding.name)
     warm = (
         ("Größe und Straße\n" * 3).encode("cp1252"),
         _MESSAGE,

@@ -1,15 +1,17 @@
 """A message as text: who wrote to whom, when and about what, the body, and the names of what is attached."""
 
+from collections.abc import Callable
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from antiphon.extraction.building import TextBuilder, invalid, one_line
 from antiphon.extraction.decoding import decode
 from antiphon.extraction.html_text import read_html
 
 _HEADERS: Final = ("From", "To", "Cc", "Date", "Subject")
+T = TypeVar("T")
 MAX_PARTS: Final = 1_000
 MAX_HEADER: Final = 4_000
 
@@ -33,11 +35,19 @@ def read_email(content: bytes, builder: TextBuilder) -> None:
 
 def _header(message: EmailMessage, name: str) -> str:
     """Decoded, on one line; as it stands where its form is broken."""
+
+    def as_it_stands() -> str:
+        return next((str(raw) for key, raw in message.raw_items() if key.lower() == name.lower()), "")
+
+    return one_line(_told(lambda: str(message[name] or ""), as_it_stands())[:MAX_HEADER])
+
+
+def _told(ask: Callable[[], T], otherwise: T) -> T:
+    """What the standard library makes of a header: it raises all kinds of errors over broken ones."""
     try:
-        value = str(message[name] or "")
+        return ask()
     except (ValueError, IndexError, AttributeError, TypeError, LookupError):
-        value = next((str(raw) for key, raw in message.raw_items() if key.lower() == name.lower()), "")
-    return one_line(value[:MAX_HEADER])
+        return otherwise
 
 
 def _parts(message: EmailMessage) -> tuple[list[EmailMessage], list[str]]:
@@ -49,7 +59,7 @@ def _parts(message: EmailMessage) -> tuple[list[EmailMessage], list[str]]:
         seen += 1
         if seen > MAX_PARTS:
             raise invalid(f"it has more than {MAX_PARTS:,} parts.")
-        kind = part.get_content_type()
+        kind = _told(part.get_content_type, "text/plain")
         if kind == "multipart/alternative":
             waiting.append(_best(part))
         elif kind.startswith("multipart/"):
@@ -74,22 +84,20 @@ def _best(part: EmailMessage) -> EmailMessage:
 
 
 def _is_attachment(part: EmailMessage) -> bool:
-    return str(part.get("Content-Disposition", "")).lower().lstrip().startswith("attachment")
+    disposition = _told(lambda: str(part.get("Content-Disposition", "")), "")
+    return disposition.lower().lstrip().startswith("attachment")
 
 
 def _name(part: EmailMessage) -> str:
-    try:
-        return part.get_filename() or ""
-    except (ValueError, IndexError, AttributeError, TypeError, LookupError):
-        return ""
+    return _told(lambda: part.get_filename() or "", "")
 
 
 def _read_body(part: EmailMessage, builder: TextBuilder) -> None:
-    payload = part.get_payload(decode=True)
+    payload = _told(lambda: part.get_payload(decode=True), None)
     if not isinstance(payload, bytes) or not payload:
         return
-    text = decode(payload, part.get_content_charset() or "")
-    if part.get_content_type() == "text/html":
+    text = decode(payload, _told(lambda: part.get_content_charset() or "", ""))
+    if _told(part.get_content_type, "") == "text/html":
         read_html(text, builder)
     else:
         builder.add(text)
