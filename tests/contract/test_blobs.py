@@ -2,12 +2,8 @@
 
 import fcntl
 import os
-import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,8 +24,7 @@ from antiphon.testing.blob_contract import (
     is_missing,
     whole,
 )
-
-SECRET = "a-very-secret-key"
+from tests.s3_server import BUCKET, SECRET, s3_client, s3_server
 
 
 class TestInMemory(BlobStoreContract):
@@ -53,65 +48,26 @@ class TestInS3(BlobStoreContract):
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    """The address of an S3 server, a process of its own."""
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-                if found is not None:
-                    break
-            else:
-                raise AssertionError("the S3 server did not begin to listen")
-            yield f"http://127.0.0.1:{found[1]}"
-        finally:
-            process.kill()
-
-
-@pytest.fixture(scope="module")
-def bucket(moto: str) -> dict[str, Any]:
+def bucket() -> Iterator[dict[str, Any]]:
     """A configuration that works."""
-    config = {
-        "bucket_name": "antiphon",
-        "region": "us-east-1",
-        "endpoint_url": moto,
-        "aws_access_key_id": "key",
-        "aws_secret_access_key": SECRET,
-    }
-    _client(config).create_bucket(Bucket="antiphon")
-    return config
-
-
-def _client(config: dict[str, Any]) -> Any:
-    boto3: Any = import_module("boto3")  # it has no types
-    return boto3.client(
-        "s3",
-        endpoint_url=config["endpoint_url"],
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key=SECRET,
-    )
+    with s3_server() as config:
+        yield config
 
 
 # --- S3 ----------------------------------------------------------------------------------------------------------
 async def test_an_upload_that_breaks_off_is_aborted(bucket: dict[str, Any]) -> None:
     with suppress(Exception):
         await S3Blobs.from_config(bucket).put(KEY, broken_off(PIECES))
-    assert "Uploads" not in _client(bucket).list_multipart_uploads(Bucket="antiphon")
+    assert "Uploads" not in s3_client(bucket).list_multipart_uploads(Bucket=BUCKET)
 
 
 async def test_objects_are_below_the_prefix_and_others_are_left_alone(bucket: dict[str, Any]) -> None:
-    client = _client(bucket)
-    client.put_object(Bucket="antiphon", Key="somebody/else", Body=b"theirs")
+    client = s3_client(bucket)
+    client.put_object(Bucket=BUCKET, Key="somebody/else", Body=b"theirs")
     blobs = S3Blobs.from_config({**bucket, "prefix": "ours"})
     await blobs.put(KEY, given([b"x"]))
     await blobs.sweep()
-    names = [one["Key"] for one in client.list_objects_v2(Bucket="antiphon")["Contents"]]
+    names = [one["Key"] for one in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
     assert {"somebody/else", f"ours/{KEY}"} <= set(names)
 
 
