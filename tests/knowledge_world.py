@@ -75,9 +75,10 @@ class Embedding:
 
 
 class FragileIndex(NaiveIndex):
-    """One that is down for the next `failures` writes."""
+    """One that is down for the next `failures` writes, and takes `slow` turns of the loop to put chunks."""
 
     failures = 0
+    slow = 12
 
     def _fail(self) -> None:
         if self.failures:
@@ -86,7 +87,8 @@ class FragileIndex(NaiveIndex):
 
     async def put(self, collection: Collection, chunks: Sequence[Chunk]) -> None:
         self._fail()
-        await asyncio.sleep(0)
+        for _ in range(self.slow):
+            await asyncio.sleep(0)
         await super().put(collection, chunks)
 
     async def remove_file(self, collection: Collection, file_id: str) -> None:
