@@ -118,6 +118,26 @@ async def test_few_files_are_open_however_many_there_are(folder: Path) -> None:
     assert len(listed(folder)) == 9
 
 
+async def test_dropping_and_creating_at_once_leaves_one_that_works(index: SqliteVecIndex) -> None:
+    for _ in range(5):
+        await asyncio.gather(
+            *[work(A) for work in (index.create, index.drop, index.create) for _ in range(3)]
+        )
+        await index.put(A, [chunk("a")])
+        assert names(await index.keyword(A, "text", 5)) == ["a"]
+        await index.drop(A)
+
+
+async def test_who_asks_while_it_closes_gets_an_answer_or_is_told(folder: Path) -> None:
+    index = SqliteVecIndex(folder, max_open=1)
+    for one in (A, B):
+        await index.create(one)
+        await index.put(one, [chunk("a")])
+    asked = [refused(index.count(one)) for one in (A, B) * 20]
+    told = await asyncio.gather(*asked[:20], index.aclose(), *asked[20:])
+    assert all(one is None or isinstance(one, IndexUnavailable) for one in told)
+
+
 # --- damage ---------------------------------------------------------------------------------------------------
 def cut_off(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
@@ -353,6 +373,24 @@ async def test_what_does_not_fit_into_memory_is_searched_without_it(folder: Path
     await index.drop(B)
     assert in_memory(index) == []
     await index.aclose()
+
+
+async def test_a_file_that_is_made_anew_is_not_taken_for_the_old_one(folder: Path) -> None:
+    """Another server dropped the collection, and made one of the same id."""
+    index, other = FaissIndex(folder), SqliteVecIndex(folder)
+    await index.create(A)
+    await index.put(A, [chunk("old")])
+    assert names(await index.nearest(A, chunk("new").vector, 5)) == ["old"]
+    await index.aclose()
+    loaded = index._loaded  # pyright: ignore[reportPrivateUsage]
+    await other.drop(A)
+    await other.create(A)
+    await other.put(A, [chunk("new")])
+    index = FaissIndex(folder)
+    index._loaded = loaded  # pyright: ignore[reportPrivateUsage]
+    assert names(await index.nearest(A, chunk("new").vector, 5)) == ["new"]
+    await index.aclose()
+    await other.aclose()
 
 
 # --- filters --------------------------------------------------------------------------------------------------

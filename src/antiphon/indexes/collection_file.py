@@ -22,9 +22,10 @@ SQL: Final = statements("collection")
 APPLICATION_ID = 0x416E7449  # "AntI"
 SCHEMA = 1
 BUSY_MS = 10_000
+CLOSED = "the vector index is closed: the server is stopping."
 READERS_KEPT = 2
 _PAGE_BYTES = 8192  # five vectors of 384 numbers, two of 768, one of 1,536
-_READER_KIB, _WRITER_KIB = 8192, 4096
+_READER_KIB, _WRITER_KIB = 4096, 2048
 
 
 class CollectionFile:
@@ -40,7 +41,7 @@ class CollectionFile:
         self._writer: apsw.Connection | None = None
         self._readers: list[apsw.Connection] = []
         self._guard = threading.Lock()
-        self._gone = False
+        self._closings = 0
 
     async def create(self, threads: ThreadPoolExecutor, collection: Collection) -> None:
         async with self._writing:
@@ -61,9 +62,11 @@ class CollectionFile:
             await _in(threads, self._remove)
 
     def close(self) -> None:
-        """When nobody uses it. The writer goes last: closing it empties the write-ahead log."""
+        """Let go of the file; who reads it still reads on. The writer goes last: closing it empties the log.
+        It may be used again, and is opened anew then.
+        """
         with self._guard:
-            self._gone = True
+            self._closings += 1
             readers, self._readers = self._readers, []
         for reader in readers:
             reader.close()
@@ -107,8 +110,6 @@ class CollectionFile:
 
     def _open(self) -> apsw.Connection:
         """A connection to a file that is one of ours."""
-        if self._gone:
-            raise IndexUnavailable(f'the collection "{self.path.stem}" was removed.')
         connection = _connect(self.path)
         try:
             made = _made(connection)
@@ -137,6 +138,7 @@ class CollectionFile:
 
     def _read(self, work: Callable[[apsw.Connection], T]) -> T:
         with self._guard:
+            closings = self._closings
             reader = self._readers.pop() if self._readers else None
         if reader is None:
             reader = self._open()
@@ -146,13 +148,14 @@ class CollectionFile:
             run(reader, "BEGIN")
             return work(reader)
         finally:
-            self._give_back(reader)
+            self._give_back(reader, closings)
 
-    def _give_back(self, reader: apsw.Connection) -> None:
+    def _give_back(self, reader: apsw.Connection, closings: int) -> None:
+        """Keep it for the next one, unless there are enough, or what it reads was let go of meanwhile."""
         if reader.in_transaction:
             run(reader, "COMMIT")
         with self._guard:
-            keep = not self._gone and len(self._readers) < READERS_KEPT
+            keep = closings == self._closings and len(self._readers) < READERS_KEPT
             if keep:
                 self._readers.append(reader)
         if not keep:
@@ -170,7 +173,11 @@ class CollectionFile:
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(threads, work)
+    try:
+        done = asyncio.get_running_loop().run_in_executor(threads, work)
+    except RuntimeError as error:  # its threads have ended
+        raise IndexUnavailable(CLOSED) from error
+    return await done
 
 
 def _connect(path: Path) -> apsw.Connection:

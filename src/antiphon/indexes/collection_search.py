@@ -35,6 +35,8 @@ CANDIDATES, CANDIDATES_PER_HIT = 800, 16
 SCORED = 25_000
 """How many places of words are scored at most; of a single word that is rarer than all others:"""
 SCORED_ALONE = 60_000
+WEIGHED = 6
+"""How many of the words that are not scored still add their weight, the rarest of them."""
 _COUNTS_KEPT = 10_000
 
 Found = list[tuple[int, float]]
@@ -116,7 +118,7 @@ def keyword(
     scored = _worth_scoring(words)
     others = words[len(scored) :]
     found = search.ranked([match for match, _ in scored], max(4 * limit, 100) if others else limit)
-    for match, holders in others:
+    for match, holders in others[:WEIGHED]:
         found = search.weighed(found, match, math.log((chunks - holders + 0.5) / (holders + 0.5)))
     found = found[:limit]
     if len(found) < limit and others:

@@ -21,7 +21,7 @@ from antiphon.indexes.config_keys import Keys, needed
 from antiphon.indexes.sqlite_collections import MAX_OPEN
 from antiphon.indexes.sqlite_filters import Condition
 from antiphon.indexes.sqlite_vec import SqliteVecIndex
-from antiphon.indexes.statements import number, row, run
+from antiphon.indexes.statements import batches, number, row, run
 from antiphon.ports.knowledge import Collection
 
 MEMORY_MB = 1024
@@ -123,19 +123,25 @@ class _Loaded:
         self._faiss: Any = importlib.import_module("faiss")
         self._numpy: Any = importlib.import_module("numpy")
         self._dimension = collection.dimension
-        self._index: Any = self._faiss.IndexIDMap2(self._faiss.IndexFlatIP(collection.dimension))
-        self._numbers: set[int] = set()
+        self._begin(None)
+
+    def _begin(self, made: int | None) -> None:
+        """With nothing, for the file that was made so."""
+        self._made = made
         self._version = -1
+        self._numbers: set[int] = set()
+        self._index: Any = self._faiss.IndexIDMap2(self._faiss.IndexFlatIP(self._dimension))
 
     def catch_up(self, connection: apsw.Connection) -> None:
         """Take over what was written since, and let go of what was removed."""
         facts = row(connection, SQL["facts"])
-        if facts is None or facts[2] == self._version:
+        if facts is None or (facts[3], facts[2]) == (self._made, self._version):
             return
-        rows = run(connection, SQL["vectors_since"], (self._version,))
-        self._remove({n for n, _ in rows} & self._numbers)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            self._add(rows[start : start + _ROWS_AT_ONCE])
+        if facts[3] != self._made:
+            self._begin(facts[3])
+        for rows in batches(connection, SQL["vectors_since"], (self._version,), _ROWS_AT_ONCE):
+            self._remove({n for n, _ in rows} & self._numbers)
+            self._add(rows)
         if len(self._numbers) != facts[1]:
             self._remove(self._numbers - {n for (n,) in run(connection, SQL["vector_numbers"])})
         self._version = facts[2]

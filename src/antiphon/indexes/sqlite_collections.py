@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from antiphon.core.errors import IndexUnavailable
-from antiphon.indexes.collection_file import CollectionFile
+from antiphon.indexes.collection_file import CLOSED, CollectionFile
 from antiphon.ports.knowledge import Collection
 
 T = TypeVar("T")
@@ -47,7 +47,6 @@ class SqliteCollections:
     async def drop(self, collection: Collection) -> None:
         async def work() -> None:
             async with self._using(collection) as file:
-                self._open.pop(collection.id, None)
                 await file.remove(self._writers)
 
         await self._to_the_end(work())
@@ -86,14 +85,19 @@ class SqliteCollections:
         """A caller that is cancelled must not leave a half-used connection to the next one."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may be gone, and nobody else asks for it
 
     @asynccontextmanager
     async def _using(self, collection: Collection) -> AsyncGenerator[CollectionFile]:
         """The file of a collection, not closed while it is used."""
         if self._closed:
-            raise IndexUnavailable("the vector index is closed: the server is stopping.")
+            raise IndexUnavailable(CLOSED)
         file = self._open.get(collection.id)
         if file is None:
             file = self._open[collection.id] = CollectionFile(self._path(collection))
@@ -106,10 +110,12 @@ class SqliteCollections:
             self._close_idle()
 
     def _close_idle(self) -> None:
-        """Close those that were not used for longest, down to the bound."""
+        """Close those that were not used for longest, down to the bound; in a thread, as that may write."""
+        if self._closed:
+            return
         idle = [name for name, file in self._open.items() if not file.users]
         for name in idle[: max(0, len(self._open) - self._max_open)]:
-            self._open.pop(name).close()
+            self._writers.submit(self._open.pop(name).close)
 
     def _path(self, collection: Collection) -> Path:
         if _ID.fullmatch(collection.id) is None:

@@ -1,8 +1,9 @@
 """The statements of `sql/*.sql`, and how they are run."""
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,6 +33,15 @@ def run(connection: apsw.Connection, sql: str, bindings: Bindings = None) -> lis
     # apsw's own types name a class that Python has only since 3.12.
     cursor = connection.execute(sql, bindings)  # pyright: ignore[reportUnknownMemberType]
     return cast("list[tuple[Any, ...]]", cursor.fetchall())  # pyright: ignore[reportUnknownMemberType]
+
+
+def batches(
+    connection: apsw.Connection, sql: str, bindings: Bindings, size: int
+) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a statement, so many at once."""
+    rows = connection.execute(sql, bindings)  # pyright: ignore[reportUnknownMemberType]
+    while batch := list(islice(cast("Iterator[tuple[Any, ...]]", rows), size)):
+        yield batch
 
 
 def run_many(connection: apsw.Connection, sql: str, bindings: Iterable[Sequence[Any]]) -> None:

@@ -3,7 +3,12 @@
 -- at those: `attribute_sets` knows how many chunks each has, so that a filter's share is known before it is used.
 
 -- name: schema
-CREATE TABLE facts (dimension INTEGER NOT NULL, chunks INTEGER NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE facts (
+  dimension INTEGER NOT NULL,
+  chunks INTEGER NOT NULL,
+  version INTEGER NOT NULL, -- goes up with each change
+  made INTEGER NOT NULL -- by chance: tells a file from one that had its name before
+);
 CREATE TABLE attribute_sets (
   n INTEGER PRIMARY KEY,
   attributes TEXT NOT NULL UNIQUE,
@@ -51,10 +56,10 @@ CREATE TRIGGER chunk_changed AFTER UPDATE OF set_n ON chunks WHEN old.set_n <> n
 END;
 
 -- name: begin_facts
-INSERT INTO facts (dimension, chunks, version) VALUES (?, 0, 0);
+INSERT INTO facts (dimension, chunks, version, made) VALUES (?, 0, 0, random());
 
 -- name: facts
-SELECT dimension, chunks, version FROM facts;
+SELECT dimension, chunks, version, made FROM facts;
 
 -- name: changed
 UPDATE facts SET version = version + 1;
