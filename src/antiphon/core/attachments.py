@@ -10,11 +10,21 @@ from typing import Literal, TypeVar, cast
 import msgspec
 
 from antiphon.core.errors import InvalidRequest
-from antiphon.core.items import CallOutput, InputFile, InputImage, Message, MessagePart
+from antiphon.core.items import (
+    CallOutput,
+    CustomToolCallOutput,
+    FunctionCallOutput,
+    InputFile,
+    InputImage,
+    Message,
+    MessagePart,
+)
 from antiphon.core.machine_items import ComputerCallOutput
 from antiphon.core.seen import TranscriptItem
 
 Attachment = InputImage | InputFile
+_ATTACHMENTS = frozenset((InputImage, InputFile))
+_OUTPUTS = frozenset((FunctionCallOutput, CustomToolCallOutput))
 Source = Literal["file_id", "url", "data"]
 ItemT = TypeVar("ItemT", bound=TranscriptItem)
 
@@ -59,6 +69,24 @@ def reference_of(part: object) -> Reference | None:
 
 def is_remote(url: str) -> bool:
     return url[:8].lower().startswith(("http://", "https://"))
+
+
+def hold_attachments(items: Iterable[TranscriptItem]) -> bool:
+    """Whether an image or a file is in them. Asked of each request, so it is told by types alone."""
+    for item in items:
+        kind = type(item)
+        content: object
+        if kind is Message:
+            content = cast("Message", item).content
+        elif kind in _OUTPUTS:
+            content = cast("CallOutput", item).output
+        else:
+            continue
+        if isinstance(content, list):
+            for part in cast("list[object]", content):
+                if type(part) in _ATTACHMENTS:
+                    return True
+    return False
 
 
 def parts_of(item: object) -> Sequence[object]:

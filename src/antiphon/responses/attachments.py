@@ -16,6 +16,7 @@ from antiphon.core.attachments import (
     Attachment,
     Reference,
     check_one_source,
+    hold_attachments,
     placed,
     reference_of,
     references_in,
@@ -63,11 +64,13 @@ class Attachments:
         Raises NotFound for a file of the request that is not the owner's, InvalidRequest for a part that points
         nowhere, or to several things.
         """
-        paths = _paths(_own_parts(request))
-        continued = any(turn.may_attach for turn in transcript.history)
-        if not paths and not continued and next(references_in(transcript.items), None) is None:
-            return None
-        return await self.named(owner, paths)
+        for turn in transcript.history:
+            if turn.may_attach:
+                break
+        else:
+            if not hold_attachments(transcript.items):
+                return None
+        return await self.named(owner, _paths(_own_parts(request)))
 
     async def named(self, owner: Owner, paths: Mapping[Reference, str]) -> "Given":
         """For attachments that stand at these paths of a body. Raises NotFound."""
