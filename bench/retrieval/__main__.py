@@ -56,6 +56,7 @@ def cost_rows(results: Sequence[Measured]) -> list[list[str]]:
         [
             one.index,
             *(f"{one.quality[mode, ''].ms(share):.1f}" for mode in MODES for share in (0.5, 0.95)),
+            f"{one.quality['hybrid', ''].cpu_ms(0.5):.1f}",
             f"{one.prefilter:.3f}",
             f"{one.text_rate:.0f}",
             f"{one.vector_rate:.0f}",
@@ -108,7 +109,7 @@ def main(given: Sequence[str] | None = None) -> int:
     print(table(["index", "questions", *(f"{mode} {what}" for mode in MODES for what in ("R@10", "nDCG"))],
                 quality_rows(results)), "\n")  # fmt: skip
     heads = [f"{mode} {what}" for mode in MODES for what in ("p50 ms", "p95 ms")]
-    heads += ["of exact", "text/s", "vectors/s", "disk MB", "memory MB"]
+    heads += ["hybrid CPU ms", "of exact", "text/s", "vectors/s", "disk MB", "memory MB"]
     print(table(["index", *heads], cost_rows(results)), "\n")
     missed = 0
     for one in results:

@@ -30,18 +30,28 @@ class Quality:
     recall: list[float] = field(default_factory=list[float])
     gain: list[float] = field(default_factory=list[float])
     seconds: list[float] = field(default_factory=list[float])
+    cpu_seconds: list[float] = field(default_factory=list[float])
 
-    def note(self, found: Sequence[str], answers: frozenset[str], seconds: float) -> None:
+    def note(self, found: Sequence[str], answers: frozenset[str], seconds: float, cpu_seconds: float) -> None:
         best = found[:AT]
         self.recall.append(len(answers & set(best)) / min(AT, len(answers)))
         gain = sum(1 / math.log2(place + 2) for place, one in enumerate(best) if one in answers)
         self.gain.append(gain / sum(1 / math.log2(place + 2) for place in range(min(AT, len(answers)))))
         self.seconds.append(seconds)
+        self.cpu_seconds.append(cpu_seconds)
 
     def ms(self, share: float) -> float:
         """The time that this share of the questions took at most."""
-        ordered = sorted(self.seconds)
-        return 1e3 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return _at(share, self.seconds)
+
+    def cpu_ms(self, share: float) -> float:
+        """The same of the time that this process worked, which other work on the machine disturbs less."""
+        return _at(share, self.cpu_seconds)
+
+
+def _at(share: float, seconds: Sequence[float]) -> float:
+    ordered = sorted(seconds)
+    return 1e3 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 @dataclass(slots=True)
@@ -157,11 +167,12 @@ async def _questions(
 async def _one(
     result: Measured, question: Question, mode: str, ask: Callable[[], Awaitable[list[str]]]
 ) -> None:
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     found = await ask()
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - worked
     for kind in (question.kind, ""):
-        result.quality.setdefault((mode, kind), Quality()).note(found, question.answers, seconds)
+        quality = result.quality.setdefault((mode, kind), Quality())
+        quality.note(found, question.answers, seconds, cpu_seconds)
 
 
 def _ids(hits: Sequence[Hit]) -> list[str]:

@@ -39,8 +39,8 @@ def test_every_index_has_its_rows_and_what_cannot_run_is_named(
         assert all(0 <= float(number) <= 1 for number in numbers)
     assert quality["sqlite-vec", "exact"] == ["1.000"] * 2 + quality["sqlite-vec", "exact"][2:]
     costs = [row for row in rows if row[0] in ("sqlite-vec", "faiss") and row[1] not in KINDS]
-    assert [len(row) for row in costs] == [12, 12]
-    assert [row[7] for row in costs] == ["1.000", "1.000"]  # so few are all compared
+    assert [len(row) for row in costs] == [13, 13]
+    assert [row[8] for row in costs] == ["1.000", "1.000"]  # so few are all compared
     assert (
         len([line for line in said if line.startswith(f"{DEFAULT}: ") and line.endswith((": ok", ": miss"))])
         == 6
