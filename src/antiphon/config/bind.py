@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from ipaddress import ip_network
 from typing import Any, get_args
 
 import msgspec
@@ -82,6 +83,7 @@ def bind(root: Node) -> Settings:
     )
     _check_names(settings, inference, models)
     _check_ids(indexes)
+    _check_networks(root["server"]["egress"]["allow_private"])
     return settings
 
 
@@ -190,6 +192,17 @@ def _lines(providers: list[Node]) -> Iterator[tuple[str, int]]:
         config = node["config"]
         for key in config.mapping():
             yield f"{name}.config.{key}", config.key_lines.get(key, config.line)
+
+
+def _check_networks(networks: Node) -> None:
+    for node in networks.items():
+        try:
+            ip_network(node.text(), strict=False)
+        except ValueError:
+            message = (
+                f'server.egress.allow_private: "{node.text()}" is no network; write 10.0.0.0/8 or fd00::/8'
+            )
+            raise node.error(message) from None
 
 
 def _check_ids(providers: list[Node]) -> None:
