@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import warnings
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Postgres:
         return f"postgresql://{user}@/{database}?host={self.folder}"
 
     def execute(self, statement: str, database: str = "postgres") -> None:
-        """Run one statement as the administrator, on a connection of its own."""
+        """Run one statement as the administrator, on a connection and in a loop of its own."""
 
         async def run() -> None:
             connection: asyncpg.Connection[Any] = await asyncpg.connect(self.url(database))
@@ -32,8 +33,8 @@ class Postgres:
             finally:
                 await connection.close()
 
-        with asyncio.Runner() as runner:
-            runner.run(run())
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, run()).result()
 
     @contextmanager
     def database(self) -> Generator[str]:

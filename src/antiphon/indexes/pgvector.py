@@ -264,6 +264,7 @@ class PgvectorIndex:
             if passing == []:
                 return []
             if tables.indexed and enough and limit <= candidates:
+                await connection.execute(sql.USE_INDEX)
                 if self._schema.iterative:
                     await connection.execute(sql.ITERATE)
                 rows = await connection.fetch(filled(sql.NEAREST), vector, passing, limit, candidates)

@@ -43,7 +43,7 @@ class Schema:
                 "size": str(max(tables.dimension, 1)),
                 "indexed": f"(vector::{kind})" if halved else "vector",
                 "class": f"{self.extension}.{'halfvec' if halved else 'vector'}_ip_ops",
-                "asked": f"$1::{kind}" if halved else "$1",
+                "asked": f"$1::{self.extension}.vector::{kind}" if halved else "$1",
                 "by": f"OPERATOR({self.extension}.<#>)",
             }
         for key, name in names.items():

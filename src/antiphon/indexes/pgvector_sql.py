@@ -116,6 +116,8 @@ SETTINGS: Final = """
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
   set_config('hnsw.ef_search', $1::text, true)
 """
+# The planner would rather read a table of some thousand rows than ask the index.
+USE_INDEX: Final = "SELECT set_config('enable_seqscan', 'off', true)"
 ITERATE: Final = """
 SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.max_scan_tuples', '100000', true)
 """

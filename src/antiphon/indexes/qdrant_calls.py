@@ -4,10 +4,12 @@ The client's local mode is Python that works while it is asked: it has a thread 
 """
 
 import asyncio
+import fcntl
 import functools
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final
 
 from qdrant_client import AsyncQdrantClient, QdrantClient
@@ -18,6 +20,8 @@ from antiphon.core.errors import IndexUnavailable
 AT_ONCE: Final = 32
 MAX_ATTEMPTS: Final = 3
 PAUSE_S: Final = 0.2
+MEMORY: Final = ":memory:"
+_TIMEOUTS: Final = frozenset({"ReadTimeout", "WriteTimeout", "PoolTimeout", "TimeoutError"})
 
 
 class NotThere(Exception):
@@ -71,8 +75,12 @@ class QdrantCalls:
             except (ApiException, OSError) as error:
                 if self._closed:
                     raise self.unavailable("is closed.") from error
-                if _is_timeout(error):
+                if _named(error) in _TIMEOUTS:
                     raise self.unavailable("did not answer in time.") from error
+                if _named(error) == "ValidationError":
+                    raise self.unavailable(
+                        "answered what is not understood; is it a Qdrant, and no older one?"
+                    ) from error
                 if attempt >= MAX_ATTEMPTS:
                     raise self.unavailable(
                         "cannot be reached: there is no connection to its Qdrant. See that it runs, and that its"
@@ -110,6 +118,7 @@ class QdrantCalls:
             raise self.unavailable("is closed.")
         try:
             if self._client is None:
+                self._look_at_lock()
                 self._client = QdrantClient(**self._address)
             there = self._client.collection_exists(collection)
             if method == "create_collection":
@@ -125,6 +134,17 @@ class QdrantCalls:
             ) from error
         except OSError as error:
             raise self.unavailable(f"cannot read or write its folder: {error.strerror}.") from error
+
+    def _look_at_lock(self) -> None:
+        """Raises RuntimeError, as the client does for a folder that is in use: it would leave a file open."""
+        lock = Path(self._address.get("path", MEMORY)) / ".lock"
+        if not lock.exists():
+            return
+        with lock.open("rb+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RuntimeError(str(lock)) from error
 
     def unavailable(self, what: str) -> IndexUnavailable:
         return IndexUnavailable(f"{self._name} {what}")
@@ -148,7 +168,7 @@ class QdrantCalls:
             client.close()
 
 
-def _is_timeout(error: Exception) -> bool:
-    """Whether it is the answer that did not come in time, by the name of what the client's own HTTP client said."""
+def _named(error: Exception) -> str:
+    """What the client's own HTTP client, or its reading of the answer, said: the name of the class."""
     source = error.source if isinstance(error, ResponseHandlingException) else error
-    return type(source).__name__ in ("ReadTimeout", "WriteTimeout", "PoolTimeout", "TimeoutError")
+    return type(source).__name__
