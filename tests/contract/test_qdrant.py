@@ -4,7 +4,6 @@ No Qdrant server is tried: what is sent to one is looked at where it leaves.
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from aiohttp.test_utils import TestServer
 from antiphon.core.errors import IndexUnavailable
 from antiphon.indexes.qdrant import QdrantIndex
 from antiphon.ports.knowledge import Collection, VectorIndex
-from antiphon.testing.index_contract import DIMENSION, VectorIndexContract, chunk, made, names
+from antiphon.testing.index_contract import DIMENSION, VectorIndexContract, chunk, made
 
 
 class TestQdrantIndex(VectorIndexContract):
@@ -53,14 +52,17 @@ async def test_a_folder_that_another_has_says_so(tmp_path: Path) -> None:
 
 
 async def test_the_loop_goes_on_while_the_local_mode_works(tmp_path: Path) -> None:
-    """Its thread is its own, so a search that takes long keeps nobody."""
-    index = QdrantIndex.from_config("it", {"location": ":memory:"}, None)
-    threads: list[str] = []
-    async with made(index, chunk("a")) as one:
-        await index._calls._in_thread(lambda: threads.append(threading.current_thread().name))
-        assert names(await index.nearest(one, chunk("a").vector, 1)) == ["a"]
+    index = QdrantIndex.from_config("it", {"path": str(tmp_path / "qdrant")}, None)
+    async with made(index) as one:
+        chunks = [chunk(f"n{number}") for number in range(200)]
+        putting = asyncio.ensure_future(index.put(one, chunks))
+        turns = 0
+        while not putting.done():
+            await asyncio.sleep(0)
+            turns += 1
+        await putting
+        assert turns > 100, "the loop stood still"
     await index.aclose()
-    assert threads[0].startswith("antiphon-qdrant")
 
 
 class FakeQdrant:
@@ -87,8 +89,9 @@ async def fake() -> AsyncIterator[tuple[FakeQdrant, QdrantIndex]]:
     application.router.add_route("*", "/{anything:.*}", fake.answer)
     server = TestServer(application)
     await server.start_server()
-    url = str(server.make_url(""))
-    index = QdrantIndex.from_config("far", {"url": url, "port": server.port, "api_key": "sk-secret"}, None)
+    url = server.make_url("")
+    config = {"url": str(url), "port": url.port, "api_key": "sk-secret"}
+    index = QdrantIndex.from_config("far", config, None)
     yield fake, index
     await index.aclose()
     await server.close()

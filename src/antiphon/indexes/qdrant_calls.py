@@ -78,9 +78,7 @@ class QdrantCalls:
                 if _named(error) in _TIMEOUTS:
                     raise self.unavailable("did not answer in time.") from error
                 if _named(error) == "ValidationError":
-                    raise self.unavailable(
-                        "answered what is not understood; is it a Qdrant, and no older one?"
-                    ) from error
+                    raise self.unavailable("answered what is not understood; is it a Qdrant?") from error
                 if attempt >= MAX_ATTEMPTS:
                     raise self.unavailable(
                         "cannot be reached: there is no connection to its Qdrant. See that it runs, and that its"
