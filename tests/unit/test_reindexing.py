@@ -10,6 +10,7 @@ import pytest
 from antiphon.core.errors import (
     AntiphonError,
     Conflict,
+    EmbeddingMismatch,
     IndexUnavailable,
     InvalidRequest,
     ProviderUnavailable,
@@ -26,7 +27,7 @@ from antiphon.vector_stores.reindexing import CHUNKS_AT_ONCE, Goal, Reindexing
 
 ANN = Owner("acme", "ann")
 COUNT = 2 * CHUNKS_AT_ONCE + 10
-SIZES = {"old": 4, "new": 8}
+SIZES = {"old": 4, "new": 8, "can be cut": 32}
 
 
 class Killed(BaseException):
@@ -57,7 +58,10 @@ class Embeds:
     async def embed(
         self, owner: Owner, model: str, texts: list[str], *, dimension: int = 0, query: bool = False
     ) -> list[bytes]:
-        return [made(text, SIZES[model]) for text in texts]
+        size = SIZES[model]
+        if dimension and dimension != size and model != "can be cut":
+            raise EmbeddingMismatch("of another size")
+        return [made(text, min(dimension or size, size)) for text in texts]
 
 
 @cache
@@ -210,6 +214,16 @@ async def test_a_store_that_somebody_writes_to_meanwhile_stays_as_it_was() -> No
         await replace(world.work(), embedder=Meddling()).reindex(ANN, world.first, Goal("new"), quiet)
     assert await world.now() == world.first
     assert len(world.indexes["one"].data["vs_a"]) == COUNT + 1
+
+
+@pytest.mark.parametrize(("model", "size"), [("can be cut", 4), ("new", 8)])
+async def test_a_store_keeps_its_size_where_its_model_can_have_it(model: str, size: int) -> None:
+    world = World()
+    world.first = replace(world.first, embedding_model=model)
+    await world.store.knowledge.add_store(ANN, world.first)
+    await world.indexes["one"].create(collection_of(world.first))
+    moved = await world.work().reindex(ANN, world.first, Goal(), quiet)
+    assert moved.dimension == size
 
 
 async def test_unknown_indexes_and_deleted_stores_are_refused() -> None:

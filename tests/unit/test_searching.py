@@ -343,6 +343,9 @@ async def test_a_query_is_rewritten_by_the_model_for_it() -> None:
 async def test_rewriting_without_a_model_is_refused() -> None:
     world = World()
     await world.fill("vs_a", [CATS])
+    with pytest.raises(ModelNotFound) as unknown:
+        await world.searches(rewrite_model="nobody").search(ANN, ask("vs_a", rewrite=True))
+    assert unknown.value.param == "rewrite_query"
     with pytest.raises(InvalidRequest, match="rewrite_query_model") as caught:
         await world.searches().search(ANN, ask("vs_a", rewrite=True))
     assert caught.value.param == "rewrite_query"

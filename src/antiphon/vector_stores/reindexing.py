@@ -6,14 +6,16 @@ the next run removes it, whichever it was.
 """
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from antiphon.core.errors import Conflict
+from antiphon.core.errors import Conflict, EmbeddingMismatch
 from antiphon.ports import Owner
 from antiphon.ports.knowledge import Chunk, Embedder, StoredVectorStore, VectorIndex, VectorStoreRecords
 from antiphon.vector_stores.indexes import Indexes, collection_of
 
 CHUNKS_AT_ONCE = 256
+_PROBE = "How large is it?"
 Progress = Callable[[int, int], None]
 """How many chunks are done, of how many."""
 
@@ -46,7 +48,7 @@ class Reindexing:
             store,
             provider_id=provider_id,
             embedding_model=model,
-            dimension=await self._dimension(owner, model),
+            dimension=await self._dimension(owner, store, model),
             generation=store.generation + 1,
         )
         await self._remove_left_overs(store)
@@ -63,11 +65,15 @@ class Reindexing:
         await self.indexes.of(store).drop(collection_of(store))
         return made
 
-    async def _dimension(self, owner: Owner, model: str) -> int:
-        """That of the model as it is now."""
+    async def _dimension(self, owner: Owner, store: StoredVectorStore, model: str) -> int:
+        """That of the model as it is now; of one that still makes, or can be cut to, that of the store, the store's."""
         if not model:
             return 0
-        (vector,) = await self.embedder.embed(owner, model, ["How large is it?"])
+        if model == store.embedding_model:
+            with suppress(EmbeddingMismatch):
+                await self.embedder.embed(owner, model, [_PROBE], dimension=store.dimension)
+                return store.dimension
+        (vector,) = await self.embedder.embed(owner, model, [_PROBE])
         return len(vector) // 4
 
     async def _remove_left_overs(self, store: StoredVectorStore) -> None:

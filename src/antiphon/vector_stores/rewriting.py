@@ -1,6 +1,6 @@
 """`rewrite_query`: another wording of a query, by a model, for searching."""
 
-from antiphon.core.errors import InvalidRequest
+from antiphon.core.errors import InvalidRequest, ModelNotFound
 from antiphon.embeddings.at_once import at_once
 from antiphon.models.asking import ask
 from antiphon.models.catalog import Catalog
@@ -30,7 +30,11 @@ async def rewritten(catalog: Catalog, model: str, queries: tuple[str, ...]) -> t
 
 
 async def _rewritten(catalog: Catalog, model: str, query: str) -> str:
-    resolved = await catalog.resolve(model)
+    try:
+        resolved = await catalog.resolve(model)
+    except ModelNotFound as error:
+        error.param = "rewrite_query"
+        raise
     answer = await ask(resolved.provider, resolved.upstream_model, _INSTRUCTIONS, query, MAX_TOKENS)
     line = " ".join(answer.split())[:MAX_CHARACTERS]
     if len(line) > 2 and line[0] == line[-1] and line[0] in "\"'`":

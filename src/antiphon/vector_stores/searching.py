@@ -241,8 +241,7 @@ class Searches:
             try:
                 by_query = await self._reranked(model, share, request.limit, by_query, shown)
             except ModelNotFound as error:
-                if reranker:
-                    error.param = "ranking_options.model"
+                error.param = "ranking_options.model" if reranker else None
                 raise
         return merged(by_query.values())
 
