@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-import antiphon
 from antiphon.core.documents import Document, Heading
 from antiphon.extraction.answers import ABANDONED, LENGTH_BYTES, READY, Job, Outcome, length
 from antiphon.extraction.limits import ExtractionLimits
@@ -204,7 +203,7 @@ async def _spawn(limits: ExtractionLimits) -> asyncio.subprocess.Process:
 
 def _module_folders() -> list[str]:
     """Where this process finds its modules; `-I` leaves out what came by the environment or the working folder."""
-    package = str(Path(antiphon.__file__).parents[1])
+    package = str(Path(__file__).parents[2])
     return [package, *(one for one in sys.path if Path(one).is_absolute() and one != package)]
 
 
