@@ -2,8 +2,8 @@
 
 import base64
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ from antiphon.responses.attachments import Attachments
 from antiphon.responses.service import ResponseService
 from antiphon.storage.memory import MemoryStore
 from antiphon.testing import FakeClock, FakeIds, PlainSealer, ToolBox, scripted_model
+from tests.unit import routing
 
 OWNER = Owner("t", "o")
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
@@ -391,3 +392,38 @@ async def test_a_summary_is_made_of_what_the_model_is_shown() -> None:
     message = {"role": "user", "content": [file(file_id=kept.id)]}
     await world.ask(input=[message, {"type": "compaction_trigger"}])
     assert "the plan" in str(world.model.calls[-1].transcript)
+
+
+@dataclass
+class Candidate(routing.FakeModel):
+    """A candidate of a route, which says what it takes and keeps what it was shown."""
+
+    takes: Intake = field(default_factory=Intake)
+    shown: list[CallModel] = field(default_factory=list[CallModel])
+
+    def intake(self) -> Intake:
+        return self.takes
+
+    def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
+        self.shown.append(call)
+        return super().stream(model, call)
+
+
+async def test_each_candidate_of_a_route_is_shown_what_it_takes() -> None:
+    reads, sees = Candidate("a", takes=Intake(files="pdf")), Candidate("b", takes=Intake(image_urls=False))
+    reads.errors = [routing.DOWN]
+    routed = routing.World(routing.to(routing.A, routing.B), a=reads, b=sees)
+    world = World()
+    provider: Any = world.model
+    catalog = Catalog({"demo": provider}, clock=world.clock, routed=[routed.routed])
+    responses = replace(world.responses, catalog=catalog)
+    kept = await world.keep("plan.pdf", PDF)
+    asked = {"model": "smart", "input": [{"role": "user", "content": [file(file_id=kept.id)]}]}
+    request = ResponseRequest.parse(json.dumps(asked).encode())
+    considered = await responses.consider(OWNER, request, ItemIds("resp_1"))
+    stream = considered.resolved.provider.stream("smart", considered.loop.planned())
+    async for _ in stream:
+        pass
+    (first,), (second,) = (one.shown for one in (reads, sees))
+    assert "file_data='data:application/pdf" in str(first)
+    assert "a page" in str(second)
