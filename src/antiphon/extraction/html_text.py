@@ -1,5 +1,6 @@
 """The text of a web page: what a reader sees, in lines, with its headings."""
 
+import re
 from html.parser import HTMLParser
 from typing import Final
 
@@ -24,6 +25,14 @@ _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 _VOID: Final = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
 )
+
+
+_UNSEEN: Final = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)|<!\[CDATA\[", re.DOTALL | re.IGNORECASE
+)
+"""Taken out beforehand: `html.parser` searches for the end of each of these anew, which of many without an end takes
+for ever.
+"""
 
 
 class _Page(HTMLParser):
@@ -147,5 +156,5 @@ class _Page(HTMLParser):
 
 def read_html(text: str, builder: TextBuilder) -> None:
     page = _Page(builder)
-    page.feed(text)
+    page.feed(_UNSEEN.sub("", text))
     page.close()
