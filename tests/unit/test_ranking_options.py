@@ -78,6 +78,7 @@ def test_options_of_the_official_tool() -> None:
         ({"ranker": "rrf", "impact_factor": 1e300}, "impact_factor"),
         ({"hybrid_search": {"embedding_weight": 0, "text_weight": 0}}, "hybrid_search"),
         ({"hybrid_search": {"embedding_weight": -1, "text_weight": 2}}, "hybrid_search"),
+        ({"hybrid_search": {"embedding_weight": 1e308, "text_weight": 1e308}}, "hybrid_search"),
         ({"weights": {"vector": 0.5, "keyword": 0.2}}, "weights"),
         ({"weights": {"vector": 1}, "hybrid_search": {"embedding_weight": 1, "text_weight": 1}}, "weights"),
         ({"ranker": "weighted", "alpha": 0.5, "weights": {"vector": 1}}, "weights"),

@@ -10,6 +10,7 @@ from antiphon.core.tools import HybridSearch, RankingOptions
 from antiphon.core.wire import UNSET, UnsetType, Wire
 
 Ranker = Literal["auto", "default-2024-11-15", "none", "rrf", "weighted", "neural"]
+MAX_NUMBER = 1_000_000
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -107,8 +108,9 @@ class _Options:
             return weights.vector, weights.keyword, weights.neural
         if given.hybrid_search:
             embedding, text = given.hybrid_search.embedding_weight, given.hybrid_search.text_weight
-            if embedding < 0 or text < 0 or not embedding + text > 0:
-                raise self._wrong("hybrid_search", "two weights of 0 or more, one of them above 0")
+            if not (0 <= embedding <= MAX_NUMBER and 0 <= text <= MAX_NUMBER and embedding + text > 0):
+                why = f"expected two weights of 0 to {MAX_NUMBER:,}, one of them above 0"
+                raise self._wrong("hybrid_search", why)
             return embedding, text, 0.0
         alpha = self._share("alpha", given.alpha, 0.5)
         return (alpha, 1 - alpha, 0.0) if self._ranker == "weighted" else (1.0, 1.0, 0.0)
@@ -120,7 +122,9 @@ class _Options:
             raise self._wrong("weights", '`neural` does not go with ranker "none"; leave one of them out')
         if self._ranker == "neural" or neural:
             if not (named or default):
-                raise self._wrong("model", "required, the name of a model that reranks: this server has none of its own")
+                raise self._wrong(
+                    "model", "required, the name of a model that reranks: this server has none of its own"
+                )
             return named or default
         if named:
             raise self._wrong("model", 'goes with ranker "neural", or with `weights.neural`')
@@ -136,8 +140,8 @@ class _Options:
     def _positive(self, name: str, value: float | UnsetType | None, default: float) -> float:
         if value is None or value is UNSET:
             return default
-        if not 0 < value <= 1_000_000:
-            raise self._wrong(name, f"expected a number above 0, found {value:g}")
+        if not 0 < value <= MAX_NUMBER:
+            raise self._wrong(name, f"expected a number above 0, up to {MAX_NUMBER:,}, found {value:g}")
         return value
 
     def _wrong(self, name: str, why: str) -> InvalidRequest:
