@@ -123,7 +123,7 @@ class _Options:
         if self._ranker == "neural" or neural:
             if not (named or default):
                 raise self._wrong(
-                    "model", "required, the name of a model that reranks: this server has none of its own"
+                    "model", "required, a model that reranks: this server has none of its own"
                 )
             return named or default
         if named:
