@@ -183,13 +183,15 @@ class Process:
 class World:
     """`model` "" for stores without vectors."""
 
-    def __init__(self, model: str = "", *, workers: int = 2, max_attempts: int = 3) -> None:
+    def __init__(
+        self, model: str = "", *, workers: int = 2, max_attempts: int = 3, store: Store | None = None
+    ) -> None:
         self.model = model
         self.workers = workers
         self.max_attempts = max_attempts
         self.clock = FakeClock()
         self.ids = FakeIds()
-        self.store: Store = MemoryStore()
+        self.store: Store = store or MemoryStore()
         self.index = FragileIndex()
         self.indexes = {"main": self.index, "other": FragileIndex()}
         self.extractor = PlainText()

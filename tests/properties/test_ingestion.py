@@ -3,8 +3,11 @@ those files that are completed, as they were asked for last, and the counts are 
 """
 
 import asyncio
+import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -18,7 +21,10 @@ from antiphon.core.chunking_strategy import (
 )
 from antiphon.core.documents import Document
 from antiphon.core.errors import InvalidRequest, NotFound
+from antiphon.ports import Store
 from antiphon.ports.knowledge import FileStatus, KnowledgePage
+from antiphon.storage.sqlite import SqliteStore
+from antiphon.testing import MemoryStore
 from antiphon.testing.store_contract import ALICE
 from antiphon.vector_stores.jobs import chunk_id
 from antiphon.vector_stores.shapes import (
@@ -136,8 +142,8 @@ class Wanted:
 class Play:
     """Plays steps, and keeps the naive model beside: what each store was last asked to hold."""
 
-    def __init__(self) -> None:
-        self.world = World("embedder/small", max_attempts=99)
+    def __init__(self, store: Store) -> None:
+        self.world = World("embedder/small", max_attempts=99, store=store)
         self.file_ids: list[str] = []
         self.store_ids: list[str] = []
         self.gone: set[str] = set()
@@ -262,15 +268,24 @@ class Play:
             assert {one.attributes["year"] for one in found[file_id]} == {wanted.year}
 
 
-async def play(steps: list[Step]) -> None:
-    one = Play()
+async def play(steps: list[Step], make: Callable[[], Store]) -> None:
+    store = make()
+    one = Play(store)
     await one.begin()
     for step in steps:
         await one.step(step)
     await one.end()
+    await store.aclose()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(STEPS)
 def test_the_index_holds_exactly_the_chunks_of_the_files_that_are_completed(steps: list[Step]) -> None:
-    asyncio.run(play(steps))
+    asyncio.run(play(steps, MemoryStore))
+
+
+@settings(max_examples=20, deadline=None)
+@given(STEPS)
+def test_so_it_does_with_rows_in_sqlite(steps: list[Step]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(play(steps, lambda: SqliteStore.open(Path(folder) / "antiphon.db")))
