@@ -1,4 +1,4 @@
-"""What every folder shares: the recorder of exchanges, and the page that is written from what it saw."""
+"""What every folder shares: the recorder of exchanges, the page that is written from what it saw, and real servers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,10 @@ import pytest
 
 from tests.conformance.coverage import page
 from tests.conformance.recorder import Recorder
+from tests.support.chroma import chroma
+from tests.support.postgres import postgres, postgres_database, postgres_module_database
+
+__all__ = ["chroma", "postgres", "postgres_database", "postgres_module_database"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
