@@ -156,7 +156,7 @@ class VectorStoreRecords(Protocol):
         ...
 
     async def update_store(self, owner: Owner, store: StoredVectorStore) -> StoreSummary | None:
-        """Replace name, description, metadata, expiry, time of last use, model and dimension."""
+        """Replace name, description, metadata, expiry and time of last use."""
         ...
 
     async def move_store(self, owner: Owner, store: StoredVectorStore) -> bool:

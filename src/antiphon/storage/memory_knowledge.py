@@ -103,7 +103,12 @@ class MemoryKnowledge:
             return None
         old = row.store
         row.store = replace(
-            store, created_at=old.created_at, provider_id=old.provider_id, generation=old.generation
+            old,
+            name=store.name,
+            description=store.description,
+            metadata=store.metadata,
+            last_active_at=store.last_active_at,
+            expires_after_days=store.expires_after_days,
         )
         return self._summary(owner, row)
 

@@ -177,10 +177,9 @@ class KnowledgeContract:
 
     async def test_a_store_is_changed_and_keeps_its_place_and_its_index(self, store: Store) -> None:
         await filled(store, "x")
-        other = replace(
-            vector_store(days=5), name="other", metadata=b"{}", last_active_at=NOW + 7, dimension=4
-        )
-        summary = await store.knowledge.update_store(ALICE, replace(other, provider_id="elsewhere"))
+        other = replace(vector_store(days=5), name="other", metadata=b"{}", last_active_at=NOW + 7)
+        moved = replace(other, provider_id="elsewhere", embedding_model="m", dimension=4)
+        summary = await store.knowledge.update_store(ALICE, moved)
         assert summary is not None
         assert summary.store == other
         assert summary.counts == FileCounts(in_progress=1)

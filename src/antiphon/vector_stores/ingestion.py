@@ -72,6 +72,7 @@ class Ingestion:
         self._times = times
         self._running: dict[_FileKey, _Running] = {}
         self._loops: list[asyncio.Task[None]] = []
+        self._kept_back: set[str] = set()
         self._woken = asyncio.Event()
         self._sweep_wanted = asyncio.Event()
 
@@ -221,7 +222,15 @@ class Ingestion:
                 await self._indexes.of(store).drop(collection_of(store))
                 await self._records.forget_store(owner, store.id)
             except AntiphonError as error:
-                log.warning("what vector store %s held is not dropped yet: %s", store.id, error.message)
+                self._not_dropped(store.id, error.message)
+            except Exception:
+                log.exception("what vector store %s held is not dropped yet", store.id)
+
+    def _not_dropped(self, store_id: str, why: str) -> None:
+        """It is tried at each sweep, and told once."""
+        if store_id not in self._kept_back:
+            self._kept_back.add(store_id)
+            log.warning("what vector store %s held is not dropped yet: %s", store_id, why)
 
     async def _troubled(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """None where the database, or a bug, is in the way: that is logged, and tried again later."""

@@ -46,8 +46,7 @@ ORDER BY created_at DESC, number DESC LIMIT :limit
 
 -- name: update_store
 UPDATE vector_stores SET name = :name, description = :description, metadata = :metadata,
-  last_active_at = :last_active_at, expires_after_days = :expires_after_days, expires_at = :expires_at,
-  embedding_model = :embedding_model, dimension = :dimension
+  last_active_at = :last_active_at, expires_after_days = :expires_after_days, expires_at = :expires_at
 WHERE id = :id AND tenant = :tenant AND subject = :subject AND state <> 'deleted'
 
 -- name: move_store
