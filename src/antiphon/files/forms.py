@@ -9,7 +9,7 @@ from antiphon.core.parse import load
 from antiphon.core.wire import UNSET, UnsetType, Wire, decode_json, encode
 from antiphon.files.names import checked_name
 from antiphon.files.receiving import Received, Receiver
-from antiphon.files.shapes import OUTPUT_PURPOSES, ExpiresAfter, Purpose, life_of
+from antiphon.files.shapes import OUTPUT_PURPOSES, FileExpiry, Purpose, life_of
 from antiphon.web.multipart import Multipart, Part
 
 _MAX_TEXT = 4096
@@ -21,7 +21,7 @@ class FileFields(Wire):
     """What stands in the form of a file beside its bytes."""
 
     purpose: Purpose
-    expires_after: ExpiresAfter | UnsetType | None = UNSET
+    expires_after: FileExpiry | UnsetType | None = UNSET
 
 
 class FileForm(msgspec.Struct, frozen=True, kw_only=True):

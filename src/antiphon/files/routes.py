@@ -90,7 +90,7 @@ class FileRoutes:
                 _ALL,
                 self.create,
                 "Upload a file",
-                request="CreateFile",
+                request="NewFile",
                 response="File",
                 body="multipart/form-data",
             ),

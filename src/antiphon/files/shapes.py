@@ -19,21 +19,21 @@ OUTPUT_PURPOSES: Final = ("assistants_output", "batch_output", "fine-tune-result
 _Binary = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
 
 
-class ExpiresAfter(Wire):
+class FileExpiry(Wire):
     """How long a file is kept, in seconds from when it is made."""
 
     anchor: Literal["created_at"]
     seconds: Annotated[int, Meta(ge=3600, le=2_592_000)]
 
 
-class CreateFile(Wire):
+class NewFile(Wire):
     """The form of `POST /v1/files`. `expires_after` is two fields, `expires_after[anchor]` and
     `expires_after[seconds]`, or one of JSON.
     """
 
     file: _Binary
     purpose: Purpose
-    expires_after: ExpiresAfter | UnsetType | None = UNSET
+    expires_after: FileExpiry | UnsetType | None = UNSET
 
 
 class File(Wire):
@@ -70,7 +70,7 @@ class CreateUpload(Wire):
     purpose: Purpose
     bytes: Annotated[int, Meta(ge=1)]
     mime_type: Annotated[str, Meta(min_length=1, max_length=255)]
-    expires_after: ExpiresAfter | UnsetType | None = UNSET
+    expires_after: FileExpiry | UnsetType | None = UNSET
 
 
 class AddUploadPart(Wire):
@@ -110,7 +110,7 @@ class UploadPart(Wire):
 TYPES: Final = {
     "AddUploadPart": AddUploadPart,
     "CompleteUpload": CompleteUpload,
-    "CreateFile": CreateFile,
+    "NewFile": NewFile,
     "CreateUpload": CreateUpload,
     "DeletedFile": DeletedFile,
     "File": File,
@@ -150,6 +150,6 @@ def shown_part(stored: StoredPart) -> UploadPart:
     return UploadPart(id=stored.id, created_at=stored.created_at, upload_id=stored.upload_id)
 
 
-def life_of(expires_after: ExpiresAfter | UnsetType | None) -> int | None:
+def life_of(expires_after: FileExpiry | UnsetType | None) -> int | None:
     """In seconds; None where nothing was said."""
     return expires_after.seconds if isinstance(expires_after, msgspec.Struct) else None
