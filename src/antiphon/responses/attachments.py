@@ -7,6 +7,7 @@ outlives its files.
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -23,7 +24,7 @@ from antiphon.core.attachments import (
     replaced,
 )
 from antiphon.core.commands import CallModel
-from antiphon.core.errors import FetchRefused, InvalidRequest, NotFound
+from antiphon.core.errors import BlobsUnavailable, FetchRefused, InvalidRequest, NotFound
 from antiphon.core.items import InputFile, InputImage, InputText, MessagePart
 from antiphon.core.request import ResponseRequest
 from antiphon.core.seen import TranscriptItem
@@ -37,13 +38,25 @@ from antiphon.responses import media
 from antiphon.responses.kept import Kept
 
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
-AT_ONCE = 8
+"""Of what is put into one request: images and files. Texts are the model's matter."""
+AT_ONCE = 4
 Maker = Callable[[Attachment], MessagePart]
 
 _TURNS_BYTES = 32 * 1024 * 1024
 _TEXTS_BYTES = 32 * 1024 * 1024
 _URLS_BYTES = 16 * 1024 * 1024
 _REFERENCES_BYTES = 4 * 1024 * 1024
+
+
+class TooMuch(InvalidRequest):
+    """The images and files of a context are more than a request may hold: of those that came before, too."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"`input`: the images and files of this context have more than {MAX_TOTAL_BYTES} bytes together; put"
+            " documents into a vector store, and offer file_search.",
+            param="input",
+        )
 
 
 class Attachments:
@@ -121,10 +134,10 @@ class Given:
         self._owner = owner
         self._paths = paths
         self._rows: dict[str, StoredFile | None] = {}
-        self._contents: dict[Reference, Fetched] = {}
+        self._fetches: dict[Reference, Fetched] = {}
         self._makers: dict[tuple[Reference, Intake], Maker] = {}
         self._unfetched: set[Reference] = set()
-        self._total = 0
+        self._totals: Counter[Intake] = Counter()
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def check(self) -> None:
@@ -207,7 +220,7 @@ class Given:
             try:
                 maker = await self._maker(reference, intake)
             except (NotFound, InvalidRequest) as error:
-                if reference in self._paths:
+                if reference in self._paths or isinstance(error, TooMuch):
                     raise
                 if isinstance(error, FetchRefused):
                     self._unfetched.add(reference)
@@ -224,10 +237,8 @@ class Given:
                     f"`{param}`: this is no image that models take; send a PNG, JPEG, WebP or GIF.",
                     param=param,
                 )
-            return _image(media.data_url(kind, content.content))
-        if (
-            reference.source == "file_id" and intake.files == "none"
-        ):  # most often, and then nothing is read again
+            return _image(self._inlined(kind, content, intake))
+        if reference.source == "file_id" and intake.files == "none":  # then what was read is not read again
             row = self._row(reference)
             known = self._service.known_text(self._owner, row.sha256, reference.filename or row.filename)
             if known is not None:
@@ -239,15 +250,17 @@ class Given:
         image = media.image_type(content.content)
         if image is not None:
             self._check_image_size(reference, len(content.content))
-            return _image(media.data_url(image, content.content))
+            return _image(self._inlined(image, content, intake))
         kind = media.file_type(content.content, content.media_type, name)
         if intake.files == "all" or (intake.files == "pdf" and kind == media.PDF):
             if reference.source == "data":
                 return _as_it_is
-            return _whole(media.data_url(kind, content.content), name)
+            return _whole(self._inlined(kind, content, intake), name)
         try:
             text = await self._service.text(self._owner, content, kind)
         except Unreadable as error:
+            if error.code == "server_error":
+                raise BlobsUnavailable(f"`{param}`: {error.message}") from None
             raise InvalidRequest(
                 f"`{param}`: the file cannot be read: {error.message}", param=param
             ) from None
@@ -255,21 +268,14 @@ class Given:
             raise InvalidRequest(f"`{param}`: {error.message}.", param=param) from None
         return _text(text, name)
 
-    async def _content(self, reference: Reference) -> Fetched:
-        found = self._contents.get(reference)
-        if found is None:
-            found = await self._looked_up(reference)
-            self._total += len(found.content)
-            if self._total > MAX_TOTAL_BYTES:
-                raise InvalidRequest(
-                    f"`input`: the images and files of this context have more than {MAX_TOTAL_BYTES} bytes together;"
-                    " put documents into a vector store, and offer file_search.",
-                    param="input",
-                )
-            self._contents[reference] = found
-        return found
+    def _inlined(self, media_type: str, content: Fetched, intake: Intake) -> str:
+        """As it is put into the request for a model of this intake. Raises TooMuch."""
+        self._totals[intake] += len(content.content)
+        if self._totals[intake] > MAX_TOTAL_BYTES:
+            raise TooMuch
+        return media.data_url(media_type, content.content)
 
-    async def _looked_up(self, reference: Reference) -> Fetched:
+    async def _content(self, reference: Reference) -> Fetched:
         param = self._param(reference)
         match reference.source:
             case "file_id":
@@ -287,11 +293,14 @@ class Given:
     async def _fetched(self, reference: Reference, param: str) -> Fetched:
         """What the request names is fetched now; what earlier turns named, only where it is not kept."""
         key = (self._owner, reference.value)
-        found = None if reference in self._paths else self._service.urls.get(key)
+        found = self._fetches.get(reference)
+        if found is None and reference not in self._paths:
+            found = self._service.urls.get(key)
         if found is None:
             limit = media.MAX_IMAGE_BYTES if reference.image else media.MAX_FILE_BYTES
             found = await self._service.fetcher.fetch(reference.value, param, max_bytes=limit)
             self._service.urls.put(key, found, len(found.content))
+        self._fetches[reference] = found
         if not found.content:
             raise InvalidRequest(f"`{param}`: the URL holds nothing.", param=param)
         return replace(found, filename=reference.filename or found.filename)

@@ -10,7 +10,7 @@ from antiphon.core.chunk_tokens import count_tokens
 from antiphon.core.chunking import chunks
 from antiphon.core.chunking_strategy import ChunkSizes, llama_stack_sizes
 from antiphon.core.documents import Document, TextChunk
-from antiphon.core.errors import InvalidRequest, UnsupportedParameter
+from antiphon.core.errors import BlobsUnavailable, InvalidRequest, UnsupportedParameter
 from antiphon.core.json_values import is_object
 from antiphon.core.searching import FoundChunk
 from antiphon.core.wire import JsonObject, encode
@@ -132,6 +132,8 @@ class RagTool:
         try:
             return await self.extractor.extract(_pieces(fetched.content), fetched.filename, kind)
         except Unreadable as error:
+            if error.code == "server_error":
+                raise BlobsUnavailable(f"`{param}`: {error.message}") from None
             raise InvalidRequest(
                 f"`{param}`: the document cannot be read: {error.message}", param=param
             ) from None
