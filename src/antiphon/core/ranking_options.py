@@ -122,9 +122,7 @@ class _Options:
             raise self._wrong("weights", '`neural` does not go with ranker "none"; leave one of them out')
         if self._ranker == "neural" or neural:
             if not (named or default):
-                raise self._wrong(
-                    "model", "required, a model that reranks: this server has none of its own"
-                )
+                raise self._wrong("model", "required, a model that reranks: this server has none of its own")
             return named or default
         if named:
             raise self._wrong("model", 'goes with ranker "neural", or with `weights.neural`')
