@@ -24,6 +24,7 @@ SCHEMA = 1
 BUSY_MS = 10_000
 CLOSED = "the vector index is closed: the server is stopping."
 READERS_KEPT = 2
+_BESIDE = ("-wal", "-shm", "-journal")
 _PAGE_BYTES = 8192  # five vectors of 384 numbers, two of 768, one of 1,536
 _READER_KIB, _WRITER_KIB = 4096, 2048
 
@@ -76,19 +77,25 @@ class CollectionFile:
 
     # --- in a thread ---------------------------------------------------------------------------------------
     def _guarded(self, work: Callable[[], T]) -> T:
+        """What fails is told to callers of the server: with the name of the file, and not with where it is."""
+        name = self.path.name
         try:
             return work()
         except apsw.CantOpenError as error:
             raise IndexUnavailable(
-                f'there is no collection "{self.path.stem}" in {self.path.parent}, or it cannot be opened.'
+                f"the file {name} of a vector store is not there, or cannot be opened."
             ) from error
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise IndexUnavailable(
-                f"the file {self.path} is damaged, or none of ours ({error}). Bring it back from a backup; or delete"
-                " the vector store, and add its files to another one."
+                f"the file {name} of a vector store is damaged, or none of ours ({error}). Bring it back from a backup;"
+                " or delete the vector store, and add its files to another one."
             ) from error
-        except (apsw.Error, OSError) as error:
-            raise IndexUnavailable(f"the file {self.path} cannot be used: {error}.") from error
+        except apsw.Error as error:
+            raise IndexUnavailable(f"the file {name} of a vector store cannot be used: {error}.") from error
+        except OSError as error:
+            raise IndexUnavailable(
+                f"the file {name} of a vector store cannot be used: {error.strerror}."
+            ) from error
 
     def _create(self, dimension: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -164,12 +171,13 @@ class CollectionFile:
     def _remove(self) -> None:
         self.close()
         try:
-            for path in (self.path, *(self.path.with_name(self.path.name + end) for end in ("-wal", "-shm"))):
+            for path in (self.path, *(self.path.with_name(self.path.name + end) for end in _BESIDE)):
                 path.unlink(missing_ok=True)
             if self.path.parent.exists():
                 _sync_folder(self.path.parent)
         except OSError as error:
-            raise IndexUnavailable(f"the file {self.path} cannot be removed: {error.strerror}.") from error
+            message = f"the file {self.path.name} of a vector store cannot be removed: {error.strerror}."
+            raise IndexUnavailable(message) from error
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
@@ -204,7 +212,7 @@ def _made(connection: apsw.Connection) -> bool:
     version = row(connection, "PRAGMA user_version")
     if application == (APPLICATION_ID,) and version is not None and version[0]:
         if version[0] > SCHEMA:
-            raise IndexUnavailable("a vector store's file was made by a newer version of this program.")
+            raise IndexUnavailable("the file of a vector store was made by a newer version of this program.")
         return True
     if row(connection, "SELECT 1 FROM sqlite_master LIMIT 1") is not None:
         raise apsw.NotADBError("another program's database")

@@ -119,7 +119,7 @@ def keyword(
     others = words[len(scored) :]
     found = search.ranked([match for match, _ in scored], max(4 * limit, 100) if others else limit)
     for match, holders in others[:WEIGHED]:
-        found = search.weighed(found, match, math.log((chunks - holders + 0.5) / (holders + 0.5)))
+        found = search.weighed(found, match, _weight(holders, chunks))
     found = found[:limit]
     if len(found) < limit and others:
         found += search.unscored([match for match, _ in others], limit, {n for n, _ in found})
@@ -140,6 +140,11 @@ def _asked(connection: apsw.Connection, text: str) -> list[str]:
     return [f'"{word}"*' if is_one_letter(word) else f'"{word}"' for word in chosen if '"' not in word]
 
 
+def _weight(holders: int, chunks: int) -> float:
+    """That of BM25 for a word that so many hold of so many; `holders` may be of a little earlier."""
+    return math.log((max(0, chunks - holders) + 0.5) / (holders + 0.5))
+
+
 def _worth_scoring(words: Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:
     """The rarest, as many as may be scored. `words` are in order of their counts."""
     total = 0
@@ -156,11 +161,10 @@ class _WordSearch:
     condition: Condition | None
 
     def counted(self, matches: Sequence[str], counts: WordCounts, chunks: int) -> list[tuple[str, int]]:
-        """The words that any chunk holds, with how many do, rarest first."""
-        found: list[tuple[str, int]] = []
-        for match in matches:
-            holders = counts.get(match, chunks, partial(self._how_many, match, chunks))
-            found += [(match, holders)] if holders else []
+        """Words with about how many chunks hold each, rarest first. One that none held may be held by now."""
+        found = [
+            (match, counts.get(match, chunks, partial(self._how_many, match, chunks))) for match in matches
+        ]
         return sorted(found, key=lambda one: one[1])
 
     def _how_many(self, match: str, chunks: int) -> int:
