@@ -1,5 +1,6 @@
 """The contract of blob stores over each of them, S3 by a real server process, and what each does beside it."""
 
+import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -163,6 +164,23 @@ async def test_what_is_no_file_is_missing(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a1" / "two")
     assert await is_missing(LocalBlobs(tmp_path), "a1/one")
     assert await is_missing(LocalBlobs(tmp_path), "a1/two")
+
+
+async def test_calls_that_are_cancelled_at_any_moment_leave_no_file_open(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path)
+    await blobs.put(KEY, given([b"x"]))
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 the folder is gone from under a path's iterator
+    for turns in range(12):
+        calls = [
+            asyncio.ensure_future(call) for call in (whole(blobs, KEY), blobs.put("a1/two", given([b"y"])))
+        ]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert [one for one in files_in(tmp_path) if one.parent.name == ".writing"] == []
 
 
 async def test_a_full_disk_is_said_and_leaves_nothing(

@@ -49,7 +49,7 @@ class LocalBlobs:
 
     async def put(self, key: str, content: AsyncIterable[bytes]) -> None:
         parts = checked(key).split("/")
-        writing = await in_thread(_Writing, self._folder)
+        writing = await in_thread(_Writing, self._folder, undo=_Writing.close)
         try:
             async for piece in _gathered(content):
                 await in_thread(writing.write, piece)
@@ -58,7 +58,7 @@ class LocalBlobs:
             await in_thread(writing.close)
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
-        file = await in_thread(_open, self._folder, checked(key).split("/"))
+        file = await in_thread(_open, self._folder, checked(key).split("/"), undo=os.close)
         try:
             at = start
             while end is None or at < end:
@@ -81,8 +81,11 @@ class LocalBlobs:
         """There is nothing to let go of."""
 
 
-async def in_thread(work: Callable[..., T], *args: Any) -> T:
-    """Work in a thread, to its end even when the caller is cancelled: only then may others touch what it works on."""
+async def in_thread(work: Callable[..., T], *args: Any, undo: Callable[[T], object] | None = None) -> T:
+    """Work in a thread, to its end even when the caller is cancelled: only then may others touch what it works on.
+
+    `undo` is given what was made for a caller that is gone.
+    """
     working = asyncio.ensure_future(asyncio.to_thread(work, *args))
     try:
         return await asyncio.shield(working)
@@ -90,17 +93,10 @@ async def in_thread(work: Callable[..., T], *args: Any) -> T:
         while not working.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({working})
-        _let_go(working)
+        failed = working.cancelled() or working.exception() is not None
+        if undo is not None and not failed:
+            undo(working.result())
         raise
-
-
-def _let_go(working: "asyncio.Future[Any]") -> None:
-    """What was made for a caller that is gone."""
-    if working.cancelled() or working.exception() is not None:
-        return
-    made = working.result()
-    if isinstance(made, _Writing):
-        made.close()
 
 
 async def _gathered(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
