@@ -86,14 +86,15 @@ async def test_a_model_that_fails_once_fails_the_file_and_says_for_which_chunk()
     with pytest.raises(Unreadable) as caught:
         await in_context(document, made, settings(context_prompt=PROMPT), provider, "demo")
     assert caught.value.code == "server_error"
-    assert f"of {len(made)}" in caught.value.message
+    (poisoned,) = (one.start for one in made if "Poison" in one.text)
+    assert f"the chunk at character {poisoned:,}" in caught.value.message
     assert '"demo"' in caught.value.message
     assert "broken" in caught.value.message
 
 
 async def test_a_model_that_says_nothing_fails_the_file() -> None:
     document, made = cut("one two three.")
-    with pytest.raises(Unreadable, match="chunk 1 of 1") as caught:
+    with pytest.raises(Unreadable, match="chunk at character 0") as caught:
         await in_context(document, made, settings(), scripted_model({"reply": [{"text": " "}]}), "demo")
     assert caught.value.code == "server_error"
 
@@ -128,7 +129,7 @@ async def test_of_a_long_document_the_model_sees_the_part_around_the_chunk() -> 
     parts = [one.partition("\\n####")[0] for one in seen]
     for one, part in zip(made, parts, strict=True):
         assert one.text in part
-        assert count_tokens(part) < MAX_DOCUMENT_TOKENS + 200
+        assert count_tokens(part) < MAX_DOCUMENT_TOKENS * 1.1
     assert len(set(parts)) < len(parts)  # neighbours share theirs
 
 

@@ -6,9 +6,10 @@ A chunk that says "it grew by 3 %" is found by who asks about the company when i
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from antiphon.core.chunk_tokens import TokenMap
+from antiphon.core.chunk_tokens import count_tokens
 from antiphon.core.chunking_strategy import CHUNK, DOCUMENT, ContextualSettings
 from antiphon.core.documents import Document, TextChunk
 from antiphon.core.errors import AntiphonError
@@ -21,6 +22,8 @@ DEFAULT_TIMEOUT_S: Final = 120
 DEFAULT_CONCURRENCY: Final = 4
 MAX_DOCUMENT_TOKENS: Final = 16_000
 """Of a longer document the model sees the part that the chunk is in."""
+SAMPLE: Final = 16_384
+"""So many characters of a document tell how many of them make a token."""
 MAX_ANSWER_TOKENS: Final = 2_048
 """A reasoning model thinks within this too."""
 MAX_CONTEXT: Final = 1_000
@@ -79,7 +82,6 @@ class _Writer:
     settings: ContextualSettings
     provider: ModelProvider
     model: str
-    _tokens: TokenMap | None = None
 
     async def write(self, written: list[TextChunk], numbers: Iterator[int]) -> None:
         for number in numbers:
@@ -87,6 +89,7 @@ class _Writer:
 
     async def _context(self, written: list[TextChunk], number: int) -> str:
         chunk = written[number]
+        failed = partial(_failed, self.model, chunk)
         timeout_s = self.settings.timeout_seconds
         seconds = timeout_s if timeout_s is not UNSET else DEFAULT_TIMEOUT_S
         try:
@@ -95,16 +98,10 @@ class _Writer:
                     self.provider, self.model, INSTRUCTIONS, self._prompt(chunk), MAX_ANSWER_TOKENS
                 )
         except TimeoutError:
-            raise self._failed(number, len(written), f"it did not answer within {seconds} s") from None
+            raise failed(f"it did not answer within {seconds} s") from None
         except AntiphonError as error:
-            raise self._failed(number, len(written), error.message) from error
+            raise failed(error.message) from error
         return " ".join(said.split())[:MAX_CONTEXT]
-
-    def _failed(self, number: int, total: int, why: str) -> Unreadable:
-        return Unreadable(
-            "server_error",
-            f'the model "{self.model}" was asked for the context of chunk {number + 1} of {total}, and failed: {why}',
-        )
 
     def _prompt(self, chunk: TextChunk) -> str:
         """What a document holds is put in once: a placeholder in it stays as it is."""
@@ -119,12 +116,19 @@ class _Writer:
         what it made of it.
         """
         text = self.document.text
-        if self._tokens is None:
-            self._tokens = TokenMap(text)
-        if len(self._tokens) <= MAX_DOCUMENT_TOKENS:
+        sample = text[:SAMPLE]
+        most = MAX_DOCUMENT_TOKENS * len(sample) // max(1, count_tokens(sample))
+        if len(text) <= most:
             return text
-        half = MAX_DOCUMENT_TOKENS // 2
-        block = max(0, self._tokens.before(chunk.start) - half // 2) // half
-        start, end = self._tokens.end_of(block * half), self._tokens.end_of((block + 2) * half)
+        half = most // 2
+        start = max(0, chunk.start - half // 2) // half * half
+        end = start + 2 * half
         part = text[start:end].strip()
         return f"{'[…] ' if start else ''}{part}{' […]' if end < len(text) else ''}"
+
+
+def _failed(model: str, chunk: TextChunk, why: str) -> Unreadable:
+    return Unreadable(
+        "server_error",
+        f'the model "{model}" was asked for the context of the chunk at character {chunk.start:,}, and failed: {why}',
+    )
