@@ -21,6 +21,7 @@ def test_the_programs_of_the_page_run(server: Program) -> None:
     assert lines[0] == "completed"
     assert "travel.md" in done.stdout
     assert "second class" in done.stdout
+    assert "from travel.md" in lines
     assert "completed 2" in lines
     assert "1 milan.txt" in lines
     assert lines[-2:] == ["256", "deleted"]

@@ -47,12 +47,12 @@ class FileSearch:
 
     async def _check(self, owner: Owner, tool: FileSearchTool, path: str) -> None:
         ranking_of(tool.ranking_options, f"{path}.ranking_options")
+        found = await self.stores.find_stores(owner, tool.vector_store_ids)
         for at, store_id in enumerate(tool.vector_store_ids):
             param = f"{path}.vector_store_ids[{at}]"
-            found = await self.stores.get_store(owner, store_id)
-            if found is None:
+            if store_id not in found:
                 raise unknown_store(store_id, param)
-            if has_expired(found.store, self.clock.now()):
+            if has_expired(found[store_id], self.clock.now()):
                 raise expired(store_id, param)
 
     async def run(self, owner: Owner, call: CallTool) -> ToolDone:
