@@ -165,6 +165,7 @@ def test_chunks_that_cannot_be_taken_are_refused_by_name(
         ({"params": {"mode": "vector"}}, "params.mode"),
         ({"params": {"ranker": {"type": "rrf", "alpha": 0.5}}}, "params.ranker.alpha"),
         ({"params": {"colour": "red"}}, "params.colour"),
+        ({"params": {"score_threshold": 10**400}}, "params.score_threshold"),
         ({"query": ""}, "query"),
         ({"query": [{"type": "image", "image": {"data": ""}}]}, "query[0]"),
     ],
@@ -255,6 +256,20 @@ def test_the_rag_tool_reads_documents_and_gives_a_context(raw: Raw) -> None:
     assert (nothing["content"], nothing["metadata"]["document_ids"]) == (None, [])
     short = context("lighthouse", max_tokens_in_context=1)
     assert short["content"] is None
+
+
+def test_long_document_ids_are_told_apart(raw: Raw) -> None:
+    store = store_of(raw)
+    for end in "ab":
+        documents = [{"document_id": "x" * 511 + end, "content": f"The lamp {end}."}]
+        ok(raw.post("/v1/tool-runtime/rag-tool/insert", {"vector_store_id": store, "documents": documents}))
+    assert {one["content"] for one in query(raw, store, "lamp")["chunks"]} == {"The lamp a.", "The lamp b."}
+
+
+def test_metadata_of_any_size_comes_back(raw: Raw) -> None:
+    store = store_of(raw)
+    ok(insert(raw, store, {"content": "The lamp.", "metadata": {"large": 10**400, "kind": "lamp"}}))
+    assert query(raw, store, "lamp")["chunks"][0]["metadata"] == {"large": 10**400, "kind": "lamp"}
 
 
 @pytest.mark.parametrize(

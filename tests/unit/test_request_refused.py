@@ -94,6 +94,19 @@ NUMBERS = [
     (body(max_output_tokens=10**30), "max_output_tokens", "out of range"),
     (body(temperature=2.1), "temperature", "0 to 2"),
     (body(temperature=-1), "temperature", "0 to 2"),
+    (
+        body(
+            tools=[
+                {
+                    "type": "file_search",
+                    "vector_store_ids": ["vs_1"],
+                    "filters": {"type": "eq", "key": "year", "value": 10**400},
+                }
+            ]
+        ),
+        "tools[0].filters.value",
+        "out of range",
+    ),
     (body(top_p=1.5), "top_p", "0 to 1"),
     (body(presence_penalty=3), "presence_penalty", "-2 to 2"),
     (body(frequency_penalty=-2.5), "frequency_penalty", "-2 to 2"),

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
+from sys import float_info
 from typing import Any, Final
 
 from msgspec import inspect
@@ -194,6 +195,8 @@ class _Walk:
                     self._note(
                         path, f"{json_name(value)} is out of range: {_range(low, high, kind.ge is None)}"
                     )
+                elif isinstance(kind, inspect.FloatType) and abs(value) > float_info.max:
+                    self._note(path, f"{json_name(value)} is out of range: it has more than 308 digits")
             case _:
                 return
 

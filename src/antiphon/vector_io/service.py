@@ -5,6 +5,7 @@ import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from sys import float_info
 from typing import Any
 
 from antiphon.core.errors import AntiphonError, EmbeddingMismatch, InvalidRequest, UnsupportedParameter
@@ -35,6 +36,7 @@ _DEFAULT_FOUND = 3
 _MAX_ATTRIBUTES = 16
 _MAX_KEY = 64
 _MAX_VALUE = 512
+_MAX_DOCUMENT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +155,11 @@ def _chunk(given: GivenChunk, store: StoredVectorStore, at: int) -> Chunk:
 
 
 def document_of(document_id: str) -> str:
-    """What stands for a caller's document where a file's id stands else."""
-    return DOCUMENT + document_id[:500]
+    """What stands for a caller's document where a file's id stands else: another one for each, however long."""
+    if len(document_id) > _MAX_DOCUMENT:
+        digest = hashlib.sha256(document_id.encode("utf-8", "surrogatepass")).hexdigest()
+        document_id = f"{document_id[: _MAX_DOCUMENT - len(digest)]}{digest}"
+    return DOCUMENT + document_id
 
 
 def told_id(document_id: str, text: str) -> str:
@@ -166,7 +171,10 @@ def attributes_of(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
     """What filters look at: the plain values among the metadata, as far as attributes go."""
     found: dict[str, Scalar] = {}
     for key, value in metadata.items():
-        plain = isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= _MAX_VALUE)
+        if isinstance(value, str):
+            plain = len(value) <= _MAX_VALUE
+        else:
+            plain = isinstance(value, bool | int | float) and abs(value) <= float_info.max
         if plain and 0 < len(key) <= _MAX_KEY and len(found) < _MAX_ATTRIBUTES:
             found[key] = value
     return found
