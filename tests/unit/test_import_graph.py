@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import antiphon
@@ -37,6 +38,7 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def modules() -> Mapping[str, Path]:
     return {module_of(path): path for path in ROOT.rglob("*.py")}
 
@@ -54,6 +56,7 @@ def imported(path: Path) -> Iterator[str]:
                 yield name if name in known else str(node.module)
 
 
+@cache
 def graph() -> Mapping[str, frozenset[str]]:
     known = modules()
     return {
