@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from pathlib import Path
@@ -126,8 +128,9 @@ async def test_many_servers_make_the_tables_at_once(postgres: Postgres, postgres
 
 
 # --- over time -----------------------------------------------------------------------------------------------------
-async def test_it_goes_on_after_the_server_was_started_again(tmp_path: Path) -> None:
-    server = PostgresProcess(tmp_path / "postgres")
+async def test_it_goes_on_after_the_server_was_started_again() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="antiphon-postgres-"))
+    server = PostgresProcess(folder)
     server.start()
     index = PgvectorIndex("pg", {"dsn": server.postgres.url()})
     one = Collection("vs_restart", DIMENSION)
@@ -143,6 +146,7 @@ async def test_it_goes_on_after_the_server_was_started_again(tmp_path: Path) -> 
     finally:
         await index.aclose()
         server.stop()
+        shutil.rmtree(folder)
 
 
 async def test_a_collection_that_another_server_made_anew_is_found(

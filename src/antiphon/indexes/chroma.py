@@ -19,7 +19,8 @@ from yarl import URL
 
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.filters import AttributeFilter, Attributes
-from antiphon.core.words import words_asked, words_in
+from antiphon.core.words import words_in
+from antiphon.indexes.asked_words import asked_words
 from antiphon.indexes.chroma_http import ChromaServer, NotThere
 from antiphon.indexes.chroma_records import (
     BATCH_FLOATS,
@@ -185,7 +186,7 @@ class ChromaIndex:
     async def keyword(
         self, collection: Collection, text: str, limit: int, where: AttributeFilter | None = None
     ) -> Sequence[Hit]:
-        words = words_asked(text, MAX_ASKED)
+        words = asked_words(text, MAX_ASKED)
         if not words:
             await self._of(collection)
             return []

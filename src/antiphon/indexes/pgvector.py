@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from antiphon.core.errors import EmbeddingMismatch, InvalidRequest
 from antiphon.core.filters import AttributeFilter, Attributes
-from antiphon.core.words import words_asked, words_in
+from antiphon.core.words import words_in
 from antiphon.indexes import pgvector_sql as sql
+from antiphon.indexes.asked_words import asked_words
 from antiphon.indexes.collection_search import check_vector
 from antiphon.indexes.config_keys import Keys, needed
 from antiphon.indexes.pgvector_sql import MissingTable, Tables
@@ -293,7 +294,7 @@ class PgvectorIndex:
     async def keyword(
         self, collection: Collection, text: str, limit: int, where: AttributeFilter | None = None
     ) -> Sequence[Hit]:
-        words = words_asked(text, MAX_ASKED)
+        words = asked_words(text, MAX_ASKED)
         if not words:
             await self._of(collection)
             return []

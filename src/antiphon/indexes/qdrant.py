@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.filters import AttributeFilter, Attributes
-from antiphon.core.words import words_asked
+from antiphon.indexes.asked_words import asked_words
 from antiphon.indexes.collection_search import check_vector
 from antiphon.indexes.config_keys import Keys, needed
 from antiphon.ports.adapters import AdapterConfigError
@@ -73,7 +73,7 @@ class QdrantIndex:
     async def keyword(
         self, collection: Collection, text: str, limit: int, where: AttributeFilter | None = None
     ) -> Sequence[Hit]:
-        words = words_asked(text, MAX_ASKED)
+        words = asked_words(text, MAX_ASKED)
         if not words:
             await self._points.count(collection)
             return []
