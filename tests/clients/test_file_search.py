@@ -62,7 +62,7 @@ async def test_langchain(base_url: str, store_id: str) -> None:
     tool = {"type": "file_search", "vector_store_ids": [store_id]}
     with openai.DefaultHttpxClient() as http_client:
         async with openai.DefaultAsyncHttpxClient() as http_async_client:
-            model = ChatOpenAI(
+            chat: Any = ChatOpenAI(
                 model="demo",
                 base_url=base_url,
                 api_key=SecretStr("none"),
@@ -70,7 +70,8 @@ async def test_langchain(base_url: str, store_id: str) -> None:
                 max_retries=0,
                 http_client=http_client,
                 http_async_client=http_async_client,
-            ).bind_tools([tool])
+            )
+            model = chat.bind_tools([tool])
             whole: Any = await model.ainvoke(QUESTION)
             streamed: Any = AIMessageChunk(content="")
             async for chunk in model.astream(QUESTION):
