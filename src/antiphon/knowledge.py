@@ -255,9 +255,10 @@ def make_fetcher(settings: Settings) -> Fetcher:
     return GuardedFetcher(Egress(reach, egress.allow_hosts, egress.max_bytes, egress.timeout_s))
 
 
-def check_blobs(settings: Settings) -> None:
-    """Raises ConfigError for `providers.files` that cannot be had. Nothing is opened."""
+def check_knowledge(settings: Settings) -> None:
+    """Raises ConfigError for `providers.files` and `providers.vector_io` that cannot be had. Nothing is opened."""
     make_blobs(settings, None)
+    make_indexes(settings, None)
 
 
 def make_blobs(settings: Settings, folder: Path | None) -> BlobStore:

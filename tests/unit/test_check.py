@@ -78,6 +78,47 @@ def test_no_secret_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert printed.endswith("10 taken, 1 off\nok\n")
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:pass-word@127.0.0.1:1/x", "postgresql://127.0.0.1/x?user=me&password=pass-word"]
+)
+def test_no_password_of_a_url_is_printed(capsys: pytest.CaptureFixture[str], folder: Path, url: str) -> None:
+    (folder / "antiphon.yaml").write_text(
+        f"""version: 2
+providers:
+  inference:
+  - {{provider_id: gpu, provider_type: remote::vllm, config: {{base_url: "http://me:password@127.0.0.1:1/v1"}}}}
+  vector_io:
+  - {{provider_id: index, provider_type: remote::pgvector, config: {{url: "{url}"}}}}
+"""
+    )
+    assert run(["check"]) == 0
+    assert run(["check", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert "pass-word" not in out
+    assert "me:password" not in out
+    assert "127.0.0.1" in out
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("{provider_id: a, provider_type: inline::sqlite}", 'no vector_io provider type "inline::sqlite"'),
+        ("{provider_id: a, provider_type: inline::sqlite-vec, config: {pathh: x}}", '"pathh" is not known'),
+        ("{provider_id: a, provider_type: remote::chromadb}", "url is required"),
+        (
+            "{provider_id: a, provider_type: inline::sqlite-vec}\nvector_stores: {default_provider_id: b}",
+            '"b"',
+        ),
+    ],
+)
+def test_an_index_that_cannot_be_made_is_told(
+    capsys: pytest.CaptureFixture[str], folder: Path, section: str, message: str
+) -> None:
+    (folder / "antiphon.yaml").write_text(f"version: 2\nproviders:\n  vector_io:\n  - {section}\n")
+    assert run(["check"]) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_the_document_has_all_facts(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     document = as_json(capsys)
     del document["lines"]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.app import make_providers
-from antiphon.config.settings import ConfigError, MappedLine, RefusedParts, Settings
-from antiphon.knowledge import check_blobs
+from antiphon.config.settings import ConfigError, MappedLine, RefusedParts, Settings, without_password
+from antiphon.knowledge import check_knowledge
 from antiphon.models.router import rules_in_words
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.system import SystemClock, SystemIds
@@ -52,7 +52,7 @@ def explain(settings: Settings) -> list[str]:
 
 def _check_adapters(settings: Settings) -> None:
     make_providers(settings, UpstreamClient(SystemClock()), SystemIds())
-    check_blobs(settings)
+    check_knowledge(settings)
 
 
 def table(lines: Sequence[MappedLine]) -> Iterator[str]:
@@ -88,6 +88,8 @@ def _lines(settings: Settings) -> Iterator[str]:
         yield f"provider   {provider.provider_id} ({provider.provider_type}){f' at {where}' if where else ''}"
     for files in settings.providers.files:
         yield f"files      {files.provider_id} ({files.provider_type})"
+    for index in settings.providers.vector_io:
+        yield f"vector_io  {index.provider_id} ({index.provider_type})"
     for model in settings.models:
         if model.route is not None:
             yield f"model      {model.model_id} = {model.route.strategy} route"
@@ -160,7 +162,7 @@ def _document(
 
 def _where(config: dict[str, Any]) -> str | None:
     where = config.get("base_url") or config.get("url")
-    return str(where) if where else None
+    return without_password(str(where)) if where else None
 
 
 def _address(settings: Settings) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from antiphon.config.settings import MappedLine, Outcome, RefusedParts, names_a_secret
+from antiphon.config.settings import MappedLine, Outcome, RefusedParts, names_a_secret, without_password
 from antiphon.config.yaml_nodes import Node
 
 
@@ -60,7 +60,7 @@ def written(node: Node, key: str = "") -> str:
     elif names_a_secret(key):
         shown = "a secret"
     else:
-        shown = str(value).lower() if isinstance(value, bool) else str(value)
+        shown = str(value).lower() if isinstance(value, bool) else without_password(str(value))
     return shown + origin(node)
 
 

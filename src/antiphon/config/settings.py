@@ -3,6 +3,7 @@
 The reference page is generated from these types: each `Meta(description=…)` is a row of it.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast, dataclass_transform
 
@@ -22,6 +23,7 @@ ProviderId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 _SECRET_WORDS = ("key", "token", "secret", "password", "authorization", "credential")
 _REDACTED = "***"
+_PASSWORD = re.compile(r"(://[^\s/?#@:]*:)[^\s/?#]*@|([?&]password=)[^&\s#]*", re.IGNORECASE)
 
 
 class ConfigError(Exception):
@@ -422,9 +424,16 @@ def redacted(value: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(key: str, value: Any) -> Any:
     if isinstance(value, dict):
         return redacted(value)  # pyright: ignore[reportUnknownArgumentType] keys of YAML mappings are checked text
-    return _REDACTED if names_a_secret(key) and value else value
+    if names_a_secret(key) and value:
+        return _REDACTED
+    return without_password(value) if isinstance(value, str) else value
 
 
 def names_a_secret(key: str) -> bool:
     """Whether a value under this key must not be shown: `api_key`, `aws_secret`, `Authorization` …"""
     return any(word in key.lower() for word in _SECRET_WORDS)
+
+
+def without_password(text: str) -> str:
+    """A text whose URLs show no password, before the host or in the query."""
+    return _PASSWORD.sub(lambda found: (found[1] or found[2]) + _REDACTED + ("@" if found[1] else ""), text)
