@@ -102,10 +102,10 @@ def test_the_form_of_0_2_is_read_as_it_is(tmp_path: Path) -> None:
 def test_sentence_transformers_load_what_the_file_names_where_they_are_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def found(name: str) -> object:
+    def installed(name: str) -> object:
         return name
 
-    monkeypatch.setattr("antiphon.config.llama_inference.find_spec", found)
+    monkeypatch.setattr("antiphon.config.llama_inference.find_spec", installed)
     more = (
         "vector_stores: {default_embedding_model: {provider_id: sentence-transformers,"
         " model_id: nomic-ai/nomic-embed-text-v1.5}}\n"
