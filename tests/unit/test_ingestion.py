@@ -10,6 +10,7 @@ import pytest
 from antiphon.core.chunking_strategy import StaticSizes, StaticStrategy
 from antiphon.core.errors import Conflict, IndexUnavailable, InvalidRequest, NotFound
 from antiphon.ports import Owner
+from antiphon.ports.knowledge import Collection
 from antiphon.testing.store_contract import ALICE
 from antiphon.vector_stores.jobs import chunk_id
 from antiphon.vector_stores.shapes import (
@@ -292,6 +293,19 @@ async def test_a_store_that_was_deleted_before_a_crash_is_dropped_by_the_next_st
     await world.store.knowledge.delete_store(ALICE, store_id)
     world.restart()
     await world.until(lambda: _dropped(world, store_id))
+    await world.process.ingestion.stop()
+
+
+async def test_a_deleted_store_takes_what_an_unfinished_reindexing_left_of_it_along() -> None:
+    world = World()
+    store_id, _ = await world.make_store("rain")
+    world.restart()
+    await world.idle()
+    for name in ("main", "other"):
+        await world.indexes[name].create(Collection(f"{store_id}_1", 0))
+    await world.process.stores.delete(ALICE, store_id)
+    await world.until(lambda: _dropped(world, store_id))
+    assert [one for index in world.indexes.values() for one in index.data] == []
     await world.process.ingestion.stop()
 
 

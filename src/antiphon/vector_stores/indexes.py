@@ -1,7 +1,7 @@
 """The configured indexes: which of them a new vector store gets, and which one holds a store's chunks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from antiphon.core.errors import IndexUnavailable, InvalidRequest
 from antiphon.ports.knowledge import Collection, StoredVectorStore, VectorIndex
@@ -39,3 +39,11 @@ def collection_of(store: StoredVectorStore) -> Collection:
     """Where its chunks are."""
     name = f"{store.id}_{store.generation}" if store.generation else store.id
     return Collection(name, store.dimension)
+
+
+def left_overs(store: StoredVectorStore) -> list[Collection]:
+    """What runs that embed it anew may have left when they were ended half-way: the collection before its own, and the
+    one behind that. They may be in any index.
+    """
+    generations = {store.generation - 1, store.generation + 1} - {-1}
+    return [collection_of(replace(store, generation=one)) for one in sorted(generations)]

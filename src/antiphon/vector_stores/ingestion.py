@@ -15,7 +15,7 @@ from typing import TypeVar
 from antiphon.core.errors import AntiphonError, StoreUnavailable
 from antiphon.ports import Clock, Ids, Owner
 from antiphon.ports.knowledge import IngestionClaim, VectorStoreRecords
-from antiphon.vector_stores.indexes import Indexes, collection_of
+from antiphon.vector_stores.indexes import Indexes, collection_of, left_overs
 from antiphon.vector_stores.jobs import Jobs
 from antiphon.vector_stores.lease import Lease, LeaseLost
 from antiphon.vector_stores.tasks import cancelled, ended, whole
@@ -220,6 +220,10 @@ class Ingestion:
             await self.interrupt(owner, store.id)
             try:
                 await self._indexes.of(store).drop(collection_of(store))
+                for left_over in left_overs(store):
+                    for index in self._indexes.by_id.values():
+                        with suppress(AntiphonError):  # an index that is away must not keep the store
+                            await index.drop(left_over)
                 await self._records.forget_store(owner, store.id)
             except AntiphonError as error:
                 self._not_dropped(store.id, error.message)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from antiphon.core.errors import Conflict, EmbeddingMismatch
 from antiphon.ports import Owner
 from antiphon.ports.knowledge import Chunk, Embedder, StoredVectorStore, VectorIndex, VectorStoreRecords
-from antiphon.vector_stores.indexes import Indexes, collection_of
+from antiphon.vector_stores.indexes import Indexes, collection_of, left_overs
 
 CHUNKS_AT_ONCE = 256
 _PROBE = "How large is it?"
@@ -77,9 +77,7 @@ class Reindexing:
         return len(vector) // 4
 
     async def _remove_left_overs(self, store: StoredVectorStore) -> None:
-        """Of runs that were ended half-way: the collection before this one and the one behind it, wherever they are."""
-        for generation in {store.generation - 1, store.generation + 1} - {-1}:
-            left_over = collection_of(replace(store, generation=generation))
+        for left_over in left_overs(store):
             for index in self.indexes.by_id.values():
                 await index.drop(left_over)
 
