@@ -374,6 +374,20 @@ async def test_a_removed_file_leaves_no_attributes_behind(index: SqliteVecIndex,
 
 
 # --- FAISS ----------------------------------------------------------------------------------------------------
+async def test_the_text_of_a_removed_file_is_not_on_the_disk_any_more(
+    index: SqliteVecIndex, folder: Path
+) -> None:
+    await index.create(A)
+    for name in ("keep", "drop"):
+        made = [chunk(f"{name}{number}", file=name, text=f"{name} CANARY " * 200) for number in range(50)]
+        await index.put(A, made)
+    await index.remove_file(A, "drop")
+    await index.aclose()
+    kept = (folder / "vs_a.db").read_bytes()
+    assert b"keep CANARY" in kept
+    assert b"drop CANARY" not in kept
+
+
 async def test_what_does_not_fit_into_memory_is_searched_without_it(folder: Path) -> None:
     index = FaissIndex(folder, memory_bytes=3 * 4 * DIMENSION)
     for one in (A, B):

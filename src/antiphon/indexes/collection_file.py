@@ -204,6 +204,7 @@ def _prepare_writer(connection: apsw.Connection) -> None:
     run(connection, "PRAGMA synchronous = FULL")
     run(connection, f"PRAGMA cache_size = -{_WRITER_KIB}")
     run(connection, "PRAGMA journal_size_limit = 16777216")
+    run(connection, "PRAGMA secure_delete = ON")  # what is removed is overwritten, not only let go of
 
 
 def _made(connection: apsw.Connection) -> bool:
