@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from antiphon.blobs.local import LocalBlobs
@@ -19,7 +20,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
-def test_the_programs_of_the_page_run(server: Program) -> None:
+def test_the_programs_of_the_page_run(start_server: Callable[..., Program]) -> None:
+    server = start_server()  # it lists the files of a server on which nobody else has any
     program = "\n".join(blocks("python"))
     assert ADDRESS in program
     command = [sys.executable, "-c", program.replace(ADDRESS, server.url)]

@@ -301,7 +301,8 @@ def test_a_file_that_the_engine_cannot_load_is_explained_and_not_tried_for_ever(
             assert answer.status == 503
             assert answer.error["code"] == "provider_unavailable"
             assert 'the engine of model "cut" did not start: it ended with code 1' in answer.error["message"]
-            assert "failed to load model" in answer.error["message"]
+            said = answer.error["message"]  # the engine may end before the first of its lines is out
+            assert "failed to load model" in said or "Failed to init server" in said
             assert int(answer.headers["retry-after"]) >= 1
         answer = raw.post("/v1/responses", {"model": "tiny", "input": "hello", "max_output_tokens": 16})
         assert answer.status == 200

@@ -15,7 +15,7 @@ from antiphon.system import SystemClock, SystemIds
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "connect-a-provider.md"
 BLOCKS = [block.split("```")[0] for block in PAGE.read_text().split("```yaml\n")[1:]]
 KEY = re.compile(r"\$\{env\.([A-Z_]+)\}")
-ELSEWHERE = {"inline::llama-cpp"}
+ELSEWHERE = {"inline::llama-cpp", "inline::sentence-transformers"}
 """Types with a page of their own."""
 
 
