@@ -48,6 +48,10 @@ def shown(text: str, made: Citations | None = None) -> tuple[str, list[tuple[str
         ("spaces   ", "spaces   ", []),
         ("\U0001f600 grin [cite:1]", "\U0001f600 grin", [("file-1", 6)]),
         ("[cite:1]", "", [("file-1", 0)]),
+        ("a [ci[cite:1]te:2] b", "a  b", [("file-1", 2), ("file-2", 2)]),
+        ("[cite:[cite:1]2]", "", [("file-1", 0), ("file-2", 0)]),
+        ("x [[cite:1] y", "x [ y", [("file-1", 2)]),
+        ("[c[c[cite:1]ite:2]ite:3] z", " z", [("file-1", 0), ("file-2", 0), ("file-3", 0)]),
         ("", "", []),
     ],
 )
@@ -76,6 +80,9 @@ _PIECES = st.sampled_from(
         ":",
         "  ",
         "c",
+        "[ci",
+        "te:2]",
+        "[cite:1]",
     ]
 )
 

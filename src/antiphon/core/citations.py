@@ -19,13 +19,16 @@ from antiphon.core.wire import UNSET
 _SPACES = r"[ \t]{0,8}"
 _MARKER = re.compile(
     _SPACES + r"(?:\[cite:\s{0,4}(\d{1,6}(?:\s{0,4},\s{0,4}\d{1,6}){0,31})\s{0,4}\]"
-    r"|【(\d{1,6})(?::\d{1,6})?(†[^】\n]{0,200})?】)"
+    r"|【(\d{1,6})(?::\d{1,6})?(†[^】\[\n]{0,200})?】)"
 )
-_BEGINNING = re.compile(
-    _SPACES
-    + r"(?:\[(?:c(?:i(?:t(?:e(?::[\s\d,]{0,500})?)?)?)?)?|【(?:\d{1,6}(?::\d{0,6})?(?:†[^】\n]{0,200})?)?)?\Z"
+_BEGUN = (
+    r"(?:\[(?:c(?:i(?:t(?:e(?::[\s\d,]{0,500})?)?)?)?)?"
+    r"|【(?:\d{1,6}(?::\d{0,6})?(?:†[^】\[\n]{0,200})?)?)"
 )
-_CUT_OFF = re.compile(_SPACES + r"(?:\[cite:[\s\d,]*|【\d{1,6}(?::\d{1,6})?†[^】\n]*)\Z")
+_OPEN_END = re.compile(_SPACES + _BEGUN + r"{0,8}\Z")
+_AROUND = re.compile(_BEGUN + r"{1,8}\Z")
+"""What stands in front of a marker, and with what stands behind it may be another one."""
+_CUT_OFF = re.compile(_SPACES + r"(?:\[cite:[\s\d,]*|【\d{1,6}(?::\d{1,6})?†[^】\[\n]*)\Z")
 _NUMBER = re.compile(r"\d+")
 
 Piece = str | FileCitation
@@ -88,21 +91,27 @@ class Citations:
         text, at = state.held, 0
         while (found := _MARKER.search(text, at)) is not None:
             cited = self._cited(found)
-            end = found.start() if cited is not None else found.end()
-            if end > at:
-                pieces.append(text[at:end])
-                state.shown += end - at
-            pieces += [
-                FileCitation(file_id=one, filename=name, index=state.shown) for one, name in cited or ()
-            ]
+            around = _AROUND.search(text, at, found.start()) if found[0][0] in "[【" else None
+            if cited is None:
+                at = self._show(state, pieces, text, at, found.end())
+                continue
+            self._show(state, pieces, text, at, found.start() if around is None else around.start())
+            pieces += [FileCitation(file_id=one, filename=name, index=state.shown) for one, name in cited]
             at = found.end()
-        open_end = _BEGINNING.search(text, at)
-        stop = len(text) if open_end is None else open_end.start()
-        if stop > at:
-            pieces.append(text[at:stop])
-            state.shown += stop - at
+            if around is not None:
+                text, at = around[0] + text[at:], 0
+        open_end = _OPEN_END.search(text, at)
+        stop = self._show(state, pieces, text, at, len(text) if open_end is None else open_end.start())
         state.held = text[stop:]
         return pieces
+
+    @staticmethod
+    def _show(state: _Text, pieces: list[Piece], text: str, start: int, end: int) -> int:
+        """Let `text[start:end]` through. Its end."""
+        if end > start:
+            pieces.append(text[start:end])
+            state.shown += end - start
+        return end
 
     def _cited(self, marker: re.Match[str]) -> list[tuple[str, str]] | None:
         """The files that a marker names, each once; None where it is no marker but somebody's brackets."""

@@ -57,7 +57,7 @@ class FileSearchResult(Wire):
     file_id: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
     filename: str | UnsetType = UNSET
-    attributes: dict[str, str | float | bool] | UnsetType | None = UNSET
+    attributes: dict[str, str | int | float | bool] | UnsetType | None = UNSET
     score: float | UnsetType = UNSET
 
 
