@@ -87,6 +87,22 @@ def test_nothing_of_a_store_false_request_is_on_disk(
     assert b"xylophone-secret" not in content
 
 
+def test_nothing_of_a_deleted_response_is_on_disk(
+    start_server: StartServer, recorder: Recorder, tmp_path: Path
+) -> None:
+    server = start_server()
+    with sync_client(server.url, recorder) as client:
+        kept = client.responses.create(model="scripted/demo", input="the kept canary, tweet tweet")
+        gone = client.responses.create(model="scripted/demo", input="the deleted canary " + "tweet " * 2_000)
+        client.responses.delete(gone.id)
+        assert client.responses.retrieve(kept.id).id == kept.id
+    server.stop()
+    stored = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"the kept canary" in stored
+    assert b"the deleted canary" not in stored
+    assert b"tweet tweet tweet" not in stored
+
+
 def test_sigterm_ends_the_server_with_exit_code_zero(start_server: StartServer) -> None:
     server = start_server()
     assert server.stop() == 0

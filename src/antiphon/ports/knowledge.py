@@ -135,6 +135,12 @@ class VectorStoreRecords(Protocol):
     of one file.
     """
 
+    async def begin_store(self, owner: Owner, store: StoredVectorStore, due_at: int) -> None:
+        """Note a store that is about to be made, before its index is asked for anything. Nobody sees it. Unless
+        `add_store` follows before `due_at`, it is one that ends: what a crash leaves behind is dropped.
+        """
+        ...
+
     async def add_store(
         self, owner: Owner, store: StoredVectorStore, files: Sequence[StoredVectorFile] = ()
     ) -> None:

@@ -102,5 +102,7 @@ def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     if not read_only:
         queries.execute(connection, "PRAGMA journal_mode = WAL")
         queries.execute(connection, "PRAGMA synchronous = FULL")
+        # What was deleted is overwritten: it is no more in the file than it is in an answer.
+        queries.execute(connection, "PRAGMA secure_delete = ON")
         queries.execute(connection, "PRAGMA journal_size_limit = 67108864")
     return connection

@@ -27,6 +27,8 @@ class _Store:
     number: int
     store: StoredVectorStore
     state: State = "live"
+    due_at: int = 0
+    """When a deleted one is to be cleared away."""
 
     @property
     def shown(self) -> StoredVectorStore:
@@ -74,6 +76,10 @@ class MemoryKnowledge:
         self._batches: dict[_FileKey, StoredBatch] = {}
 
     # --- stores -----------------------------------------------------------------------------------------------
+    async def begin_store(self, owner: Owner, store: StoredVectorStore, due_at: int) -> None:
+        self._check_open()
+        self._stores[owner, store.id] = _Store(next(self._numbers), store, "deleted", due_at)
+
     async def add_store(
         self, owner: Owner, store: StoredVectorStore, files: Sequence[StoredVectorFile] = ()
     ) -> None:
@@ -162,7 +168,7 @@ class MemoryKnowledge:
         rows = [
             (row.number, owner, replace(row.store, expired=row.state == "expiring"))
             for (owner, store_id), row in self._stores.items()
-            if row.state in ("expiring", "deleted")
+            if (row.state == "expiring" or (row.state == "deleted" and row.due_at <= now))
             and not any(
                 file.claim is not None and (file.claimed_until or 0) > now
                 for file in self._files_of(owner, store_id)

@@ -38,6 +38,10 @@ class SqliteKnowledge:
         self._presence = Presence(database.path.with_name(database.path.name + "-workers"))
 
     # --- stores -----------------------------------------------------------------------------------------------
+    async def begin_store(self, owner: Owner, store: StoredVectorStore, due_at: int) -> None:
+        bindings = {**_bindings(owner, store), "due_at": due_at}
+        await self._database.write(partial(_any, "begin_store", bindings))
+
     async def add_store(
         self, owner: Owner, store: StoredVectorStore, files: Sequence[StoredVectorFile] = ()
     ) -> None:
@@ -243,6 +247,7 @@ def _store(row: Sequence[Any]) -> StoredVectorStore:
 def _add_store(
     owner: Owner, store: StoredVectorStore, files: Sequence[StoredVectorFile], connection: apsw.Connection
 ) -> None:
+    queries.execute(connection, _SQL["forget_store"], _of(owner, store.id))  # it was begun
     queries.execute(connection, _SQL["add_store"], _bindings(owner, store))
     for file in files:
         _put_file(owner, file, connection)

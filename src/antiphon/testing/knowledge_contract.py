@@ -204,6 +204,26 @@ class KnowledgeContract:
         assert await nothing_to_do(store)
         assert await knowledge.next_due() is None
 
+    async def test_a_store_that_was_begun_is_seen_when_it_is_added(self, store: Store) -> None:
+        knowledge = store.knowledge
+        await knowledge.begin_store(ALICE, vector_store(), due_at=NOW + 100)
+        assert await knowledge.get_store(ALICE, "vs_a") is None
+        assert await knowledge.find_stores(ALICE, ["vs_a"]) == {}
+        assert await knowledge.list_stores(ALICE, KnowledgePage(10)) == []
+        assert await knowledge.delete_store(ALICE, "vs_a") is None
+        assert await knowledge.ending_stores(NOW + 99, 10) == []
+        await knowledge.add_store(ALICE, vector_store())
+        assert await knowledge.get_store(ALICE, "vs_a") is not None
+        assert await knowledge.ending_stores(NOW + 1_000, 10) == []
+
+    async def test_a_store_that_was_begun_and_not_added_ends(self, store: Store) -> None:
+        knowledge = store.knowledge
+        await knowledge.begin_store(ALICE, vector_store(), due_at=NOW + 100)
+        [(owner, ending)] = await knowledge.ending_stores(NOW + 100, 10)
+        assert (owner, ending.id, ending.expired) == (ALICE, "vs_a", False)
+        await knowledge.forget_store(ALICE, "vs_a")
+        assert await knowledge.ending_stores(NOW + 100, 10) == []
+
     async def test_a_deleted_store_is_named_until_it_is_forgotten(self, store: Store) -> None:
         knowledge = store.knowledge
         await filled(store, "x")

@@ -39,6 +39,8 @@ from antiphon.vector_stores.store_files import StoreFiles
 from antiphon.web.paging import Page
 
 PREFIX = "vs_"
+MAKING_S = 3_600
+"""A store that was begun and is not there after so long never will be: the server ended meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class VectorStores:
             description=text(body.description),
             expires_after_days=body.expires_after.days if body.expires_after else None,
         )
+        await self.records.begin_store(owner, store, now + MAKING_S)
         await self.indexes.of(store).create(collection_of(store))
         await self.records.add_store(owner, store, [replace(one, store_id=store.id) for one in files])
         self.ingestion.wake()

@@ -6,6 +6,13 @@ INSERT INTO vector_stores (id, tenant, subject, name, description, created_at, l
 VALUES (:id, :tenant, :subject, :name, :description, :created_at, :last_active_at, :metadata, :provider_id,
   :embedding_model, :dimension, :expires_after_days, :generation, :expires_at, 'live')
 
+-- name: begin_store
+-- A store that is being made is a deleted one that is to be cleared away at `expires_at`, not before.
+INSERT INTO vector_stores (id, tenant, subject, name, description, created_at, last_active_at, metadata, provider_id,
+  embedding_model, dimension, expires_after_days, generation, expires_at, state)
+VALUES (:id, :tenant, :subject, :name, :description, :created_at, :last_active_at, :metadata, :provider_id,
+  :embedding_model, :dimension, :expires_after_days, :generation, :due_at, 'deleted')
+
 -- name: find_stores
 SELECT id, name, created_at, last_active_at, metadata, provider_id, embedding_model, dimension, description,
   expires_after_days, generation, state
@@ -67,7 +74,7 @@ WHERE id = :id AND tenant = :tenant AND subject = :subject AND state = 'live'
 RETURNING number
 
 -- name: delete_store
-UPDATE vector_stores SET state = 'deleted'
+UPDATE vector_stores SET state = 'deleted', expires_at = NULL
 WHERE id = :id AND tenant = :tenant AND subject = :subject AND state <> 'deleted'
 RETURNING id, name, created_at, last_active_at, metadata, provider_id, embedding_model, dimension, description,
   expires_after_days, generation, 'live'
@@ -88,7 +95,7 @@ WHERE store_id = :id AND tenant = :tenant AND subject = :subject AND task IS NOT
 SELECT tenant, subject, id, name, created_at, last_active_at, metadata, provider_id, embedding_model, dimension,
   description, expires_after_days, generation, CASE state WHEN 'deleted' THEN 'live' ELSE state END
 FROM vector_stores AS s
-WHERE state IN ('expiring', 'deleted') AND NOT EXISTS (
+WHERE state IN ('expiring', 'deleted') AND (state = 'expiring' OR expires_at IS NULL OR expires_at <= :now) AND NOT EXISTS (
   SELECT 1 FROM vector_store_files AS f INDEXED BY vector_store_files_claimed
   WHERE f.store_id = s.id AND f.tenant = s.tenant AND f.subject = s.subject AND f.claim IS NOT NULL
     AND f.claimed_until > :now
