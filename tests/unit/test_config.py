@@ -88,6 +88,16 @@ def test_two_loads_share_nothing(tmp_path: Path) -> None:
         ("version: 2", "vector_io: [{provider_id: f}]", 'antiphon.yaml:1: "vector_io" belongs under `providers`'),
         ("inference:", "safety: [{provider_id: f}]\n  inference:", "antiphon.yaml:6: safety: guardrails are"),
         ("version: 2", "shields: [{shield_id: s}]", "antiphon.yaml:1: shields: guardrails are not served yet"),
+        (
+            "version: 2",
+            "version: 2\nvector_stores: {default_embedding_model: {provider_id: gone, model_id: m}}",
+            'antiphon.yaml:2: vector_stores.default_embedding_model: no inference provider "gone"',
+        ),
+        (
+            "port: 9000",
+            'egress: {allow_hosts: ["http://x"]}',
+            "antiphon.yaml:3: server.egress.allow_hosts[0]: expected a host: example.com",
+        ),
         ("port: 9000", "host: 0.0.0.0", "no API key is configured"),
         ("port: 9000", "auth: {keys: [{name: a, key: sk-x}]}", "antiphon.yaml:3: server.auth.keys: a key is given"),
         ("port: 9000", "auth: {keys: [sk-x]}", "antiphon.yaml:3: server.auth.keys: a key is given as its hash"),

@@ -11,6 +11,7 @@ import msgspec
 from antiphon.config.mapping import switched_off
 from antiphon.config.routes import check_routes, with_live_candidates
 from antiphon.config.settings import (
+    HOST_PATTERN,
     ConfigError,
     KnowledgeSettings,
     ModelSettings,
@@ -81,6 +82,7 @@ def bind(root: Node) -> Settings:
         vector_stores=convert(root["vector_stores"], KnowledgeSettings, "vector_stores"),
         lines=dict(_lines([*inference, *indexes, *files])),
     )
+    _check_store_models(settings, root["vector_stores"])
     _check_names(settings, inference, models)
     _check_ids(indexes)
     _check_networks(root["server"]["egress"]["allow_private"])
@@ -181,6 +183,9 @@ def _plain_words(text: str) -> str:
         re.sub(r"^Expected ", "expected ", text).replace("`object`", "a mapping").replace("`array`", "a list")
     )
     text = text.replace("^sha256:[0-9a-f]{64}$", "sha256: and 64 hex digits")
+    text = text.replace(
+        f"`str` matching regex {HOST_PATTERN!r}", "a host: example.com, or *.example.com with all below it"
+    )
     return re.sub(r"^Object missing required field `(\w+)`", r'"\1" is missing', text)
 
 
@@ -203,6 +208,18 @@ def _check_networks(networks: Node) -> None:
                 f'server.egress.allow_private: "{node.text()}" is no network; write 10.0.0.0/8 or fd00::/8'
             )
             raise node.error(message) from None
+
+
+def _check_store_models(settings: Settings, stores: Node) -> None:
+    """Whether there is the server of each model that vector stores are to use."""
+    served = {one.provider_id for one in settings.providers.inference}
+    for name in ("default_embedding_model", "default_reranker_model"):
+        provider_id: str = getattr(getattr(settings.vector_stores, name), "provider_id", "")
+        if served and provider_id and provider_id not in served:
+            listed = ", ".join(sorted(served))
+            raise stores[name]["provider_id"].error(
+                f'vector_stores.{name}: no inference provider "{provider_id}"; configured: {listed}'
+            )
 
 
 def _check_ids(providers: list[Node]) -> None:

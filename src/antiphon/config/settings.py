@@ -21,6 +21,9 @@ KeyHash = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 ProviderId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
+HOST_PATTERN = r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
+HostPattern = Annotated[str, Meta(pattern=HOST_PATTERN)]
+
 _SECRET_WORDS = ("key", "token", "secret", "password", "authorization", "credential")
 _REDACTED = "***"
 _PASSWORD = re.compile(r"(://[^\s/?#@:]*:)[^\s/?#]*@|([?&]password=)[^&\s#]*", re.IGNORECASE)
@@ -147,7 +150,7 @@ class EgressSettings(_Section):
         ),
     ] = ()
     allow_hosts: Annotated[
-        tuple[str, ...],
+        tuple[HostPattern, ...],
         Meta(
             description="Only these hosts are asked (`example.com`, `*.example.com`). None: every public one."
         ),
