@@ -21,6 +21,11 @@ Place = tuple[int, int]
 """Of a message, and of a part in it."""
 
 
+def has_parts(messages: Sequence[ChatMessage]) -> bool:
+    """Whether any message is more than a text."""
+    return any(type(message.content) is list for message in messages)
+
+
 async def shown_body(
     attachments: Attachments, owner: Owner, messages: Sequence[ChatMessage], body: bytes, intake: Intake
 ) -> bytes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.types import Send
 
-from antiphon.chat.attachments import shown_body
+from antiphon.chat.attachments import has_parts, shown_body
 from antiphon.chat.corrections import StreamCorrections, corrected_body
 from antiphon.chat.keeping import ChatKeeper, Keep
 from antiphon.chat.request import ChatRequest, CompletionRequest, parse_chat, parse_completion, with_model
@@ -141,7 +141,7 @@ class ChatRoutes:
     ) -> Reply:
         resolved = await self.catalog.resolve(asked.model)
         sent = body
-        if isinstance(asked, ChatRequest) and self.attachments is not None:
+        if self.attachments is not None and isinstance(asked, ChatRequest) and has_parts(asked.messages):
             intake = intake_of(resolved.provider)
             body = await shown_body(self.attachments, request.owner, asked.messages, body, intake)
         if self.tap is not None:
