@@ -17,7 +17,7 @@ def main() -> int:
     page = ROOT / "docs" / "reference" / "coverage.md"
     page.parent.mkdir(parents=True, exist_ok=True)
     folders = [str(ROOT / "tests" / name) for name in ("conformance", "integration")]
-    return pytest.main(["-q", "-p", "no:xdist", f"--coverage-page={page}", *folders, *sys.argv[1:]])
+    return pytest.main(["-q", "-n0", f"--coverage-page={page}", *folders, *sys.argv[1:]])
 
 
 if __name__ == "__main__":
