@@ -15,13 +15,14 @@ import pytest
 
 from antiphon.core.errors import IndexUnavailable
 from antiphon.core.filters import Comparison, Scalar
+from antiphon.core.vectors import packed, unpacked
 from antiphon.indexes import collection_search
 from antiphon.indexes.faiss import FaissIndex
 from antiphon.indexes.sqlite_filters import Condition, stored
 from antiphon.indexes.sqlite_vec import SqliteVecIndex
 from antiphon.ports.knowledge import Chunk, Collection
 from antiphon.testing.index_contract import DIMENSION, chunk, every, names, refused
-from antiphon.testing.index_samples import cosine, packed, random_vector, unpacked
+from antiphon.testing.index_samples import cosine, random_vector
 
 A = Collection("vs_a", DIMENSION)
 B = Collection("vs_b", DIMENSION)

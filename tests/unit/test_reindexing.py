@@ -15,12 +15,11 @@ from antiphon.core.errors import (
     InvalidRequest,
     ProviderUnavailable,
 )
-from antiphon.core.vectors import unit
+from antiphon.core.vectors import packed, unit
 from antiphon.ports import Owner
 from antiphon.ports.knowledge import Chunk, StoredVectorStore, VectorIndex
 from antiphon.providers.scripted_vectors import vector_of
 from antiphon.storage.memory import MemoryStore
-from antiphon.testing.index_samples import packed
 from antiphon.testing.naive_index import NaiveIndex
 from antiphon.vector_stores.indexes import Indexes, collection_of
 from antiphon.vector_stores.reindexing import CHUNKS_AT_ONCE, Goal, Reindexing

@@ -1,4 +1,6 @@
-"""Embedding vectors: numbers, or the base64 of little-endian 32-bit floats as the OpenAI API writes them."""
+"""Embedding vectors: numbers, the little-endian 32-bit floats that ports carry (packed), or those in base64 as the
+OpenAI API writes them.
+"""
 
 import base64
 import binascii
@@ -7,15 +9,29 @@ import sys
 from array import array
 from collections.abc import Sequence
 
+_BYTES = 4  # of one number
+
+
+def packed(vector: Sequence[float]) -> bytes:
+    """Raises OverflowError for a number that is no 32-bit float."""
+    return _little(array("f", vector))
+
+
+def unpacked(vector: bytes) -> "array[float]":
+    """Raises ValueError for what is not a whole number of 32-bit floats."""
+    floats = array("f")
+    floats.frombytes(vector)
+    if sys.byteorder == "big":
+        floats.byteswap()
+    return floats
+
 
 def to_base64(vector: Sequence[float]) -> str:
     """Raises ValueError for a number that is no finite 32-bit float."""
     floats = array("f", vector)
     if not math.isfinite(math.fsum(floats)):
         raise ValueError("a number of the vector is not finite")
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return base64.b64encode(floats.tobytes()).decode("ascii")
+    return base64.b64encode(_little(floats)).decode("ascii")
 
 
 def from_base64(text: str) -> list[float]:
@@ -24,13 +40,9 @@ def from_base64(text: str) -> list[float]:
         data = base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise ValueError(f"not base64: {error}") from None
-    floats = array("f")
-    if not data or len(data) % floats.itemsize:
+    if not data or len(data) % _BYTES:
         raise ValueError("not a whole number of 32-bit floats")
-    floats.frombytes(data)
-    if sys.byteorder == "big":
-        floats.byteswap()
-    vector = floats.tolist()
+    vector = unpacked(data).tolist()
     if not all(map(math.isfinite, vector)):
         raise ValueError("a number of the vector is not finite")
     return vector
@@ -45,15 +57,12 @@ def shortened(vector: Sequence[float], dimensions: int) -> list[float]:
     return [number / length for number in kept] if length else list(kept)
 
 
-def unit(packed: bytes, dimensions: int = 0) -> bytes:
-    """Little-endian 32-bit floats at length 1, all zero ones as they are; with `dimensions`, only the first ones.
+def unit(vector: bytes, dimensions: int = 0) -> bytes:
+    """A packed vector at length 1, one of zeros as it is; with `dimensions`, only its first numbers.
 
     Raises ValueError for a number that is not finite.
     """
-    floats = array("f")
-    floats.frombytes(packed[: dimensions * floats.itemsize] if dimensions else packed)
-    if sys.byteorder == "big":
-        floats.byteswap()
+    floats = unpacked(vector[: dimensions * _BYTES] if dimensions else vector)
     length = math.hypot(*floats)
     if not math.isfinite(length):
         raise ValueError("a number of the vector is not finite")
@@ -65,14 +74,10 @@ def unit(packed: bytes, dimensions: int = 0) -> bytes:
 def mean(vectors: Sequence[bytes], weights: Sequence[float]) -> bytes:
     """The weighted mean of packed vectors of one size, at length 1."""
     total: list[float] | None = None
-    for packed, weight in zip(vectors, weights, strict=True):
-        floats = array("f")
-        floats.frombytes(packed)
-        if sys.byteorder == "big":
-            floats.byteswap()
-        parts = [number * weight for number in floats]
+    for vector, weight in zip(vectors, weights, strict=True):
+        parts = [number * weight for number in unpacked(vector)]
         total = parts if total is None else [one + other for one, other in zip(total, parts, strict=True)]
-    return unit(_little(array("f", total or ())))
+    return unit(packed(total or ()))
 
 
 def _little(floats: "array[float]") -> bytes:

@@ -5,8 +5,6 @@ import base64
 import heapq
 import math
 import operator
-import sys
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, assert_never
@@ -14,6 +12,7 @@ from typing import Any, Final, TypeAlias, TypeVar, assert_never
 import msgspec
 
 from antiphon.core.filters import AttributeFilter, Attributes
+from antiphon.core.vectors import packed, unpacked
 from antiphon.core.words import words_in
 from antiphon.indexes.chroma_http import ChromaServer
 from antiphon.indexes.flat_attributes import (
@@ -166,7 +165,7 @@ class Records:
     async def query(self, vector: bytes, limit: int, condition: Where | None) -> list[Hit]:
         found = await self._ask(
             "query",
-            query_embeddings=[_numbers(vector)],
+            query_embeddings=[unpacked(vector).tolist()],
             n_results=limit,
             where=condition,
             include=["distances", "documents", "metadatas"],
@@ -178,7 +177,7 @@ class Records:
 
     async def compared(self, vector: bytes, places: Sequence[Place]) -> Mapping[Place, float]:
         """The cosines of these."""
-        asked = _numbers(vector)
+        asked = unpacked(vector).tolist()
         scores: dict[Place, float] = {}
         for some in slices(places, max(1, BATCH_FLOATS // max(len(asked), 1))):
             found = await self._ask("get", ids=[_record(one) for one in some], include=["embeddings"])
@@ -229,24 +228,10 @@ def _chunk(name: str, text: str, metadata: Mapping[str, Any], vector: Sequence[f
         place.number,
         text[len(context) + 2 :] if context else text,
         context,
-        _packed(vector),
+        packed(vector),
         msgspec.json.decode(given, type=dict[str, bool | float | str]) if given else {},
         metadata[_METADATA].encode(),
     )
-
-
-def _numbers(vector: bytes) -> list[float]:
-    floats = array("f", vector)
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return floats.tolist()
-
-
-def _packed(vector: Sequence[float]) -> bytes:
-    floats = array("f", vector)
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return floats.tobytes()
 
 
 # --- conditions -------------------------------------------------------------------------------------------------

@@ -6,9 +6,7 @@ Qdrant multiplies that by how rare the word is.
 
 import hashlib
 import re
-import sys
 import uuid
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar, assert_never
 
@@ -16,6 +14,7 @@ import msgspec
 from qdrant_client import models
 
 from antiphon.core.filters import AttributeFilter, Attributes, Scalar
+from antiphon.core.vectors import packed, unpacked
 from antiphon.core.words import words_in
 from antiphon.indexes.flat_attributes import (
     Every,
@@ -165,7 +164,7 @@ class Points:
         self, collection: Collection, vector: bytes, limit: int, where: models.Filter | None, *, exact: bool
     ) -> list[Hit]:
         return await self._query(
-            collection, _numbers(vector), DENSE, limit, where, models.SearchParams(exact=exact)
+            collection, unpacked(vector).tolist(), DENSE, limit, where, models.SearchParams(exact=exact)
         )
 
     async def holding(
@@ -235,7 +234,7 @@ def _number(word: str) -> int:
 def _point(collection: Collection, one: Chunk) -> models.PointStruct:
     vectors: dict[str, Any] = {WORDS: _sparse(words_in(one.searched))}
     if one.vector:
-        vectors[DENSE] = _numbers(one.vector)
+        vectors[DENSE] = unpacked(one.vector).tolist()
     payload = {
         "chunk": one.id,
         "file": one.file_id,
@@ -293,24 +292,10 @@ def _chunk(payload: Mapping[str, Any] | None, vector: Any) -> Chunk:
         given["number"],
         given["text"],
         given["context"],
-        _packed(vector[DENSE]) if vector else b"",
+        packed(vector[DENSE]) if vector else b"",
         msgspec.json.decode(given["attributes"], type=dict[str, bool | float | str]),
         given["metadata"].encode(),
     )
-
-
-def _numbers(vector: bytes) -> list[float]:
-    floats = array("f", vector)
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return floats.tolist()
-
-
-def _packed(vector: Sequence[float]) -> bytes:
-    floats = array("f", vector)
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return floats.tobytes()
 
 
 # --- conditions -------------------------------------------------------------------------------------------------

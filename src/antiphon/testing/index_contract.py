@@ -27,17 +27,16 @@ from random import Random
 
 from antiphon.core.errors import AntiphonError, EmbeddingMismatch, IndexUnavailable, InvalidRequest
 from antiphon.core.filters import Attributes, Comparison, holds
+from antiphon.core.vectors import packed, unpacked
 from antiphon.ports.knowledge import Chunk, Collection, Hit, VectorIndex
 from antiphon.testing.index_samples import (
     ODD_QUERIES,
     ODD_TEXTS,
     VALUES,
     cosine,
-    packed,
     random_attributes,
     random_filter,
     random_vector,
-    unpacked,
 )
 
 DIMENSION = 8

@@ -1,13 +1,11 @@
 """Texts, vectors, attributes and filters that indexes are tried with."""
 
 import math
-import sys
-from array import array
-from collections.abc import Sequence
 from random import Random
 from typing import Final
 
 from antiphon.core.filters import AttributeFilter, Attributes, Comparator, Comparison, Group, Scalar
+from antiphon.core.vectors import packed, unpacked
 
 ODD_TEXTS: Final = (
     "plain",
@@ -71,22 +69,6 @@ VALUES: Final[tuple[Scalar, ...]] = (
 
 _KEYS: Final = ("x", "y", "author name", "a.b", "$k", "ключ", 'it\'s "q" \\')
 _FEW: Final[tuple[Scalar, ...]] = ("1", "true", "b", 1.0, 0.0, 2.5, 1e300, True, False)
-
-
-def packed(numbers: Sequence[float]) -> bytes:
-    """A vector as ports carry it: little-endian 32-bit floats."""
-    floats = array("f", numbers)
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return floats.tobytes()
-
-
-def unpacked(vector: bytes) -> Sequence[float]:
-    floats = array("f")
-    floats.frombytes(vector)
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return floats
 
 
 def random_vector(chance: Random, dimension: int) -> bytes:

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from sys import float_info
@@ -12,7 +11,7 @@ from antiphon.core.errors import AntiphonError, EmbeddingMismatch, InvalidReques
 from antiphon.core.filters import Scalar
 from antiphon.core.ranking_options import SearchRankingOptions, ranking_of
 from antiphon.core.searching import FoundChunk, Ranking, SearchMode, SearchRequest
-from antiphon.core.vectors import unit
+from antiphon.core.vectors import packed, unit
 from antiphon.core.wire import UNSET, JsonObject, UnsetType, decode_json, encode
 from antiphon.ports import Owner
 from antiphon.ports.knowledge import Chunk, StoredVectorStore
@@ -212,10 +211,7 @@ def _vector(given: GivenChunk, store: StoredVectorStore, path: str) -> bytes:
 
 def _packed(numbers: Sequence[float], param: str) -> bytes:
     try:
-        floats = array("f", numbers)
-        if array("H", [1]).tobytes() != b"\x01\x00":
-            floats.byteswap()
-        return unit(floats.tobytes())
+        return unit(packed(numbers))
     except (OverflowError, ValueError):
         raise InvalidRequest(f"`{param}`: holds a number that is too large.", param=param) from None
 

@@ -5,7 +5,6 @@ Source: `VectorStoreObject`, `VectorStoreFileObject`, `VectorStoreFileBatchObjec
 store, and what chunks say besides their text where it is asked for, are extensions.
 """
 
-import struct
 from collections.abc import Sequence
 from typing import Literal
 
@@ -19,6 +18,7 @@ from antiphon.core.chunking_strategy import (
 )
 from antiphon.core.filters import Scalar
 from antiphon.core.searching import FoundChunk, SearchAnswer
+from antiphon.core.vectors import unpacked
 from antiphon.core.wire import UNSET, JsonObject, UnsetType, Wire, decode_json
 from antiphon.ports.knowledge import (
     Chunk,
@@ -227,7 +227,7 @@ def content_shown(chunks: Sequence[Chunk], *, embeddings: bool, metadata: bool) 
     return [
         ChunkContent(
             text=one.text,
-            embedding=(_floats(one.vector) or None) if embeddings else UNSET,
+            embedding=(unpacked(one.vector).tolist() or None) if embeddings else UNSET,
             chunk_metadata={"chunk_id": one.id, "document_id": one.file_id, **decode_json(one.metadata)}
             if metadata
             else UNSET,
@@ -235,10 +235,6 @@ def content_shown(chunks: Sequence[Chunk], *, embeddings: bool, metadata: bool) 
         )
         for one in chunks
     ]
-
-
-def _floats(vector: bytes) -> list[float]:
-    return list(struct.unpack(f"<{len(vector) // 4}f", vector))
 
 
 def results_shown(answer: SearchAnswer) -> SearchResults:
