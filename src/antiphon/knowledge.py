@@ -103,12 +103,10 @@ def make_knowledge(
     uploads = UploadService(files, store.files, blobs, clock, ids, limits.max_upload_bytes)
     vectors = vector_cache(folder)
     embedder = make_embedder(settings, catalog, vectors)
-    indexes = make_indexes(settings, folder)
+    indexes = Indexes(make_indexes(settings, folder))
     extractor = DocumentExtractor(ExtractionLimits(workers=settings.vector_stores.workers))
-    searcher = make_searcher(settings, store, Indexes(indexes), embedder, catalog, clock)
-    parts = Parts(
-        settings, catalog, store, clock, ids, files, Indexes(indexes), embedder, extractor, searcher
-    )
+    searcher = make_searcher(settings, store, indexes, embedder, catalog, clock)
+    parts = Parts(settings, catalog, store, clock, ids, files, indexes, embedder, extractor, searcher)
     vector_stores = make_vector_stores(parts)
     files.before_delete = vector_stores.files.detach
     return Knowledge(
@@ -121,7 +119,7 @@ def make_knowledge(
         vectors=vectors,
         embedder=embedder,
         searcher=searcher,
-        indexes=indexes,
+        indexes=indexes.by_id,
         vector_stores=vector_stores,
     )
 

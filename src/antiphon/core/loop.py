@@ -410,9 +410,8 @@ class Loop:
         tool = self._toolbox.hosted(call.name)
         if tool is None:
             yield CallTool(call)
-        elif (
-            call.call_id not in self._open_calls
-        ):  # else the model gave two calls one id: one answer is for both
+            return
+        if call.call_id not in self._open_calls:  # else two calls have one id, and one answer is for both
             item = hosted_calls.call_item(tool, call)
             self._own_slots -= 1
             self._open_calls[call.call_id] = self._own_slots, item

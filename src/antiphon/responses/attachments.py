@@ -8,7 +8,7 @@ outlives its files.
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -24,7 +24,7 @@ from antiphon.core.attachments import (
     replaced,
 )
 from antiphon.core.commands import CallModel
-from antiphon.core.errors import BlobsUnavailable, FetchRefused, InvalidRequest, NotFound
+from antiphon.core.errors import FetchRefused, InvalidRequest, NotFound
 from antiphon.core.items import InputFile, InputImage, InputText, MessagePart
 from antiphon.core.request import ResponseRequest
 from antiphon.core.seen import TranscriptItem
@@ -113,7 +113,7 @@ class Attachments:
         known = self.known_text(owner, digest, content.filename)
         if known is not None:
             return known
-        document = await self._extractor.extract(_pieces(content.content), content.filename, media_type)
+        document = await self._extractor.extract(media.pieces(content.content), content.filename, media_type)
         text = document.text
         if not text.strip():
             raise InvalidRequest("it holds no text; send scanned pages as images")
@@ -259,11 +259,7 @@ class Given:
         try:
             text = await self._service.text(self._owner, content, kind)
         except Unreadable as error:
-            if error.code == "server_error":
-                raise BlobsUnavailable(f"`{param}`: {error.message}") from None
-            raise InvalidRequest(
-                f"`{param}`: the file cannot be read: {error.message}", param=param
-            ) from None
+            raise media.unreadable(error, param) from None
         except InvalidRequest as error:
             raise InvalidRequest(f"`{param}`: {error.message}.", param=param) from None
         return _text(text, name)
@@ -421,7 +417,3 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
-    yield content

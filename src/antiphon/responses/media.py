@@ -3,10 +3,12 @@
 import base64
 import binascii
 import re
+from collections.abc import AsyncIterator
 from mimetypes import guess_type
 
-from antiphon.core.errors import InvalidRequest
+from antiphon.core.errors import AntiphonError, BlobsUnavailable, InvalidRequest
 from antiphon.ports.files import Fetched
+from antiphon.ports.knowledge import Unreadable
 
 MAX_IMAGE_BYTES = 15_000_000
 """As base64 it is just what `image_url` may hold (20 MiB)."""
@@ -30,6 +32,18 @@ def image_type(content: bytes) -> str | None:
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
     return None
+
+
+async def pieces(content: bytes) -> AsyncIterator[bytes]:
+    """What is here whole, for who takes it as it comes."""
+    yield content
+
+
+def unreadable(error: Unreadable, param: str, what: str = "file") -> AntiphonError:
+    """The error of a request whose document cannot be read."""
+    if error.code == "server_error":
+        return BlobsUnavailable(f"`{param}`: {error.message}")
+    return InvalidRequest(f"`{param}`: the {what} cannot be read: {error.message}", param=param)
 
 
 def file_type(content: bytes, said: str, filename: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from antiphon.core.chunk_tokens import count_tokens
 from antiphon.core.chunking import chunks
 from antiphon.core.chunking_strategy import ChunkSizes, llama_stack_sizes
 from antiphon.core.documents import Document, TextChunk
-from antiphon.core.errors import BlobsUnavailable, InvalidRequest, UnsupportedParameter
+from antiphon.core.errors import InvalidRequest, UnsupportedParameter
 from antiphon.core.json_values import is_object
 from antiphon.core.searching import FoundChunk
 from antiphon.core.wire import JsonObject, encode
@@ -130,13 +129,9 @@ class RagTool:
     async def _extracted(self, fetched: Fetched, given: RagDocument, param: str) -> Document:
         kind = given.mime_type or fetched.media_type
         try:
-            return await self.extractor.extract(_pieces(fetched.content), fetched.filename, kind)
+            return await self.extractor.extract(media.pieces(fetched.content), fetched.filename, kind)
         except Unreadable as error:
-            if error.code == "server_error":
-                raise BlobsUnavailable(f"`{param}`: {error.message}") from None
-            raise InvalidRequest(
-                f"`{param}`: the document cannot be read: {error.message}", param=param
-            ) from None
+            raise media.unreadable(error, param, "document") from None
 
 
 def _cut(given: RagDocument, document: Document, sizes: ChunkSizes) -> list[Chunk]:
@@ -183,7 +178,3 @@ def _filled(template: str, index: int, found: FoundChunk) -> str:
 def _document_id(found: FoundChunk) -> str:
     metadata, beside = metadata_of(found)
     return str(metadata.get("document_id") or beside.get("document_id") or found.file_id)
-
-
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
-    yield content

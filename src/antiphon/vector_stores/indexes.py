@@ -9,14 +9,13 @@ from antiphon.ports.knowledge import Collection, StoredVectorStore, VectorIndex
 
 @dataclass(frozen=True, slots=True)
 class Indexes:
-    """`by_id` are at least one, in the order of the configuration; `default` is one of their ids, "" for the first."""
+    """`by_id` are at least one, the default one first."""
 
     by_id: Mapping[str, VectorIndex]
-    default: str = ""
 
     def chosen(self, provider_id: str = "", param: str = "provider_id") -> str:
         """The id of the index of a new store: the one asked for, else the default one. Raises InvalidRequest."""
-        wanted = provider_id or self.default or next(iter(self.by_id))
+        wanted = provider_id or next(iter(self.by_id))
         if wanted not in self.by_id:
             raise InvalidRequest(
                 f'`{param}`: there is no vector index "{wanted[:100]}" here; there are: {", ".join(self.by_id)}.',
