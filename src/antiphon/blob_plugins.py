@@ -6,11 +6,10 @@ An entry point's name is the provider type (`remote::my-store`) and its object a
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from antiphon.plugin_types import PluginTypes, UnknownType
 from antiphon.ports.files import BlobStore
 
 GROUP = "antiphon.files"
@@ -20,13 +19,8 @@ BUILT_IN: Mapping[str, str] = {
 }
 
 
-class UnknownBlobsType(Exception):
-    def __init__(self, provider_type: str, known: list[str]) -> None:
-        near = get_close_matches(provider_type, known, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else "."
-        super().__init__(
-            f'there is no files provider type "{provider_type}"{hint} There are: {", ".join(known)}'
-        )
+class UnknownBlobsType(UnknownType):
+    pass
 
 
 class BlobsClass(Protocol):
@@ -39,15 +33,9 @@ class BlobsClass(Protocol):
         ...
 
 
+_TYPES = PluginTypes("files provider type", GROUP, BUILT_IN, UnknownBlobsType)
+
+
 def blobs_class(provider_type: str) -> BlobsClass:
     """Raises UnknownBlobsType, which lists the known ones."""
-    target = BUILT_IN.get(provider_type)
-    if target is not None:
-        module, _, name = target.partition(":")
-        return cast("BlobsClass", getattr(import_module(module), name))
-    from importlib.metadata import entry_points
-
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if provider_type not in found:
-        raise UnknownBlobsType(provider_type, sorted([*BUILT_IN, *found]))
-    return cast("BlobsClass", found[provider_type].load())
+    return cast("BlobsClass", _TYPES.find(provider_type))

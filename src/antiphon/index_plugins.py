@@ -6,11 +6,10 @@ An entry point's name is the provider type (`remote::my-database`) and its objec
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
+from antiphon.plugin_types import PluginTypes, UnknownType
 from antiphon.ports.knowledge import VectorIndex
 
 GROUP = "antiphon.vector_io"
@@ -38,15 +37,8 @@ INSTEAD: Final[Mapping[str, str]] = {
 """Provider types that other servers have and this one has not, and what to use instead."""
 
 
-class UnknownIndexType(Exception):
-    def __init__(self, provider_type: str, known: list[str]) -> None:
-        near = get_close_matches(provider_type, known, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else "."
-        if provider_type in INSTEAD:
-            hint = f"; {INSTEAD[provider_type]}."
-        super().__init__(
-            f'there is no vector_io provider type "{provider_type}"{hint} There are: {", ".join(known)}'
-        )
+class UnknownIndexType(UnknownType):
+    pass
 
 
 class IndexClass(Protocol):
@@ -59,22 +51,14 @@ class IndexClass(Protocol):
         ...
 
 
+_TYPES = PluginTypes("vector_io provider type", GROUP, BUILT_IN, UnknownIndexType, INSTEAD)
+
+
 def known_types() -> list[str]:
     """Every provider type that can be configured, those of installed plugins included."""
-    from importlib.metadata import entry_points
-
-    return sorted({*BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))})
+    return _TYPES.known()
 
 
 def index_class(provider_type: str) -> IndexClass:
     """Raises UnknownIndexType, which lists the known ones."""
-    target = BUILT_IN.get(provider_type)
-    if target is not None:
-        module, _, name = target.partition(":")
-        return cast("IndexClass", getattr(import_module(module), name))
-    from importlib.metadata import entry_points
-
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if provider_type not in found:
-        raise UnknownIndexType(provider_type, sorted([*BUILT_IN, *found]))
-    return cast("IndexClass", found[provider_type].load())
+    return cast("IndexClass", _TYPES.find(provider_type))

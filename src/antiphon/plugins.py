@@ -5,10 +5,9 @@ An entry point's name is the provider type (`remote::my-server`) and its object 
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
-from importlib import import_module
 from typing import Any, Protocol, cast
 
+from antiphon.plugin_types import PluginTypes, UnknownType
 from antiphon.ports import Ids, ModelProvider
 from antiphon.provider_advice import INSTEAD
 
@@ -40,13 +39,8 @@ BUILT_IN: Mapping[str, str] = {
 }
 
 
-class UnknownProviderType(Exception):
-    def __init__(self, provider_type: str, known: list[str]) -> None:
-        near = get_close_matches(provider_type, known, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else "."
-        if provider_type in INSTEAD:
-            hint = f"; {INSTEAD[provider_type]}."
-        super().__init__(f'there is no provider type "{provider_type}"{hint} There are: {", ".join(known)}')
+class UnknownProviderType(UnknownType):
+    pass
 
 
 class ProviderClass(Protocol):
@@ -64,26 +58,14 @@ class ProviderClass(Protocol):
         ...
 
 
+_TYPES = PluginTypes("provider type", GROUP, BUILT_IN, UnknownProviderType, INSTEAD)
+
+
 def known_types() -> list[str]:
     """Every provider type that can be configured, those of installed plugins included."""
-    from importlib.metadata import entry_points
-
-    return sorted({*BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))})
+    return _TYPES.known()
 
 
 def provider_class(provider_type: str) -> ProviderClass:
     """Raises UnknownProviderType, which lists the known ones."""
-    target = BUILT_IN.get(provider_type)
-    if target is not None:
-        module, _, name = target.partition(":")
-        return cast("ProviderClass", getattr(import_module(module), name))
-    return _from_entry_points(provider_type)
-
-
-def _from_entry_points(provider_type: str) -> ProviderClass:
-    from importlib.metadata import entry_points
-
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if provider_type not in found:
-        raise UnknownProviderType(provider_type, sorted([*BUILT_IN, *found]))
-    return cast("ProviderClass", found[provider_type].load())
+    return cast("ProviderClass", _TYPES.find(provider_type))

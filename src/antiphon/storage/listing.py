@@ -1,7 +1,9 @@
-"""A page of an owner's responses, read by the index `responses_listed`: no page costs more than another."""
+"""Pages of what an owner has. Those of responses are read by an index, `responses_listed`: none costs more than
+another.
+"""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
@@ -19,6 +21,30 @@ def unknown_cursor(cursor: str, param: str, kind: str = "response") -> InvalidRe
         " Take an id from a page of this list, or leave the parameter out to begin anew.",
         param=param,
     )
+
+
+class _Aged(Protocol):
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def created_at(self) -> int: ...
+
+
+AgedT = TypeVar("AgedT", bound=_Aged)
+
+
+def by_age(rows: Iterable[AgedT], *, newest_first: bool, after: str | None, kind: str) -> list[AgedT]:
+    """Rows in the order in which they were added, as they are listed behind the cursor. Raises InvalidRequest."""
+    ordered = sorted(rows, key=lambda row: row.created_at)
+    if newest_first:
+        ordered.reverse()
+    if after is None:
+        return ordered
+    ids = [row.id for row in ordered]
+    if after not in ids:
+        raise unknown_cursor(after, "after", kind)
+    return ordered[ids.index(after) + 1 :]
 
 
 def read_page(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from antiphon.core.wire import decode_json
 from antiphon.ports import ChatPage, Owner, StoredChat
-from antiphon.storage.listing import unknown_cursor
+from antiphon.storage.listing import by_age
 
 
 class MemoryChats:
@@ -29,15 +29,9 @@ class MemoryChats:
 
     async def list_chats(self, owner: Owner, page: ChatPage) -> Sequence[StoredChat]:
         self._check_open()
-        chats = [chat for key, chat in self._chats.items() if key[0] == owner]
-        chats.sort(key=lambda chat: chat.created_at)
-        if page.newest_first:
-            chats.reverse()
-        if page.after is not None:
-            ids = [chat.id for chat in chats]
-            if page.after not in ids:
-                raise unknown_cursor(page.after, "after", "stored chat completion")
-            chats = chats[ids.index(page.after) + 1 :]
+        own = (chat for key, chat in self._chats.items() if key[0] == owner)
+        kind = "stored chat completion"
+        chats = by_age(own, newest_first=page.newest_first, after=page.after, kind=kind)
         found = [chat for chat in chats if page.model in (None, chat.model) and _has(chat, page)]
         return [replace(chat, messages=b"") for chat in found[: page.limit]]
 

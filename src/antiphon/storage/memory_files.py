@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from antiphon.ports import Owner
 from antiphon.ports.files import MAX_PARTS, FilePage, StoredFile, StoredPart, StoredUpload, UploadStatus
-from antiphon.storage.listing import unknown_cursor
+from antiphon.storage.listing import by_age
 
 _REMOVING = -1
 
@@ -62,15 +62,8 @@ class MemoryFiles:
 
     async def list_files(self, owner: Owner, page: FilePage) -> Sequence[StoredFile]:
         self._check_open()
-        files = [file for key, file in self._files.items() if key[0] == owner]
-        files.sort(key=lambda file: file.created_at)
-        if page.newest_first:
-            files.reverse()
-        if page.after is not None:
-            ids = [file.id for file in files]
-            if page.after not in ids:
-                raise unknown_cursor(page.after, "after", "file")
-            files = files[ids.index(page.after) + 1 :]
+        own = (file for key, file in self._files.items() if key[0] == owner)
+        files = by_age(own, newest_first=page.newest_first, after=page.after, kind="file")
         return [file for file in files if _on(page, file)][: page.limit]
 
     async def delete_file(self, owner: Owner, file_id: str) -> StoredFile | None:
