@@ -85,7 +85,7 @@ class Package:
                     if self._left < 0:
                         raise _too_large(self._limits.max_unpacked_bytes)
                     parser.Parse(piece, False)  # noqa: FBT003 positional in C
-                parser.Parse(b"", True)  # noqa: FBT003
+                parser.Parse(b"", True)  # noqa: FBT003 the same
         except expat.ExpatError as error:
             raise invalid(f"it is damaged: {name} is no well-formed XML (line {error.lineno:,}).") from None
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError):

@@ -15,7 +15,7 @@ _COLUMN: Final = re.compile(r"[A-Z]{1,3}")
 MAX_GAP: Final = 64
 """So many empty cells in a row are shown as such; more are one."""
 _EPOCH: Final = datetime(1899, 12, 30)  # noqa: DTZ001 cells have no time zone
-_EPOCH_1904: Final = datetime(1904, 1, 1)  # noqa: DTZ001
+_EPOCH_1904: Final = datetime(1904, 1, 1)  # noqa: DTZ001 the same
 _LAST_DAY: Final = 2_958_465
 """31 December 9999."""
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from antiphon.extraction.building import TextBuilder
 from antiphon.extraction.packages import Attributes, Package, local
+from antiphon.extraction.runs import Runs
 
 _TITLES: Final = frozenset({"title", "ctrTitle"})
 _FURNITURE: Final = frozenset({"sldNum", "dt", "ftr", "hdr"})
@@ -42,23 +43,14 @@ def _read_notes(package: Package, slide: str, builder: TextBuilder) -> None:
             package.read(name, notes.start, notes.end, notes.text)
 
 
-class _Slide:
+class _Slide(Runs):
     def __init__(self, builder: TextBuilder, *, titled: bool = True) -> None:
-        self._builder = builder
+        super().__init__(builder)
         self._titled = titled
-        self._pieces: list[str] = []
         self._placeholder = ""
-        self._in_text = False
-        self._fallback = 0
         self._in_cell = False
-        self._cells = 0
-        self._said = False  # whether the cell has a paragraph already
 
-    def start(self, tag: str, attributes: Attributes) -> None:
-        name = local(tag)
-        if self._fallback or name == "Fallback":
-            self._fallback += name == "Fallback"
-            return
+    def _begin(self, name: str, tag: str, attributes: Attributes) -> None:
         match name:
             case "sp":
                 self._placeholder = ""
@@ -72,18 +64,12 @@ class _Slide:
                 self._builder.end_line()
                 self._cells = 0
             case "tc":
-                if self._cells:
-                    self._builder.add("\t")
-                self._cells += 1
-                self._in_cell, self._said = True, False
+                self._begin_cell()
+                self._in_cell = True
             case _:
                 return
 
-    def end(self, tag: str) -> None:
-        name = local(tag)
-        if self._fallback:
-            self._fallback -= name == "Fallback"
-            return
+    def _end(self, name: str, tag: str) -> None:
         match name:
             case "t":
                 self._in_text = False
@@ -97,18 +83,12 @@ class _Slide:
             case _:
                 return
 
-    def text(self, data: str) -> None:
-        if self._in_text and not self._fallback:
-            self._pieces.append(data)
-
     def _write(self) -> None:
-        text = "".join(self._pieces).strip()
-        self._pieces.clear()
+        text = self._taken()
         if not text or self._placeholder in _FURNITURE:
             return
         if self._in_cell:
-            self._builder.add(f"{' ' if self._said else ''}{' '.join(text.split())}")
-            self._said = True
+            self._add_to_cell(text)
             return
         self._builder.end_line()
         if self._titled and self._placeholder in _TITLES:

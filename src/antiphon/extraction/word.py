@@ -5,6 +5,7 @@ from typing import Final
 
 from antiphon.extraction.building import LOWEST_LEVEL, TextBuilder
 from antiphon.extraction.packages import Attributes, Package, local
+from antiphon.extraction.runs import Runs
 
 _HEADING: Final = re.compile(
     r"^(?:heading|überschrift|titre|título|titolo|rubrik|kop)\s*([1-9])$", re.IGNORECASE
@@ -68,27 +69,18 @@ def _level_of_name(name: str) -> int:
     return 1 if name.strip().lower() in _TITLE else 0
 
 
-class _Body:
+class _Body(Runs):
     """Writes paragraphs as they end. What was deleted (`w:delText`), fields' codes and what older programs would show
     instead of a newer object (`mc:Fallback`) are no `w:t` outside of it, and so left out.
     """
 
     def __init__(self, builder: TextBuilder, levels: dict[str, int]) -> None:
-        self._builder = builder
+        super().__init__(builder)
         self._levels = levels
-        self._pieces: list[str] = []
         self._level = 0
-        self._in_text = False
-        self._fallback = 0
         self._tables = 0
-        self._cells = 0
-        self._said = False  # whether the cell has a paragraph already
 
-    def start(self, tag: str, attributes: Attributes) -> None:
-        name = local(tag)
-        if self._fallback or name == "Fallback":
-            self._fallback += name == "Fallback"
-            return
+    def _begin(self, name: str, tag: str, attributes: Attributes) -> None:
         match name:
             case "t":
                 self._in_text = tag == "w:t"
@@ -119,18 +111,11 @@ class _Body:
             case "tr":
                 self._cells = 0
             case "tc":
-                if self._cells:
-                    self._builder.add("\t")
-                self._cells += 1
-                self._said = False
+                self._begin_cell()
             case _:
                 return
 
-    def end(self, tag: str) -> None:
-        name = local(tag)
-        if self._fallback:
-            self._fallback -= name == "Fallback"
-            return
+    def _end(self, name: str, tag: str) -> None:
         match name:
             case "t":
                 self._in_text = False
@@ -145,19 +130,13 @@ class _Body:
             case _:
                 return
 
-    def text(self, data: str) -> None:
-        if self._in_text and not self._fallback:
-            self._pieces.append(data)
-
     def _write(self) -> None:
-        text, level = "".join(self._pieces).strip(), self._level
-        self._pieces.clear()
+        text, level = self._taken(), self._level
         self._level = 0
         if not text:
             return
         if self._tables:
-            self._builder.add(f"{' ' if self._said else ''}{' '.join(text.split())}")
-            self._said = True
+            self._add_to_cell(text)
             return
         self._builder.end_paragraph()
         if level:
