@@ -156,7 +156,7 @@ class CatalogEmbedder:
         self._underway |= promises
         try:
             made = await self._made(job, mine, promises)
-        except Exception as error:
+        except Exception as error:  # whatever it is, those who wait for the same texts are told
             for promise in promises.values():
                 if not promise.done():
                     promise.set_exception(error)

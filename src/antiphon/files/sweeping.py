@@ -39,5 +39,5 @@ async def _tried(sweep: Callable[[], Awaitable[None]]) -> None:
         await sweep()
     except AntiphonError as error:
         log.warning("what has expired could not be removed: %s", error)
-    except Exception:
+    except Exception:  # a bug: logged, and the sweeps go on
         log.exception("what has expired could not be removed")

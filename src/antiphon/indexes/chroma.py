@@ -64,7 +64,7 @@ class ChromaIndex:
         self._known: dict[str, Kept] = {}
 
     @classmethod
-    def from_config(cls, provider_id: str, config: Mapping[str, Any], folder: Path | None) -> Self:  # noqa: ARG003
+    def from_config(cls, provider_id: str, config: Mapping[str, Any], folder: Path | None) -> Self:  # noqa: ARG003 as `IndexClass` has it
         """Raises AdapterConfigError."""
         keys = Keys(config, *KEYS)
         if not keys.given("url"):

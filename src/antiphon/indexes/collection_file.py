@@ -193,9 +193,9 @@ def _connect(path: Path) -> apsw.Connection:
 
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW)
     connection.set_busy_timeout(BUSY_MS)
-    connection.enable_load_extension(True)  # noqa: FBT003
+    connection.enable_load_extension(True)  # noqa: FBT003 positional in C
     connection.load_extension(str(sqlite_vec.loadable_path()))
-    connection.enable_load_extension(False)  # noqa: FBT003
+    connection.enable_load_extension(False)  # noqa: FBT003 the same
     return connection
 
 

@@ -85,7 +85,7 @@ class PgvectorIndex:
         self._statistics: dict[int, _Statistics] = {}
 
     @classmethod
-    def from_config(cls, provider_id: str, config: Mapping[str, Any], folder: Path | None) -> Self:  # noqa: ARG003
+    def from_config(cls, provider_id: str, config: Mapping[str, Any], folder: Path | None) -> Self:  # noqa: ARG003 as `IndexClass` has it
         """Raises AdapterConfigError."""
         keys = Keys(config, *KEYS)
         keys.not_with("url", "host", "port", "db", "user", "password")
