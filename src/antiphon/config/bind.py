@@ -9,6 +9,7 @@ from typing import Any, get_args
 import msgspec
 
 from antiphon.config.mapping import switched_off
+from antiphon.config.mcp_settings import ConnectorSettings, McpSettings
 from antiphon.config.routes import check_routes, with_live_candidates
 from antiphon.config.settings import (
     HOST_PATTERN,
@@ -30,7 +31,6 @@ LATER: Mapping[str, str] = {
     "tool_runtime": "server-side tools are not served yet; remove it, and pass them as `function` tools",
     "shields": "guardrails are not served yet; remove it, and check content in the application until then",
     "tool_groups": "server-side tools are not served yet; remove it, and pass them as `function` tools",
-    "connectors": "connectors are not served yet; remove it, and pass tools as `function` tools",
 }
 """Sections whose capability is not built yet, and what to do until it is. Empty ones are accepted."""
 
@@ -43,6 +43,7 @@ TOP_KEYS = (
     "recording",
     "models",
     "vector_stores",
+    "mcp",
     "shields",
     "tool_groups",
     "connectors",
@@ -68,6 +69,7 @@ def bind(root: Node) -> Settings:
         [node for node in sections[name].items() if not switched_off(node)] for name in ("vector_io", "files")
     )
     models = [with_live_candidates(node) for node in root["models"].items() if not switched_off(node)]
+    connectors = [node for node in root["connectors"].items() if not switched_off(node)]
     settings = Settings(
         server=convert(root["server"], ServerSettings, "server"),
         providers=ProviderSections(
@@ -80,6 +82,8 @@ def bind(root: Node) -> Settings:
         runtime=convert(root["runtime"], RuntimeSettings, "runtime"),
         recording=convert(root["recording"], RecordingSettings, "recording"),
         vector_stores=convert(root["vector_stores"], KnowledgeSettings, "vector_stores"),
+        mcp=convert(root["mcp"], McpSettings, "mcp"),
+        connectors=tuple(convert(node, ConnectorSettings, "connectors") for node in connectors),
         lines=dict(_lines([*inference, *indexes, *files])),
     )
     _check_store_models(settings, root["vector_stores"])

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, cast, dataclass_transform
 import msgspec
 from msgspec import Meta
 
+from antiphon.config.mcp_settings import ConnectorSettings, McpSettings
 from antiphon.models.breaker import BreakerSettings
 from antiphon.models.route import Route
 
@@ -383,6 +384,8 @@ class Settings(_Section):
     runtime: RuntimeSettings = RuntimeSettings()
     recording: RecordingSettings = RecordingSettings()
     vector_stores: KnowledgeSettings = KnowledgeSettings()
+    mcp: McpSettings = McpSettings()
+    connectors: tuple[ConnectorSettings, ...] = ()
     discovery: DiscoverySettings = DiscoverySettings()
     local: LocalSettings = LocalSettings()
     source: str | None = None  # the file it came from, as the user would write it

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from antiphon.core.hosted_calls import HostedCall, HostedTool
+from antiphon.core.hosted_items import McpListTools
 from antiphon.core.items import FunctionCall, ItemStatus
+from antiphon.core.mcp import ElicitationAnswer
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import OutputItem
+from antiphon.core.tools import McpTool
 from antiphon.core.transcript import Transcript
 
 
@@ -53,6 +56,16 @@ class CallTool:
     call: FunctionCall
     tool: HostedTool | None = None
     item: HostedCall | None = None
+    answer: ElicitationAnswer | None = None
+    """Of a call that goes on after a question of its server: what the user said."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListTools:
+    """Ask an MCP server for its tools. `item` is what is shown of it, still without tools."""
+
+    tool: McpTool
+    item: McpListTools
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +95,4 @@ class Finish:
     error_message: str | None = None
 
 
-Step = CallModel | CountTokens | Compact | CallTool | OpenItem | CloseItem | Finish
+Step = CallModel | CountTokens | Compact | ListTools | CallTool | OpenItem | CloseItem | Finish

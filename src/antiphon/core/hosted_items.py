@@ -111,10 +111,16 @@ class McpListedTool(Wire):
 
 
 class McpListTools(Wire, tag="mcp_list_tools"):
+    """The tools of a server that the request allows. `server`, which stays inside, is the digest of where they come
+    from and of what was allowed; `changed`, inside too, names those that the conversation had seen otherwise.
+    """
+
     id: Id
     server_label: str
     tools: list[McpListedTool]
     error: str | UnsetType | None = UNSET
+    server: str | UnsetType = UNSET
+    changed: list[str] | UnsetType = UNSET
 
 
 class McpApprovalRequest(Wire, tag="mcp_approval_request"):
@@ -127,13 +133,16 @@ class McpApprovalRequest(Wire, tag="mcp_approval_request"):
 
 
 class McpApprovalResponse(Wire, tag="mcp_approval_response"):
-    """`request_id` is listed as required by the specification, described by nobody and sent by nobody."""
+    """`request_id` is listed as required by the specification, described by nobody and sent by nobody. `asked`, which
+    stays inside, is the request that it answers.
+    """
 
-    approval_request_id: str
+    approval_request_id: Id
     approve: bool
     id: Id | UnsetType | None = UNSET
     reason: str | UnsetType | None = UNSET
     request_id: str | UnsetType = UNSET
+    asked: McpApprovalRequest | UnsetType = UNSET
 
 
 class McpProtocolError(Wire, tag="mcp_protocol_error"):
@@ -159,6 +168,76 @@ class McpCall(Wire, tag="mcp_call"):
     error: McpProtocolError | McpToolExecutionError | McpHttpError | UnsetType | None = UNSET
     status: Literal["in_progress", "completed", "incomplete", "calling", "failed"] | UnsetType = UNSET
     approval_request_id: str | UnsetType | None = UNSET
+
+
+ElicitationAction = Literal["accept", "decline", "cancel"]
+
+
+class McpElicitationRequest(Wire, tag="antiphon:mcp_elicitation_request"):
+    """A question that a server has for the user in the middle of a call; an `antiphon:mcp_elicitation_response` answers
+    it, and the call goes on. `mode` "form": `requested_schema` is the JSON Schema of the content; "url": the user is to
+    visit `url`. `expires_at` is in Unix seconds. `encrypted_content` is sealed: what the call needs to go on.
+    """
+
+    id: Id
+    server_label: str
+    name: str
+    arguments: str
+    message: str
+    expires_at: int
+    mode: Literal["form", "url"] = "form"
+    requested_schema: JsonObject | UnsetType | None = UNSET
+    url: str | UnsetType | None = UNSET
+    encrypted_content: Annotated[str, Meta(max_length=1024 * 1024)] = ""
+    status: ItemStatus | UnsetType = UNSET
+
+
+class McpElicitationResponse(Wire, tag="antiphon:mcp_elicitation_response"):
+    """`content` goes with "accept" alone: an object that follows the schema of the request."""
+
+    elicitation_request_id: Id
+    action: ElicitationAction
+    content: JsonObject | UnsetType | None = UNSET
+    id: Id | UnsetType | None = UNSET
+    status: ItemStatus | UnsetType | None = UNSET
+
+
+class McpAuthorizationRequest(Wire, tag="antiphon:mcp_authorization_request"):
+    """The user has to authorise this server to use a connector, at `url`, before `expires_at` (Unix seconds). The next
+    response that continues from here goes on with it.
+    """
+
+    id: Id
+    server_label: str
+    url: str
+    expires_at: int
+    connector_id: str | UnsetType | None = UNSET
+    status: ItemStatus | UnsetType = UNSET
+
+
+class McpSamplingCall(Wire, tag="antiphon:mcp_sampling_call"):
+    """A model call that a server asked for in the middle of a call of its tool `name`. `output` is the model's text."""
+
+    id: Id
+    server_label: str
+    name: str
+    model: str
+    output: str | UnsetType | None = UNSET
+    error: str | UnsetType | None = UNSET
+    usage: JsonObject | UnsetType | None = UNSET
+    status: Literal["in_progress", "completed", "incomplete", "failed"] | UnsetType = UNSET
+
+
+McpItem = (
+    McpListTools
+    | McpApprovalRequest
+    | McpApprovalResponse
+    | McpCall
+    | McpElicitationRequest
+    | McpElicitationResponse
+    | McpAuthorizationRequest
+    | McpSamplingCall
+)
 
 
 class ToolSearchCall(Wire, tag="tool_search_call"):
@@ -242,7 +321,7 @@ class StoredMessage(Wire, tag="message"):
     phase: Literal["commentary", "final_answer"] | UnsetType | None = UNSET
 
 
-ToolItem = MachineItem | ToolSearchCall | ToolSearchOutput | AdditionalTools | FileSearchCall
+ToolItem = MachineItem | ToolSearchCall | ToolSearchOutput | AdditionalTools | FileSearchCall | McpItem
 """Items of tools that the client or this server runs, and of what finds and brings tools."""
 HostedItem = (
     CustomToolCall
@@ -252,10 +331,7 @@ HostedItem = (
     | ImageGenerationCall
     | CodeInterpreterCall
     | MachineItem
-    | McpListTools
-    | McpApprovalRequest
-    | McpApprovalResponse
-    | McpCall
+    | McpItem
     | ToolSearchCall
     | ToolSearchOutput
     | AdditionalTools

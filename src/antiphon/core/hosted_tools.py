@@ -15,6 +15,7 @@ from antiphon.core.tools import (
     ChooseCustom,
     ChooseFileSearch,
     ChooseFunction,
+    ChooseMcp,
     ChooseShell,
     ComputerTool,
     ComputerUsePreviewTool,
@@ -24,6 +25,7 @@ from antiphon.core.tools import (
     FileSearchTool,
     FunctionTool,
     LocalShellTool,
+    McpTool,
     MemoryLimit,
     NamespaceTool,
     NetworkPolicy,
@@ -67,46 +69,6 @@ class WebSearchPreviewTool(Wire, tag="web_search_preview"):
 
 class WebSearchPreviewToolDated(WebSearchPreviewTool, tag="web_search_preview_2025_03_11"):
     pass
-
-
-class McpFilter(Wire):
-    tool_names: list[str] | UnsetType = UNSET
-    read_only: bool | UnsetType = UNSET
-
-
-class McpApprovalRules(Wire):
-    """`never` wins for the tools it names; a tool in neither needs approval."""
-
-    always: McpFilter | UnsetType = UNSET
-    never: McpFilter | UnsetType = UNSET
-
-
-class McpTool(Wire, tag="mcp"):
-    """One of `server_url`, `connector_id` and `tunnel_id`. `authorization` and `headers` are secrets."""
-
-    server_label: str
-    server_url: str | UnsetType = UNSET
-    connector_id: (
-        Literal[
-            "connector_dropbox",
-            "connector_gmail",
-            "connector_googlecalendar",
-            "connector_googledrive",
-            "connector_microsoftteams",
-            "connector_outlookcalendar",
-            "connector_outlookemail",
-            "connector_sharepoint",
-        ]
-        | UnsetType
-    ) = UNSET
-    tunnel_id: str | UnsetType = UNSET
-    authorization: str | UnsetType = UNSET
-    server_description: str | UnsetType = UNSET
-    headers: dict[str, str] | UnsetType | None = UNSET
-    allowed_tools: list[str] | McpFilter | UnsetType | None = UNSET
-    allowed_callers: AllowedCallers = UNSET
-    require_approval: McpApprovalRules | Literal["always", "never"] | UnsetType | None = UNSET
-    defer_loading: bool | UnsetType = UNSET
 
 
 class CodeContainer(Wire, tag="auto"):
@@ -164,11 +126,6 @@ HostedTool = (
     | ApplyPatchTool
 )
 AnyTool = FunctionTool | HostedTool
-
-
-class ChooseMcp(Wire, tag="mcp"):
-    server_label: str
-    name: str | UnsetType | None = UNSET
 
 
 class ChooseWebSearchPreview(Wire, tag="web_search_preview"):

@@ -412,7 +412,7 @@ class Loop:
             yield CallTool(call)
             return
         if call.call_id not in self._open_calls:  # else two calls have one id, and one answer is for both
-            item = hosted_calls.call_item(tool, call)
+            item = hosted_calls.call_item(tool, call.name, call)
             self._own_slots -= 1
             self._open_calls[call.call_id] = self._own_slots, item
             yield OpenItem(self._own_slots, item)

@@ -4,18 +4,23 @@ A function or custom tool is shown as it is, one of a namespace under `NAMESPACE
 function (`client_tools`).
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from zlib import crc32
 
 import msgspec
 
-from antiphon.core import hosted_calls
+from antiphon.core import file_search, mcp
 from antiphon.core.client_tools import FixedTool, as_function
 from antiphon.core.hosted_calls import HostedTool
+from antiphon.core.hosted_items import McpListedTool, McpListTools
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.tools import (
     CustomTool,
+    FileSearchTool,
     FunctionTool,
+    McpTool,
     ModelTool,
     NamespaceFunction,
     NamespaceTool,
@@ -27,12 +32,14 @@ from antiphon.core.wire import UNSET, JsonObject
 MAX_NAME = 64
 """Characters of a function's name that every chat API takes."""
 _HASH = 8
+_SHORT_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
+_NO_LISTS: Mapping[str, McpListTools] = MappingProxyType({})
 
 
 class Shown(msgspec.Struct, frozen=True):
     """A tool as the model is shown it. `name` is its own in the request, `sent` its definition (in its namespace, if
     it has one), `fixed` the tool itself where its calls become items of another type, `hosted` where this server runs
-    it.
+    it, `listed` what its MCP server says of it.
     """
 
     face: ModelTool
@@ -42,6 +49,7 @@ class Shown(msgspec.Struct, frozen=True):
     fixed: FixedTool | None = None
     deferred: bool = False
     hosted: HostedTool | None = None
+    listed: McpListedTool | None = None
 
     @property
     def kind(self) -> str:
@@ -65,8 +73,11 @@ def _plain(namespace: str) -> str:
     return "".join(one if one.isascii() and (one.isalnum() or one in "_-") else "_" for one in namespace)
 
 
-def shown(tools: Iterable[AnyTool | Tool]) -> Iterator[Shown]:
-    """Each tool that can be called, in order; a namespace is one for each of its tools."""
+def shown(tools: Iterable[AnyTool | Tool], lists: Mapping[str, McpListTools] = _NO_LISTS) -> Iterator[Shown]:
+    """Each tool that can be called, in order; a namespace and an MCP server are one for each of their tools.
+
+    `lists` are those of the MCP servers, by label. Of one that is not listed there is none.
+    """
     for tool in tools:
         match tool:
             case FunctionTool() | CustomTool():
@@ -74,9 +85,11 @@ def shown(tools: Iterable[AnyTool | Tool]) -> Iterator[Shown]:
             case NamespaceTool():
                 for inner in tool.tools:
                     yield _in_namespace(tool, inner)
-            case _ if isinstance(tool, HostedTool):
-                face = hosted_calls.as_function(tool)
+            case FileSearchTool():
+                face = file_search.as_function()
                 yield Shown(face, face.name, tool, hosted=tool)
+            case McpTool():
+                yield from _of_server(tool, lists.get(tool.server_label))
             case _ if isinstance(tool, FixedTool):
                 face = as_function(tool)
                 yield Shown(face, face.name, tool, fixed=tool)
@@ -99,6 +112,22 @@ def _in_namespace(namespace: NamespaceTool, tool: NamespaceFunction | CustomTool
         )
     sent = msgspec.structs.replace(namespace, tools=[tool])
     return Shown(face, tool.name, sent, namespace.name, deferred=tool.defer_loading is True)
+
+
+def _of_server(tool: McpTool, listed: McpListTools | None) -> Iterator[Shown]:
+    """The tools that the server has and the request allows, each under its own name where a model can be told that.
+
+    `toolbox` renames those that clash with others.
+    """
+    for one in listed.tools if listed is not None else ():
+        if mcp.is_allowed(one, tool.allowed_tools or None):
+            name = (
+                one.name if _SHORT_NAME.match(one.name) else shown_name(tool.server_label, _plain(one.name))
+            )
+            face = mcp.as_function(one, name, tool)
+            sent = msgspec.structs.replace(tool, allowed_tools=[one.name], authorization=UNSET, headers=UNSET)
+            deferred = tool.defer_loading is True
+            yield Shown(face, one.name, sent, deferred=deferred, hosted=tool, listed=one)
 
 
 _COMPUTERS = ("computer", "computer_use", "computer_use_preview")

@@ -11,13 +11,33 @@ import msgspec
 
 from antiphon.core.client_tools import ClientCall
 from antiphon.core.hosted_calls import HostedCall
-from antiphon.core.hosted_items import Compaction, ToolSearchOutput
+from antiphon.core.hosted_items import (
+    Compaction,
+    McpApprovalRequest,
+    McpAuthorizationRequest,
+    McpElicitationRequest,
+    McpListTools,
+    McpSamplingCall,
+    ToolSearchOutput,
+)
 from antiphon.core.items import Call, CustomToolCall, FunctionCall, Logprob, Message, Reasoning
 from antiphon.core.usage import Usage
 
 ModelItem = Message | Reasoning | FunctionCall | CustomToolCall
 """What a model makes."""
-OutputItem = ModelItem | ClientCall | HostedCall | ToolSearchOutput | Compaction
+McpAsk = McpElicitationRequest | McpAuthorizationRequest
+"""Items that end a response, since the user has to do something."""
+OutputItem = (
+    ModelItem
+    | ClientCall
+    | HostedCall
+    | McpListTools
+    | McpApprovalRequest
+    | McpAsk
+    | McpSamplingCall
+    | ToolSearchOutput
+    | Compaction
+)
 """What a response's output may hold."""
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
 
@@ -103,6 +123,27 @@ class ToolDone(Signalled, frozen=True):
     call_id: str
     output: str
     item: HostedCall | None = None
+    asks: tuple[McpAsk, ...] = ()
+    """What the user has to do before the run can go on: the response ends with these. A call that waits for an answer
+    has the status `incomplete`, and goes on in a response that brings it.
+    """
+
+
+class ToolsListed(Signalled, frozen=True):
+    """An MCP server was asked for its tools: `item` has them, all that it has, or says in `error` why there are none.
+    It is without id.
+    """
+
+    server_label: str
+    item: McpListTools
+    asks: tuple[McpAsk, ...] = ()
+
+
+class Sampled(Signalled, frozen=True):
+    """A model was called for a server, in the middle of a call of its tool; `item` is without id."""
+
+    item: McpSamplingCall
+    usage: Usage | None = None
 
 
 class Failed(Signalled, frozen=True):
@@ -156,6 +197,8 @@ Signal = (
     | ItemDone
     | StepDone
     | ToolDone
+    | ToolsListed
+    | Sampled
     | Invalid
     | Counted
     | Compacted

@@ -187,6 +187,42 @@ class FileSearchTool(Wire, tag="file_search"):
     filters: Filter | UnsetType | None = UNSET
 
 
+class McpFilter(Wire):
+    """Tools of a server by name, or those whose `readOnlyHint` is this; with both, tools that match both."""
+
+    tool_names: list[str] | UnsetType = UNSET
+    read_only: bool | UnsetType = UNSET
+
+
+class McpApprovalRules(Wire):
+    """`never` wins for the tools it names; a tool in neither needs approval."""
+
+    always: McpFilter | UnsetType = UNSET
+    never: McpFilter | UnsetType = UNSET
+
+
+class McpTool(Wire, tag="mcp"):
+    """The tools of an MCP server. One of `server_url` and `connector_id`; `tunnel_id` is OpenAI's own and refused.
+
+    `authorization` (a bearer token) and `headers` are secrets: used for this request, never stored or shown.
+    """
+
+    server_label: str
+    server_url: str | UnsetType | None = UNSET
+    connector_id: str | UnsetType | None = UNSET
+    tunnel_id: str | UnsetType | None = UNSET
+    authorization: str | UnsetType | None = UNSET
+    server_description: str | UnsetType | None = UNSET
+    headers: dict[str, str] | UnsetType | None = UNSET
+    allowed_tools: list[str] | McpFilter | UnsetType | None = UNSET
+    allowed_callers: AllowedCallers = UNSET
+    require_approval: McpApprovalRules | Literal["always", "never"] | UnsetType | None = UNSET
+    defer_loading: bool | UnsetType = UNSET
+
+    def __repr__(self) -> str:
+        return f"McpTool({self.server_label!r})"  # what else there is may be a secret
+
+
 # --- tool_choice ---------------------------------------------------------------------------------------------
 class ChooseFunction(Wire, tag="function"):
     name: str
@@ -227,6 +263,13 @@ class ChooseFileSearch(Wire, tag="file_search"):
     pass
 
 
+class ChooseMcp(Wire, tag="mcp"):
+    """Any tool of a server, or the one of this name."""
+
+    server_label: str
+    name: str | UnsetType | None = UNSET
+
+
 ModelTool = FunctionTool | CustomTool
 """What a model is shown; every other tool is shown as one of these (`toolbox`)."""
 Tool = (
@@ -241,6 +284,7 @@ Tool = (
     | NamespaceTool
     | ToolSearchTool
     | FileSearchTool
+    | McpTool
 )
 ToolChoiceMode = Literal["none", "auto", "required"]
 ModelChoice = ToolChoiceMode | ChooseFunction | ChooseCustom | ChooseAllowed
@@ -252,4 +296,5 @@ ToolChoice = (
     | ChooseApplyPatch
     | ChooseShell
     | ChooseFileSearch
+    | ChooseMcp
 )

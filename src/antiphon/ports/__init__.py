@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
 
-from antiphon.core.commands import CallModel, CallTool
+from antiphon.core.commands import CallModel, CallTool, ListTools
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.request import ResponseRequest
-from antiphon.core.signals import ModelSignal, ToolDone
+from antiphon.core.signals import ModelSignal, ToolDone, ToolsListed
+from antiphon.core.tools import McpTool
 from antiphon.core.transcript import PastTurn
 from antiphon.core.usage import Usage
 from antiphon.ports.files import FileStore
 from antiphon.ports.knowledge import VectorStoreRecords
+from antiphon.ports.mcp import CallHost, McpRecords
 from antiphon.ports.owners import Owner as Owner
 
 Constraint = Literal["json_schema", "json_object", "grammar"]
@@ -200,8 +202,18 @@ class ToolRuntime(Protocol):
         """
         ...
 
-    async def run(self, owner: Owner, call: CallTool) -> ToolDone:
-        """Run one call to its end. A failing tool is a `ToolDone` that says so; only cancellation raises."""
+    async def list_tools(self, owner: Owner, asked: ListTools) -> ToolsListed:
+        """The tools of an MCP server. What goes wrong is said in the item; only cancellation raises."""
+        ...
+
+    def outdated(self, owner: Owner, tool: McpTool) -> bool:
+        """Whether the server has said that its tools are others now than when they were listed for this owner."""
+        ...
+
+    async def run(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:
+        """Run one call to its end, or to a question for the user. A failing tool is a `ToolDone` that says so; only
+        cancellation raises.
+        """
         ...
 
 
@@ -465,6 +477,9 @@ class Store(ResponseStore, Protocol):
 
     @property
     def files(self) -> FileStore: ...
+
+    @property
+    def mcp(self) -> McpRecords: ...
 
     @property
     def knowledge(self) -> VectorStoreRecords: ...

@@ -42,12 +42,14 @@ from antiphon.core.hosted_items import Compaction, FileSearchCall
 from antiphon.core.ids import ItemIds
 from antiphon.core.items import ItemStatus, Logprob, Reasoning
 from antiphon.core.loop import Loop
+from antiphon.core.mcp import Sampled, Sampling
 from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
 from antiphon.core.signals import ModelSignal, OutputItem
 from antiphon.core.wire import UNSET
 from antiphon.core.writer import Event, EventWriter
 from antiphon.models.token_count import count_tokens
 from antiphon.ports import Clock, ModelProvider, Owner, StoredPrompt, StoredResponse, ToolRuntime
+from antiphon.ports.mcp import SamplingRefused
 from antiphon.runs.compacting import compact
 from antiphon.runs.compactions import Compactions
 from antiphon.runs.held_answer import Constraints, HeldAnswer
@@ -271,9 +273,18 @@ class Run:
     async def _run_tools(self, calls: Sequence[CallTool]) -> None:
         """All at once; the loop hears of each as it ends and puts the results in call order."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self.ports.tools.run(self.owner, call)) for call in calls]
+            tasks = [group.create_task(self.ports.tools.run(self.owner, call, self)) for call in calls]
         for task in tasks:
             self._apply(self.loop.feed(task.result()))
+
+    @property
+    def keeps(self) -> bool:
+        """See `ports.mcp.CallHost`."""
+        return self.ports.store is not None
+
+    async def sample(self, asked: Sampling) -> Sampled:
+        """See `ports.mcp.CallHost`."""
+        raise SamplingRefused("this server calls no models for others")
 
     # --- one model call -----------------------------------------------------------------------------------
     async def _sample(self, call: CallModel) -> None:

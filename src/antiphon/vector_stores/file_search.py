@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from antiphon.core.commands import CallTool
+from antiphon.core.commands import CallTool, ListTools
 from antiphon.core.errors import AntiphonError
 from antiphon.core.file_search import DEFAULT_RESULTS
 from antiphon.core.filters import Attributes, Scalar, checked
@@ -15,11 +15,12 @@ from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.json_values import is_object
 from antiphon.core.ranking_options import ranking_of
 from antiphon.core.searching import FoundChunk, SearchRequest
-from antiphon.core.signals import ToolDone
-from antiphon.core.tools import FileSearchTool
+from antiphon.core.signals import ToolDone, ToolsListed
+from antiphon.core.tools import FileSearchTool, McpTool
 from antiphon.core.wire import UNSET, decode_json
 from antiphon.ports import Clock, Owner, ToolRuntime
 from antiphon.ports.knowledge import Searcher, VectorStoreRecords
+from antiphon.ports.mcp import CallHost
 from antiphon.vector_stores.refusals import expired, has_expired, unknown_store
 
 log = logging.getLogger("antiphon.tools")
@@ -55,10 +56,16 @@ class FileSearch:
             if has_expired(found[store_id], self.clock.now()):
                 raise expired(store_id, param)
 
-    async def run(self, owner: Owner, call: CallTool) -> ToolDone:
+    async def list_tools(self, owner: Owner, asked: ListTools) -> ToolsListed:
+        return await self.others.list_tools(owner, asked)
+
+    def outdated(self, owner: Owner, tool: McpTool) -> bool:
+        return self.others.outdated(owner, tool)
+
+    async def run(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:
         """A search that fails is an item of status `failed`, of which the model is told."""
         if not isinstance(call.tool, FileSearchTool) or not isinstance(call.item, FileSearchCall):
-            return await self.others.run(owner, call)
+            return await self.others.run(owner, call, host)
         item = call.item
         try:
             answer = await self.searcher.search(owner, _request(call.tool, item))

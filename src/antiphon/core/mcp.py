@@ -1,0 +1,206 @@
+"""MCP servers as a run sees them: which tools of them a request allows, which need approval, what calls become.
+
+Nothing here speaks the protocol. A server's tools are known by an `mcp_list_tools` item, which the conversation keeps;
+what a user approved is held to the digests made here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from antiphon.core.client_tools import BadArguments
+from antiphon.core.hosted_items import (
+    ElicitationAction,
+    McpApprovalRequest,
+    McpCall,
+    McpElicitationRequest,
+    McpHttpError,
+    McpListedTool,
+    McpListTools,
+    McpProtocolError,
+    McpToolExecutionError,
+)
+from antiphon.core.items import FunctionCall
+from antiphon.core.json_values import is_array, is_object
+from antiphon.core.tools import FunctionTool, McpFilter, McpTool
+from antiphon.core.wire import UNSET, JsonObject, decode_json, encode
+
+NO_ARGUMENTS: Final = "{}"
+_SAID_NOTHING = "(the tool returned nothing)"
+
+
+@dataclass(frozen=True, slots=True)
+class ElicitationAnswer:
+    """What the user said to a server's question. `content` is there with "accept"."""
+
+    asked: McpElicitationRequest
+    action: ElicitationAction
+    content: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """A model call that a server asks for. `messages` are `{role, text}` pairs, oldest first; images are refused."""
+
+    messages: Sequence[tuple[str, str]]
+    max_tokens: int
+    system_prompt: str | None = None
+    temperature: float | None = None
+    stop: Sequence[str] = ()
+    hints: Sequence[str] = ()
+    """Names of models that the server would like, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What the model answered. `stop_reason` is `endTurn`, `maxTokens` or `stopSequence`, as MCP writes them."""
+
+    text: str
+    model: str
+    stop_reason: str
+
+
+# --- which tools ---------------------------------------------------------------------------------------------
+def is_allowed(tool: McpListedTool, allowed: Sequence[str] | McpFilter | None) -> bool:
+    """Whether `allowed_tools` lets this one through; without it every tool is allowed."""
+    if allowed is None:
+        return True
+    if isinstance(allowed, McpFilter):
+        return _matches(tool, allowed)
+    return tool.name in allowed
+
+
+def needs_approval(tool: McpListedTool, rules: McpTool) -> bool:
+    """By `require_approval`, "always" where it is left out. In rules `never` wins; what neither names needs it."""
+    given = rules.require_approval
+    if given is None or given is UNSET or given == "always":
+        return True
+    if given == "never":
+        return False
+    return given.never is UNSET or not _names_any(given.never) or not _matches(tool, given.never)
+
+
+def _names_any(filter: McpFilter) -> bool:
+    return filter.tool_names is not UNSET or filter.read_only is not UNSET
+
+
+def _matches(tool: McpListedTool, filter: McpFilter) -> bool:
+    if filter.tool_names is not UNSET and tool.name not in filter.tool_names:
+        return False
+    return filter.read_only is UNSET or is_read_only(tool) == filter.read_only
+
+
+def is_read_only(tool: McpListedTool) -> bool:
+    """By its `readOnlyHint`, which is the server's own word; false where it says nothing."""
+    return bool(tool.annotations) and tool.annotations.get("readOnlyHint") is True
+
+
+# --- digests -------------------------------------------------------------------------------------------------
+def _digest(*parts: Any) -> str:
+    return sha256(encode(parts)).hexdigest()
+
+
+def address_digest(tool: McpTool) -> str:
+    """Of where the tool's server is. Credentials are no part of it: they may be renewed."""
+    return _digest(tool.server_url or None, tool.connector_id or None)
+
+
+def list_digest(tool: McpTool) -> str:
+    """Of where the tools come from and of which are allowed: a list holds while this is the same."""
+    allowed = tool.allowed_tools or None
+    return _digest(tool.server_url or None, tool.connector_id or None, msgspec.to_builtins(allowed))
+
+
+def definition_digest(tool: McpListedTool) -> str:
+    """Of all that a user or a model can know of a tool."""
+    annotations = tool.annotations or None
+    return _digest(tool.name, tool.description or None, _ordered(tool.input_schema), _ordered(annotations))
+
+
+def request_digest(asked: McpApprovalRequest | McpElicitationRequest, address: str) -> str:
+    """Of what a user is asked about. Arguments count as JSON: their order and spaces do not."""
+    more = asked.encrypted_content if isinstance(asked, McpElicitationRequest) else ""
+    return _digest(asked.server_label, address, asked.name, _canonical(asked.arguments), more)
+
+
+def _canonical(arguments: str) -> Any:
+    try:
+        return _ordered(decode_json(arguments))
+    except (msgspec.DecodeError, RecursionError):
+        return arguments
+
+
+def _ordered(value: Any) -> Any:
+    if is_object(value):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    if is_array(value):
+        return [_ordered(one) for one in value]
+    return value
+
+
+# --- calls ---------------------------------------------------------------------------------------------------
+def as_function(tool: McpListedTool, name: str, about: McpTool) -> FunctionTool:
+    """What a model is shown of a tool, under this name."""
+    description = tool.description or ""
+    if about.server_description:
+        description = f"{description} (of {about.server_label}: {about.server_description})".strip()
+    return FunctionTool(
+        name=name, description=description or None, parameters=tool.input_schema or None, strict=False
+    )
+
+
+def call_item(tool: McpTool, name: str, call: FunctionCall) -> McpCall:
+    """Raises BadArguments unless the arguments are an object; none at all are an empty one."""
+    return McpCall(
+        id="",
+        server_label=tool.server_label,
+        name=name,
+        arguments=arguments_text(call),
+        output=None,
+        error=None,
+        status="in_progress",
+        approval_request_id=None,
+    )
+
+
+def arguments_text(call: FunctionCall) -> str:
+    """The arguments as JSON text of an object. Raises BadArguments."""
+    text = call.arguments.strip()
+    if not text or text == "null":
+        return NO_ARGUMENTS
+    try:
+        value = decode_json(text)
+    except (msgspec.DecodeError, RecursionError):
+        raise BadArguments("they are not valid JSON; send a JSON object") from None
+    if not is_object(value):
+        raise BadArguments("they are no JSON object; send the arguments by their names")
+    return call.arguments
+
+
+def said(item: McpCall) -> str:
+    """What the model reads of a call."""
+    if item.error:
+        return f"Error: {_problem(item.error)}"
+    return item.output or _SAID_NOTHING
+
+
+def _problem(error: McpProtocolError | McpToolExecutionError | McpHttpError) -> str:
+    if isinstance(error, McpToolExecutionError):
+        return _text_of(error.content) or "the tool failed and did not say why"
+    return error.message
+
+
+def _text_of(content: Any) -> str:
+    """The text of a tool's content: a text, or parts of which those with a `text` count."""
+    if isinstance(content, str):
+        return content
+    parts = [part for part in content if is_object(part)] if is_array(content) else []
+    return "\n".join(str(part["text"]) for part in parts if isinstance(part.get("text"), str))
+
+
+def failed_listing(label: str, why: str) -> McpListTools:
+    """The list of a server that has none to give."""
+    return McpListTools(id="", server_label=label, tools=[], error=why)
