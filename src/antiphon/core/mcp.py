@@ -26,7 +26,7 @@ from antiphon.core.hosted_items import (
 from antiphon.core.items import FunctionCall
 from antiphon.core.json_values import is_array, is_object
 from antiphon.core.tools import FunctionTool, McpFilter, McpTool
-from antiphon.core.wire import UNSET, JsonObject, decode_json, encode
+from antiphon.core.wire import UNSET, JsonObject, UnsetType, decode_json, encode
 
 NO_ARGUMENTS: Final = "{}"
 _SAID_NOTHING = "(the tool returned nothing)"
@@ -64,9 +64,9 @@ class Sampled:
 
 
 # --- which tools ---------------------------------------------------------------------------------------------
-def is_allowed(tool: McpListedTool, allowed: Sequence[str] | McpFilter | None) -> bool:
+def is_allowed(tool: McpListedTool, allowed: Sequence[str] | McpFilter | UnsetType | None) -> bool:
     """Whether `allowed_tools` lets this one through; without it every tool is allowed."""
-    if allowed is None:
+    if allowed is None or allowed is UNSET:
         return True
     if isinstance(allowed, McpFilter):
         return _matches(tool, allowed)
@@ -80,11 +80,10 @@ def needs_approval(tool: McpListedTool, rules: McpTool) -> bool:
         return True
     if given == "never":
         return False
-    return given.never is UNSET or not _names_any(given.never) or not _matches(tool, given.never)
-
-
-def _names_any(filter: McpFilter) -> bool:
-    return filter.tool_names is not UNSET or filter.read_only is not UNSET
+    never = given.never
+    if isinstance(never, list):  # as Llama Stack writes it
+        return tool.name not in never
+    return not isinstance(never, McpFilter) or never == McpFilter() or not _matches(tool, never)
 
 
 def _matches(tool: McpListedTool, filter: McpFilter) -> bool:
@@ -95,7 +94,7 @@ def _matches(tool: McpListedTool, filter: McpFilter) -> bool:
 
 def is_read_only(tool: McpListedTool) -> bool:
     """By its `readOnlyHint`, which is the server's own word; false where it says nothing."""
-    return bool(tool.annotations) and tool.annotations.get("readOnlyHint") is True
+    return bool(tool.annotations and tool.annotations.get("readOnlyHint") is True)
 
 
 # --- digests -------------------------------------------------------------------------------------------------
@@ -110,7 +109,7 @@ def address_digest(tool: McpTool) -> str:
 
 def list_digest(tool: McpTool) -> str:
     """Of where the tools come from and of which are allowed: a list holds while this is the same."""
-    allowed = tool.allowed_tools or None
+    allowed = None if tool.allowed_tools is UNSET else tool.allowed_tools
     return _digest(tool.server_url or None, tool.connector_id or None, msgspec.to_builtins(allowed))
 
 

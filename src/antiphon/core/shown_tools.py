@@ -120,7 +120,7 @@ def _of_server(tool: McpTool, listed: McpListTools | None) -> Iterator[Shown]:
     `toolbox` renames those that clash with others.
     """
     for one in listed.tools if listed is not None else ():
-        if mcp.is_allowed(one, tool.allowed_tools or None):
+        if mcp.is_allowed(one, tool.allowed_tools):
             name = (
                 one.name if _SHORT_NAME.match(one.name) else shown_name(tool.server_label, _plain(one.name))
             )

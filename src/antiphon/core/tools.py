@@ -195,10 +195,10 @@ class McpFilter(Wire):
 
 
 class McpApprovalRules(Wire):
-    """`never` wins for the tools it names; a tool in neither needs approval."""
+    """`never` wins for the tools it names; a tool in neither needs approval. Llama Stack writes the names alone."""
 
-    always: McpFilter | UnsetType = UNSET
-    never: McpFilter | UnsetType = UNSET
+    always: McpFilter | list[str] | UnsetType | None = UNSET
+    never: McpFilter | list[str] | UnsetType | None = UNSET
 
 
 class McpTool(Wire, tag="mcp"):
