@@ -19,6 +19,8 @@ from antiphon.config.settings import ConfigError, ProviderSettings, Settings
 from antiphon.conversations.routes import ConversationRoutes
 from antiphon.conversations.service import ConversationService
 from antiphon.embeddings.routes import EmbeddingRoutes
+from antiphon.integrations import Integrations, make_integrations
+from antiphon.integrations import Parts as IntegrationParts
 from antiphon.knowledge import Knowledge, make_knowledge
 from antiphon.messages.errors import error_shape
 from antiphon.messages.routes import MessagesRoutes
@@ -66,6 +68,7 @@ class Services:
     responses: ResponseService
     upstreams: UpstreamClient
     knowledge: Knowledge
+    integrations: Integrations
     recorder: "Recorder | None" = None
 
     async def check_store(self) -> None:
@@ -75,8 +78,10 @@ class Services:
     async def startup(self) -> None:
         """Models are discovered by the first request that needs them; nothing here waits for an upstream."""
         await self.knowledge.start()
+        await self.integrations.start()
 
     async def shutdown(self) -> None:
+        await self.integrations.stop()
         await self.knowledge.stop()
         await self.catalog.aclose()
         await asyncio.gather(*(provider.aclose() for provider in self.catalog.providers.values()))
@@ -122,12 +127,14 @@ def services_for(
     watch = recorder.watch if recorder is not None else None
     sealer = sealer or make_sealer(settings, clock)
     knowledge = make_knowledge(settings, catalog, store, clock, ids, state_folder(settings))
-    tools = FileSearch(knowledge.searcher, store.knowledge, clock, NoTools())
+    searching = FileSearch(knowledge.searcher, store.knowledge, clock, NoTools())
+    parts = IntegrationParts(settings, store, knowledge, sealer, clock, ids)
+    integrations = make_integrations(parts, searching)
     attachments = Attachments(knowledge.files, knowledge.fetcher, knowledge.extractor)
     responses = ResponseService(
-        catalog, store, tools, clock, ids, sealer, watch=watch, attachments=attachments
+        catalog, store, integrations.tools, clock, ids, sealer, watch=watch, attachments=attachments
     )
-    return Services(settings, catalog, store, responses, upstreams, knowledge, recorder)
+    return Services(settings, catalog, store, responses, upstreams, knowledge, integrations, recorder)
 
 
 def make_sealer(settings: Settings, clock: Clock) -> Sealer:
@@ -231,6 +238,7 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
             PromptService(services.store.prompts, services.responses.clock, services.responses.ids)
         ).table(),
         *services.knowledge.routes(),
+        *services.integrations.routes(),
         *ModelRoutes(services.catalog).table(),
         *HealthRoutes(services.check_store, services.catalog.breakers).table(),
     ]

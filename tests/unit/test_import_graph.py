@@ -16,6 +16,7 @@ SERVICES = frozenset(
         "conversations",
         "embeddings",
         "files",
+        "mcp_tools",
         "messages",
         "models",
         "prompts",
@@ -27,7 +28,7 @@ SERVICES = frozenset(
     }
 )
 # The composition root, and what stands before it: the command line, and the server inside another program.
-ROOTS = frozenset({"app", "knowledge", "cli", "__main__", "in_process"})
+ROOTS = frozenset({"app", "integrations", "knowledge", "cli", "__main__", "in_process"})
 FORBIDDEN = frozenset(
     {"pydantic", "httpx", "openai", "requests", "fastapi", "litestar", "tiktoken", "pickle"}
 )

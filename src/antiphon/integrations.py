@@ -1,0 +1,135 @@
+"""Composition of MCP: settings → client, connectors, authorisations → tool runtime → routes. `app.py` calls it.
+
+Nothing of the MCP SDK is loaded here: `McpClient` does that when the first server is asked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from antiphon.config.settings import Settings
+from antiphon.core.wire import JsonObject
+from antiphon.knowledge import Knowledge
+from antiphon.mcp_tools.runtime import McpTools
+from antiphon.ports import Clock, Ids, Owner, Sealer, Store, ToolRuntime
+from antiphon.ports.mcp import (
+    AuthorizationLink,
+    Authorizations,
+    CallHost,
+    CallResult,
+    Connector,
+    Connectors,
+    Listing,
+    McpClient,
+    McpServer,
+    McpUnreachable,
+    Question,
+    Reply,
+)
+from antiphon.web.routing import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Integrations:
+    """What this capability needs, made once per server."""
+
+    client: McpClient
+    connectors: Connectors
+    authorizations: Authorizations
+    tools: McpTools
+
+    def routes(self) -> list[Route]:
+        return []
+
+    async def start(self) -> None:
+        """Begin what runs in the background. Waits for nothing."""
+
+    async def stop(self) -> None:
+        """End all connections and processes, and let go of what is held."""
+        await self.client.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What integrations are put together from."""
+
+    settings: Settings
+    store: Store
+    knowledge: Knowledge
+    sealer: Sealer
+    clock: Clock
+    ids: Ids
+
+
+def make_integrations(parts: Parts, others: ToolRuntime) -> Integrations:
+    """The parts over these settings. `others` runs the tools that are not of MCP servers.
+
+    Raises ConfigError for a connector that cannot be had.
+    """
+    client = make_client(parts)
+    connectors = make_connectors(parts)
+    authorizations = make_authorizations(parts)
+    tools = McpTools(client, connectors, authorizations, others)
+    return Integrations(client, connectors, authorizations, tools)
+
+
+def make_client(parts: Parts) -> McpClient:
+    """What speaks to servers; it connects, and loads the SDK, when it is first asked to."""
+    del parts
+    return _NoClient()
+
+
+def make_connectors(parts: Parts) -> Connectors:
+    """The servers that have an id here."""
+    del parts
+    return _NoConnectors()
+
+
+def make_authorizations(parts: Parts) -> Authorizations:
+    """Tokens of users for connectors."""
+    del parts
+    return _NoAuthorizations()
+
+
+class _NoClient:
+    async def list_tools(self, server: McpServer, *, timeout_s: float) -> Listing:
+        raise McpUnreachable("this server calls no MCP servers")
+
+    async def call(
+        self,
+        server: McpServer,
+        tool: str,
+        arguments: JsonObject,
+        host: CallHost,
+        *,
+        timeout_s: float,
+        reply: Reply | None = None,
+    ) -> CallResult | Question:
+        raise McpUnreachable("this server calls no MCP servers")
+
+    async def forget(self, reply_token: bytes) -> None:
+        return
+
+    def changes(self, server: McpServer) -> int:
+        return 0
+
+    async def ping(self, server: McpServer, *, timeout_s: float) -> JsonObject:
+        raise McpUnreachable("this server calls no MCP servers")
+
+    async def aclose(self) -> None:
+        return
+
+
+class _NoConnectors:
+    async def find(self, owner: Owner, connector_id: str) -> Connector | None:
+        return None
+
+
+class _NoAuthorizations:
+    async def headers(self, owner: Owner, connector: Connector) -> Mapping[str, str] | None:
+        return None
+
+    async def begin(self, owner: Owner, connector: Connector, challenge: str = "") -> AuthorizationLink:
+        raise McpUnreachable("this server does not authorise users")
+
+    async def discard(self, owner: Owner, connector: Connector) -> bool:
+        return False
