@@ -11,6 +11,10 @@ from antiphon.ports.owners import Owner
 
 Transport = Literal["auto", "streamable_http", "sse", "stdio"]
 """`auto` tries streamable HTTP first, then the older HTTP with SSE."""
+HOP_HEADER = "antiphon-hop"
+"""Sent (`1`) with every request of a client of ours. A server of ours that is asked so offers what it does itself, and
+nothing that leads to further servers: calls cannot go round in circles.
+"""
 
 
 # --- speaking to servers -------------------------------------------------------------------------------------
