@@ -11,6 +11,7 @@ from antiphon.storage.memory_chats import MemoryChats
 from antiphon.storage.memory_conversations import MemoryConversations, chain
 from antiphon.storage.memory_files import MemoryFiles
 from antiphon.storage.memory_knowledge import MemoryKnowledge
+from antiphon.storage.memory_mcp import MemoryMcp
 from antiphon.storage.memory_prompts import MemoryPrompts
 
 
@@ -26,6 +27,7 @@ class MemoryStore:
         self.chats = MemoryChats(self._check_open)
         self.knowledge = MemoryKnowledge(self._check_open)
         self.files = MemoryFiles(self._check_open)
+        self.mcp = MemoryMcp(self._check_open)
 
     async def put_response(self, owner: Owner, response: StoredResponse) -> None:
         self._check_open()

@@ -17,6 +17,7 @@ from antiphon.storage.sqlite_chats import SqliteChats
 from antiphon.storage.sqlite_conversations import SqliteConversations
 from antiphon.storage.sqlite_files import SqliteFiles
 from antiphon.storage.sqlite_knowledge import SqliteKnowledge
+from antiphon.storage.sqlite_mcp import SqliteMcp
 from antiphon.storage.sqlite_prompts import SqlitePrompts
 
 CACHE_BYTES = 16 * 1024 * 1024
@@ -34,6 +35,7 @@ class SqliteStore:
         self.chats = SqliteChats(database)
         self.knowledge = SqliteKnowledge(database)
         self.files = SqliteFiles(database)
+        self.mcp = SqliteMcp(database)
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, cache_bytes: int = CACHE_BYTES) -> "SqliteStore":

@@ -255,6 +255,94 @@ CREATE TABLE file_batches (
 -- name: file_batches_id
 CREATE UNIQUE INDEX file_batches_id ON file_batches (id, store_id, tenant, subject)
 
+-- name: mcp_connectors
+-- They belong to the tenant; `subject` is who wrote it last. `secret` is sealed.
+CREATE TABLE mcp_connectors (
+  number INTEGER NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  secret TEXT NOT NULL
+)
+
+-- name: mcp_connectors_id
+CREATE UNIQUE INDEX mcp_connectors_id ON mcp_connectors (tenant, id)
+
+-- name: mcp_connectors_listed
+CREATE INDEX mcp_connectors_listed ON mcp_connectors (tenant, created_at, number)
+
+-- name: mcp_grants
+-- Questions to users that may be answered once: digests, no content.
+CREATE TABLE mcp_grants (
+  number INTEGER NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  definition TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  used INTEGER DEFAULT 0 NOT NULL
+)
+
+-- name: mcp_grants_id
+CREATE UNIQUE INDEX mcp_grants_id ON mcp_grants (id, tenant, subject)
+
+-- name: mcp_grants_expiring
+CREATE INDEX mcp_grants_expiring ON mcp_grants (expires_at)
+
+-- name: mcp_tokens
+-- Of users for servers, sealed. `server` is a digest, here and below.
+CREATE TABLE mcp_tokens (
+  number INTEGER NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  server TEXT NOT NULL,
+  sealed TEXT NOT NULL,
+  expires_at INTEGER,
+  updated_at INTEGER NOT NULL
+)
+
+-- name: mcp_tokens_server
+CREATE UNIQUE INDEX mcp_tokens_server ON mcp_tokens (tenant, server, subject)
+
+-- name: mcp_flows
+-- Authorisations that were begun; a row goes when it is answered.
+CREATE TABLE mcp_flows (
+  number INTEGER NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  state TEXT NOT NULL,
+  server TEXT NOT NULL,
+  sealed TEXT NOT NULL,
+  expires_at INTEGER NOT NULL
+)
+
+-- name: mcp_flows_state
+CREATE UNIQUE INDEX mcp_flows_state ON mcp_flows (state)
+
+-- name: mcp_flows_server
+CREATE INDEX mcp_flows_server ON mcp_flows (tenant, server)
+
+-- name: mcp_flows_expiring
+CREATE INDEX mcp_flows_expiring ON mcp_flows (expires_at)
+
+-- name: mcp_clients
+-- As what an authorisation server registered us for a tenant.
+CREATE TABLE mcp_clients (
+  number INTEGER NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  server TEXT NOT NULL,
+  sealed TEXT NOT NULL
+)
+
+-- name: mcp_clients_server
+CREATE UNIQUE INDEX mcp_clients_server ON mcp_clients (tenant, server)
+
 -- name: alembic_version
 CREATE TABLE alembic_version (
   version_num VARCHAR(32) NOT NULL,
