@@ -15,6 +15,7 @@ from pathlib import Path
 
 import uvloop
 
+from bench.mcp_rows import MCP_ROWS, started
 from bench.program import Program, start_antiphon, start_upstream
 from bench.rows import ROWS, Row, Sample, Servers, median
 from bench.wires import COMPARED, compare
@@ -127,7 +128,7 @@ def write(lines: Sequence[Line], facts: dict[str, object]) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    keys = [row.key for row in ROWS] + ["start"]
+    keys = [row.key for row in (*ROWS, *MCP_ROWS)] + ["start"]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two short rounds, without the 512 open streams")
     parser.add_argument(
@@ -161,13 +162,26 @@ def measure_wires(upstream: Program, folder: Path, rows: Sequence[Row], rounds: 
         return [Line(row.key, row.title, row.unit, row.budget, sample) for row, sample in uvloop.run(work)]
 
 
+def measure_mcp(upstream: Program, folder: Path, rows: Sequence[Row], rounds: int, n: int) -> list[Line]:
+    """The rows of MCP, for which a server of tools is started, and one of ours that is profiled."""
+    folder.mkdir()
+    with started(upstream, folder, configuration(upstream, folder)) as servers:
+        return uvloop.run(measure_rows(servers, rows, rounds, n))
+
+
+def chosen_rows(options: argparse.Namespace) -> list[str]:
+    if options.rows:
+        return list(options.rows)
+    slow = {"open-streams"} if options.quick else set[str]()
+    return [*(row.key for row in (*ROWS, *MCP_ROWS) if row.key not in slow), "start"]
+
+
 def main() -> int:
     options = arguments()
     quick, both = options.quick, options.wire == "responses"
-    chosen = options.rows or [row.key for row in ROWS if not (quick and row.key == "open-streams")] + [
-        "start"
-    ]
+    chosen = chosen_rows(options)
     rows = [row for row in ROWS if row.key in chosen]
+    mcp_rows = [row for row in MCP_ROWS if row.key in chosen]
     rounds, n = options.rounds or (2 if quick else 5), options.requests or (300 if quick else 1500)
     facts = machine()
     lines: list[Line] = []
@@ -179,6 +193,8 @@ def main() -> int:
             with start_antiphon(folder, configuration(upstream, folder)) as ours:
                 ours.wait_ready()
                 lines += uvloop.run(measure_rows(Servers(ours, upstream), rows, rounds, n))
+        if mcp_rows and not both:
+            lines += measure_mcp(upstream, folder / "mcp", mcp_rows, rounds, n)
         if "start" in chosen and not both:
             (folder / "starts").mkdir()
             memory, start = measure_starts(upstream, folder / "starts", 2 if quick else STARTS)

@@ -2,10 +2,13 @@
 
 `python -m bench.fake_upstream` serves on a free loopback port and prints `listening on http://127.0.0.1:PORT`.
 The model name chooses the behaviour (`MODELS`); every behaviour answers plain and streamed requests, on
-`/v1/chat/completions` and on `/v1/responses`.
+`/v1/chat/completions` and on `/v1/responses`. Those of `CALLERS`, which call whatever tool a request offers first, know
+chat alone.
 """
 
 import asyncio
+import re
+from functools import cache
 from typing import cast
 
 import msgspec
@@ -25,6 +28,15 @@ PACED: dict[bytes, tuple[int, float]] = {
 
 MODELS: tuple[str, ...] = ("fake", "fake-tools", "fake-paced", "fake-slow")
 CALL_ARGUMENTS = '{"city":"Paris"}'
+WAIT_ARGUMENTS = '{"ms":100}'
+
+CALLERS: dict[bytes, tuple[int, str]] = {
+    b"fake-call": (1, CALL_ARGUMENTS),
+    b"fake-calls": (8, CALL_ARGUMENTS),
+    b"fake-waits": (8, WAIT_ARGUMENTS),
+}
+"""Model name → how often it calls the first tool of a request at once, and with which arguments."""
+_FIRST_TOOL = re.compile(rb'"tools":.*?"name": ?"([^"]+)"', re.DOTALL)
 
 _DONE = b"data: [DONE]\n\n"
 _STREAM_HEAD = (
@@ -115,17 +127,31 @@ class Answers:
         self.burst = self.first + self.token * chunks + self.stop
 
 
+@cache
+def _calls(model: str, tool: str, times: int, arguments: str) -> tuple[bytes, bytes]:
+    """Several calls of a tool, as a whole answer and as a stream without its usage."""
+    function = {"name": tool, "arguments": arguments}
+    calls = [{"id": f"call_{at:04}", "type": "function", "function": function} for at in range(times)]
+    whole = _completion({"role": "assistant", "content": None, "tool_calls": calls}, "tool_calls", model)
+    deltas = [_delta(model, {"tool_calls": [{"index": at, **call}]}) for at, call in enumerate(calls)]
+    first = _delta(model, {"role": "assistant", "content": ""})
+    return whole, first + b"".join(deltas) + _delta(model, {}, "tool_calls")
+
+
 def _responses_of(name: str) -> ResponsesAnswers:
     return ResponsesAnswers(name, WORD, PACED.get(name.encode(), (CHUNKS, 0.0))[0], CALL_ARGUMENTS)
 
 
 _RESPONSES = {name.encode(): _responses_of(name) for name in MODELS}
-_ANSWERS = {name.encode(): Answers(name, PACED.get(name.encode(), (CHUNKS, 0.0))[0]) for name in MODELS}
+_CHAT_MODELS = (*MODELS, *(name.decode() for name in CALLERS))
+_ANSWERS = {name.encode(): Answers(name, PACED.get(name.encode(), (CHUNKS, 0.0))[0]) for name in _CHAT_MODELS}
 _MODEL_LIST = _json_reply(
     msgspec.json.encode(
         {
             "object": "list",
-            "data": [{"id": name, "object": "model", "created": 0, "owned_by": "bench"} for name in MODELS],
+            "data": [
+                {"id": name, "object": "model", "created": 0, "owned_by": "bench"} for name in _CHAT_MODELS
+            ],
         }
     )
 )
@@ -143,6 +169,16 @@ def _model(body: bytes) -> bytes:
     at = body.find(b'"model":')
     start = body.find(b'"', at + 8) + 1
     return body[start : body.find(b'"', start)]
+
+
+def _call_of(model: bytes, body: bytes, answers: Answers) -> tuple[bytes, bytes] | None:
+    """The calls with which a request for chat is answered, whole and as a stream; None where none is made."""
+    if b'"tools":' not in body or b'"tool_call_id":' in body:
+        return None
+    if model == b"fake-tools":
+        return answers.call, answers.call_stream
+    tool = _FIRST_TOOL.search(body) if model in CALLERS else None
+    return _calls(model.decode(), tool[1].decode(), *CALLERS[model]) if tool is not None else None
 
 
 class FakeUpstream(asyncio.Protocol):
@@ -188,13 +224,13 @@ class FakeUpstream(asyncio.Protocol):
         if answers is None or not head.startswith(b"post /v1/chat/completions"):
             self._transport.write(_NOT_FOUND)
             return
-        called = model == b"fake-tools" and b'"tools":' in body and b'"tool_call_id":' not in body
+        call = _call_of(model, body, answers)
         if not _flag(body, b"stream"):
-            self._transport.write(answers.call if called else answers.text)
+            self._transport.write(answers.text if call is None else call[0])
             return
         tail = answers.usage + answers.end if _flag(body, b"include_usage") else answers.end
-        if called:
-            self._transport.write(_STREAM_HEAD + answers.call_stream + tail)
+        if call is not None:
+            self._transport.write(_STREAM_HEAD + call[1] + tail)
         elif model in PACED:
             self._transport.write(_STREAM_HEAD + answers.first)
             self._pace([answers.token] * answers.chunks, PACED[model][1], answers.stop + tail)

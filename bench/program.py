@@ -145,13 +145,27 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
 
 
 def start_antiphon(
-    folder: Path, config: str, *, arguments: Sequence[str] = (), env: Mapping[str, str] | None = None
+    folder: Path,
+    config: str,
+    *,
+    arguments: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    program: Sequence[str] = (),
 ) -> Program:
-    """`antiphon serve` on a free loopback port with `config` (YAML) in `folder`."""
+    """`antiphon serve` on a free loopback port with `config` (YAML) in `folder`; `program`: another way to say it."""
     file = folder / "antiphon.yaml"
     file.write_text(config)
     address = [] if "--host" in arguments else ["--host", "127.0.0.1"]
-    command = [*antiphon_command(), "serve", *address, "--port", "0", "--config", str(file), *arguments]
+    command = [
+        *(program or antiphon_command()),
+        "serve",
+        *address,
+        "--port",
+        "0",
+        "--config",
+        str(file),
+        *arguments,
+    ]
     return Program(command, cwd=folder, env=environment(folder, env))
 
 

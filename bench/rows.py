@@ -18,6 +18,7 @@ from bench.program import Program
 
 AT_ONCE = 32
 QUESTION = "What is the weather in Paris today, and what should I wear for a long walk along the river?"
+SAID = "21 degrees, sunny"
 WEATHER: dict[str, Any] = {
     "name": "get_weather",
     "description": "The weather of a city now.",
@@ -76,7 +77,7 @@ def response(model: str, **more: Any) -> bytes:
     return load.post("/v1/responses", {"model": model, "input": QUESTION, **more})
 
 
-async def _cpu_of(server: Program, work: Awaitable[load.Outcome]) -> tuple[load.Outcome, float]:
+async def cpu_of(server: Program, work: Awaitable[load.Outcome]) -> tuple[load.Outcome, float]:
     """The outcome of `work` and the CPU seconds that the server spent on it, its late work included."""
     before = server.cpu_s()
     outcome = await work
@@ -90,13 +91,13 @@ def per_request(ours: bytes, direct: bytes, expect: bytes, expect_direct: bytes)
     async def measure(servers: Servers, n: int) -> Sample:
         past = await load.run(servers.upstream.port, [direct] * n, at_once=AT_ONCE, expect=expect_direct)
         work = load.run(servers.ours.port, [ours] * n, at_once=AT_ONCE, expect=expect)
-        through, cpu = await _cpu_of(servers.ours, work)
-        return _sample(cpu / n * 1e3, through, past)
+        through, cpu = await cpu_of(servers.ours, work)
+        return sample_of(cpu / n * 1e3, through, past)
 
     return measure
 
 
-def _sample(value: float, through: load.Outcome, past: load.Outcome) -> Sample:
+def sample_of(value: float, through: load.Outcome, past: load.Outcome) -> Sample:
     return Sample(
         value=value,
         p50_ms=through.percentile(0.5),
@@ -114,7 +115,7 @@ async def after_function_call(servers: Servers, n: int) -> Sample:
     def follow(index: int, reply: load.Reply) -> None:
         body = json.loads(reply.body)
         call = next(item for item in body["output"] if item["type"] == "function_call")
-        output = {"type": "function_call_output", "call_id": call["call_id"], "output": "21 degrees, sunny"}
+        output = {"type": "function_call_output", "call_id": call["call_id"], "output": SAID}
         followups[index] = load.post(
             "/v1/responses",
             {"model": "fake-tools", "previous_response_id": body["id"], "input": [output], "tools": tools},
@@ -127,7 +128,7 @@ async def after_function_call(servers: Servers, n: int) -> Sample:
     messages: list[dict[str, Any]] = [
         {"role": "user", "content": QUESTION},
         {"role": "assistant", "content": None, "tool_calls": [_past_call()]},
-        {"role": "tool", "tool_call_id": "call_0001", "content": "21 degrees, sunny"},
+        {"role": "tool", "tool_call_id": "call_0001", "content": SAID},
     ]
     direct = load.post(
         "/v1/chat/completions",
@@ -135,8 +136,8 @@ async def after_function_call(servers: Servers, n: int) -> Sample:
     )
     past = await load.run(servers.upstream.port, [direct] * n, at_once=AT_ONCE, expect=b'"stop"')
     work = load.run(servers.ours.port, followups, at_once=AT_ONCE, expect=b'"output_text"')
-    through, cpu = await _cpu_of(servers.ours, work)
-    return _sample(cpu / n * 1e3, through, past)
+    through, cpu = await cpu_of(servers.ours, work)
+    return sample_of(cpu / n * 1e3, through, past)
 
 
 def _past_call() -> dict[str, Any]:
@@ -152,7 +153,7 @@ async def paced_tokens(servers: Servers, n: int) -> Sample:
     past = await load.run(servers.upstream.port, direct, at_once=AT_ONCE, expect=b"[DONE]")
     ours = [response("fake-paced", stream=True)] * AT_ONCE
     work = load.run(servers.ours.port, ours, at_once=AT_ONCE, expect=b"response.completed")
-    through, cpu = await _cpu_of(servers.ours, work)
+    through, cpu = await cpu_of(servers.ours, work)
     return _first_tokens(cpu / (tokens * AT_ONCE) * 1e6, through, past)
 
 
@@ -187,7 +188,7 @@ async def open_streams(servers: Servers, n: int) -> Sample:
 
     past = await probe(servers.upstream.port, chat("fake-slow", stream=True), b"[DONE]")
     work = probe(servers.ours.port, response("fake-slow", stream=True), b"response.completed")
-    through, cpu = await _cpu_of(servers.ours, work)
+    through, cpu = await cpu_of(servers.ours, work)
     sample = _first_tokens(through.first_token_ms(0.5) - past.first_token_ms(0.5), through, past)
     tokens = fake_upstream.PACED[b"fake-slow"][0] * count
     sample.notes |= {
@@ -202,10 +203,10 @@ async def over_sockets(servers: Servers, n: int) -> Sample:
     """CPU of a streamed turn over WebSocket over that of the same one over SSE, both stored, 32 at once."""
     port, frame = servers.ours.port, sockets.create({"model": "fake", "input": QUESTION})
     sse = load.run(port, [response("fake", stream=True)] * n, at_once=AT_ONCE, expect=STREAM_EVENTS)
-    by_sse, sse_cpu = await _cpu_of(servers.ours, sse)
+    by_sse, sse_cpu = await cpu_of(servers.ours, sse)
     async with sockets.upgraded(port, AT_ONCE) as clients:
-        through, cpu = await _cpu_of(servers.ours, sockets.run(clients, frame, n))
-    sample = _sample(cpu / sse_cpu, through, by_sse)
+        through, cpu = await cpu_of(servers.ours, sockets.run(clients, frame, n))
+    sample = sample_of(cpu / sse_cpu, through, by_sse)
     sample.notes = {"sse_ms": sse_cpu / n * 1e3, "socket_ms": cpu / n * 1e3}
     return sample
 
@@ -227,7 +228,7 @@ async def _turns(
     """One turn in each of these, in their order, and the CPU seconds of it."""
     requests = [response("fake", conversation=one) for one in conversations]
     work = load.run(servers.ours.port, requests, at_once=at_once, expect=b'"completed"')
-    return await _cpu_of(servers.ours, work)
+    return await cpu_of(servers.ours, work)
 
 
 async def _begun(servers: Servers, n: int) -> list[str]:
@@ -243,9 +244,9 @@ async def in_conversation(servers: Servers, n: int) -> Sample:
     parents = await _make(servers, [response("fake")] * n, b'"completed"')
     chained = [response("fake", previous_response_id=one) for one in parents]
     work = load.run(servers.ours.port, chained, at_once=AT_ONCE, expect=b'"completed"')
-    by_chain, chain_cpu = await _cpu_of(servers.ours, work)
+    by_chain, chain_cpu = await cpu_of(servers.ours, work)
     through, cpu = await _turns(servers, begun)
-    sample = _sample(cpu / chain_cpu, through, by_chain)
+    sample = sample_of(cpu / chain_cpu, through, by_chain)
     sample.notes = {"chain_ms": chain_cpu / n * 1e3, "conversation_ms": cpu / n * 1e3}
     return sample
 
@@ -258,7 +259,7 @@ async def long_conversation(servers: Servers, n: int) -> Sample:
     grown = await _begun(servers, GROWN)
     await _turns(servers, grown * (TURNS - 2 - again // 2), GROWN)
     through, late = await _turns(servers, grown * again, GROWN)
-    sample = _sample(late / early, through, load.Outcome())
+    sample = sample_of(late / early, through, load.Outcome())
     sample.notes = {"turn_2_ms": early / asked * 1e3, f"turn_{TURNS}_ms": late / asked * 1e3}
     return sample
 
@@ -282,9 +283,9 @@ async def long_chain(servers: Servers, n: int) -> Sample:
     for parent in (ids[0], ids[-1]):
         request = response("fake", previous_response_id=parent)
         await load.run(port, [request] * 8, at_once=8)
-        through, cpu = await _cpu_of(servers.ours, load.run(port, [request] * n, at_once=8))
+        through, cpu = await cpu_of(servers.ours, load.run(port, [request] * n, at_once=8))
         costs.append(cpu / n * 1e3)
-    sample = _sample(costs[1] / costs[0], through, load.Outcome())
+    sample = sample_of(costs[1] / costs[0], through, load.Outcome())
     sample.notes = {"turn_2_ms": costs[0], f"turn_{TURNS}_ms": costs[1]}
     return sample
 
