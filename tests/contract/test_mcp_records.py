@@ -78,7 +78,7 @@ class Model:
 
 _owners = st.sampled_from(OWNERS)
 _names = st.sampled_from("abcd")
-_grants = st.builds(lambda name, lasts_s: grant(name, lasts_s=lasts_s), _names, st.integers(1, 4))
+_grants = st.builds(grant, _names, lasts_s=st.integers(1, 4))
 _adds = st.builds(Add, _owners, st.lists(_grants, max_size=4).map(tuple))
 _ids = _names.map(lambda name: f"mcpr_{name}")
 _uses = st.builds(Use, _owners, st.lists(_ids, max_size=3).map(tuple), st.integers(NOW, NOW + 4))
@@ -177,7 +177,7 @@ async def test_pruning_is_bounded(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "antiphon.db")
     old = [grant(f"old{n}", at=NOW - 10 * 86_400) for n in range(500)]
     await store.mcp.add_grants(ALICE, old)
-    left = []
+    left: list[int] = []
     for name in "abcde":
         await store.mcp.add_grants(ALICE, [grant(name)])
         left.append(len(await store.mcp.get_grants(ALICE, [one.id for one in old])))
