@@ -23,7 +23,7 @@ async def read(response: aiohttp.ClientResponse, url: URL, max_bytes: int) -> Fe
     """The whole answer. Raises Refused when it is larger, once unpacked, than `max_bytes`."""
     if response.content_length is not None and response.content_length > max_bytes:
         raise too_large(max_bytes)
-    unpack = _Unpacking(response.headers.get("content-encoding", ""), max_bytes)
+    unpack = Unpacking(response.headers.get("content-encoding", ""), max_bytes)
     content = bytearray()
     async for piece in response.content.iter_any():
         content += unpack.feed(piece, max_bytes - len(content))
@@ -35,7 +35,7 @@ def too_large(max_bytes: int) -> Refused:
     return Refused(f"holds more than {max_bytes} bytes, the limit here")
 
 
-class _Unpacking:
+class Unpacking:
     """We ask for plain bytes, and some servers pack them all the same."""
 
     def __init__(self, coding: str, max_bytes: int) -> None:
