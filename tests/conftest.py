@@ -8,9 +8,19 @@ import pytest
 from tests.conformance.coverage import page
 from tests.conformance.recorder import Recorder
 from tests.support.chroma import chroma
+from tests.support.mcp_fixtures import hostile_mcp, hostile_mcp_servers, mcp_case, mcp_servers
 from tests.support.postgres import postgres, postgres_database, postgres_module_database
 
-__all__ = ["chroma", "postgres", "postgres_database", "postgres_module_database"]
+__all__ = [
+    "chroma",
+    "hostile_mcp",
+    "hostile_mcp_servers",
+    "mcp_case",
+    "mcp_servers",
+    "postgres",
+    "postgres_database",
+    "postgres_module_database",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
