@@ -8,7 +8,15 @@ import msgspec
 
 from antiphon.core.compaction import UpstreamContext
 from antiphon.core.errors import InvalidRequest
-from antiphon.core.hosted_items import AdditionalTools, Compaction, ToolSearchCall, ToolSearchOutput
+from antiphon.core.hosted_items import (
+    AdditionalTools,
+    Compaction,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpListTools,
+    ToolSearchCall,
+    ToolSearchOutput,
+)
 from antiphon.core.ids import ItemIds
 from antiphon.core.items import (
     Call,
@@ -64,6 +72,8 @@ def _stored_form(item: StoredItem, ids: ItemIds) -> StoredItem:
             item_id = item.id or ids.new("message")
             return msgspec.structs.replace(item, id=item_id, status=status, content=content)
         case Reasoning() | AdditionalTools() | Compaction():
+            return item if item.id else msgspec.structs.replace(item, id=ids.new(_type_of(item)))
+        case McpListTools() | McpApprovalRequest() | McpApprovalResponse():
             return item if item.id else msgspec.structs.replace(item, id=ids.new(_type_of(item)))
         case UpstreamContext():
             return item

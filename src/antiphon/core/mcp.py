@@ -29,6 +29,7 @@ from antiphon.core.tools import FunctionTool, McpFilter, McpTool
 from antiphon.core.wire import UNSET, JsonObject, UnsetType, decode_json, encode
 
 NO_ARGUMENTS: Final = "{}"
+REDACTED: Final = "<redacted>"
 _SAID_NOTHING = "(the tool returned nothing)"
 
 
@@ -95,6 +96,23 @@ def _matches(tool: McpListedTool, filter: McpFilter) -> bool:
 def is_read_only(tool: McpListedTool) -> bool:
     """By its `readOnlyHint`, which is the server's own word; false where it says nothing."""
     return bool(tool.annotations and tool.annotations.get("readOnlyHint") is True)
+
+
+def without_secrets(tool: McpTool) -> McpTool:
+    """As it is shown and kept: no token, no value of a header, nothing of a URL's query."""
+    address, question, _ = tool.server_url.partition("?") if tool.server_url else ("", "", "")
+    return msgspec.structs.replace(
+        tool,
+        server_url=f"{address}?{REDACTED}" if question else tool.server_url,
+        authorization=UNSET,
+        headers=dict.fromkeys(tool.headers, REDACTED) if tool.headers else tool.headers,
+        require_approval="always" if tool.require_approval in (None, UNSET) else tool.require_approval,
+    )
+
+
+def shown_list(item: McpListTools) -> McpListTools:
+    """The item as clients see it."""
+    return msgspec.structs.replace(item, server=UNSET, changed=UNSET)
 
 
 # --- digests -------------------------------------------------------------------------------------------------
@@ -184,6 +202,12 @@ def said(item: McpCall) -> str:
     if item.error:
         return f"Error: {_problem(item.error)}"
     return item.output or _SAID_NOTHING
+
+
+def said_of_denial(reason: str) -> str:
+    """What the model reads of a call that the user did not approve."""
+    why = f", and says: {reason}" if reason.strip() else "."
+    return f"Not run: the user did not approve this call{why}"
 
 
 def _problem(error: McpProtocolError | McpToolExecutionError | McpHttpError) -> str:

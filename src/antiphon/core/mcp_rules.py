@@ -1,4 +1,4 @@
-"""The rules of `mcp` tools, of the choice among them, and of headers for MCP servers, that need nothing but the request.
+"""The rules of `mcp` tools and of headers for MCP servers that need nothing but the request.
 
 What a URL may lead to and which connectors there are is looked up later (`ports.ToolRuntime.check`).
 """
@@ -72,8 +72,8 @@ def check_tool(tool: McpTool, path: str) -> None:
 def _check_address(tool: McpTool, path: str) -> None:
     if tool.tunnel_id:
         raise UnsupportedParameter(
-            f"`{path}.tunnel_id`: tunnels are OpenAI's own; send the `server_url`, or the `connector_id` of a server that"
-            " the operator has configured.",
+            f"`{path}.tunnel_id`: tunnels are OpenAI's own; send the `server_url`, or the `connector_id` of a server"
+            " that is configured here.",
             param=f"{path}.tunnel_id",
         )
     if tool.server_url and tool.connector_id:

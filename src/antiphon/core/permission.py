@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from antiphon.core.request import ResponseRequest
 from antiphon.core.toolbox import Toolbox
-from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, ModelChoice
+from antiphon.core.tools import ChooseAllowed, ChooseCustom, ChooseFunction, ChooseMcp, ModelChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Permission:
     parallel: bool
     hidden: frozenset[str] = frozenset()
     """Tools that a search would load."""
+    first: frozenset[str] | None = None
+    """Those that may be called in the first step, where it is not all that are allowed."""
 
     @classmethod
     def of(cls, request: ResponseRequest, toolbox: Toolbox) -> "Permission":
@@ -29,18 +31,25 @@ class Permission:
         given = toolbox.choice()
         choice: ModelChoice = given if given is not None else "auto"
         allowed = known
+        first: frozenset[str] | None = None
         if isinstance(choice, ChooseAllowed):
-            allowed = frozenset(str(tool.get("name")) for tool in choice.tools)
+            names = frozenset(str(tool.get("name")) for tool in choice.tools)
+            if isinstance(request.tool_choice, ChooseMcp):  # it is to call one of a server's tools, once
+                first = names
+            else:
+                allowed = names
+        elif isinstance(choice, ChooseFunction | ChooseCustom):
+            first = frozenset({choice.name})
         elif choice == "none":
             allowed = frozenset[str]()
         hidden = frozenset(one.face.name for one in toolbox.findable) - known
-        return cls(choice, known, allowed, request.parallel_tool_calls is not False, hidden)
+        return cls(choice, known, allowed, request.parallel_tool_calls is not False, hidden, first)
 
     def choice_for(self, step: int) -> ModelChoice:
         """What to tell the model at step 1, 2, …"""
         if step == 1:
             return self.choice
-        if isinstance(self.choice, ChooseAllowed):
+        if isinstance(self.choice, ChooseAllowed) and self.first is None:
             return ChooseAllowed(mode="auto", tools=self.choice.tools)
         return "none" if self.choice == "none" else "auto"
 
@@ -52,8 +61,8 @@ class Permission:
             return f'there is no tool "{name}"; there are: {_names(self.known)}'
         if name not in self.allowed:
             return f'tool "{name}" may not be called in this request; allowed: {_names(self.allowed)}'
-        if step == 1 and isinstance(self.choice, ChooseFunction | ChooseCustom) and name != self.choice.name:
-            return f'only "{self.choice.name}" may be called now'
+        if step == 1 and self.first is not None and name not in self.first:
+            return f"only {_names(self.first)} may be called now"
         if calls_so_far and not self.parallel:
             return "only one tool may be called at a time; call this one again after the other's result"
         return None

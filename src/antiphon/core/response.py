@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from antiphon.core import mcp
 from antiphon.core.commands import Finish
 from antiphon.core.items import Message
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import OutputItem
-from antiphon.core.tools import ComputerTool, ComputerUseTool
+from antiphon.core.tools import ComputerTool, ComputerUseTool, McpTool, Tool
 from antiphon.core.usage import Usage
 from antiphon.core.wire import UNSET, JsonObject, encode
 
@@ -105,9 +106,7 @@ def _echo(request: ResponseRequest) -> JsonObject:
     fields: dict[str, Any] = {
         "instructions": request.instructions,
         "model": request.model,
-        "tools": [
-            ComputerTool() if isinstance(tool, ComputerUseTool) else tool for tool in request.tools or ()
-        ],
+        "tools": [_shown_tool(tool) for tool in request.tools or ()],
         "tool_choice": "auto" if request.tool_choice is None else request.tool_choice,
         "parallel_tool_calls": request.parallel_tool_calls is not False,
         "metadata": request.metadata or {},
@@ -139,6 +138,12 @@ def _echo(request: ResponseRequest) -> JsonObject:
         options = request.prompt_cache_options
         fields["prompt_cache_options"] = {"mode": options.mode or "implicit", "ttl": options.ttl or "30m"}
     return fields
+
+
+def _shown_tool(tool: Tool) -> Tool:
+    if isinstance(tool, McpTool):
+        return mcp.without_secrets(tool)
+    return ComputerTool() if isinstance(tool, ComputerUseTool) else tool
 
 
 def _reasoning(request: ResponseRequest) -> JsonObject:

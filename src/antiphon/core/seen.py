@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core import mcp
 from antiphon.core.client_tools import APPLY_PATCH, COMPUTER, LOCAL_SHELL, SHELL, TOOL_SEARCH
 from antiphon.core.compaction import UpstreamContext, seen_of
 from antiphon.core.file_search import FILE_SEARCH
@@ -16,6 +17,14 @@ from antiphon.core.hosted_items import (
     AdditionalTools,
     Compaction,
     FileSearchCall,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpAuthorizationRequest,
+    McpCall,
+    McpElicitationRequest,
+    McpElicitationResponse,
+    McpListTools,
+    McpSamplingCall,
     ToolItem,
     ToolSearchCall,
     ToolSearchOutput,
@@ -45,7 +54,7 @@ from antiphon.core.machine_items import (
     ShellExit,
     ShellOutput,
 )
-from antiphon.core.shown_tools import shown, shown_name
+from antiphon.core.shown_tools import server_tool_name, shown, shown_name
 from antiphon.core.tool_search import said
 from antiphon.core.wire import UNSET, UnsetType, decode_json, encode
 
@@ -85,8 +94,25 @@ def seen_with_places(items: Iterable[StoredItem]) -> Iterator[tuple[int, Transcr
                 if item.status in ("completed", "failed"):  # else it was cut short: nothing came of it
                     yield at, _call(item, item.id, FILE_SEARCH, {"queries": item.queries})
                     yield at, _output(item.id, said_of(item))
-            case AdditionalTools():
-                continue
+            case McpCall():
+                if item.status in ("completed", "failed") or item.output or item.error:
+                    name = server_tool_name(item.server_label, item.name)
+                    yield at, _made(item.id, name, item.arguments)
+                    yield at, _output(item.id, said_of(item))
+            case McpApprovalResponse(asked=McpApprovalRequest() as asked, approve=False):
+                yield at, _made(asked.id, server_tool_name(asked.server_label, asked.name), asked.arguments)
+                yield at, _output(asked.id, mcp.said_of_denial(item.reason or ""))
+            case (
+                AdditionalTools()
+                | McpListTools()
+                | McpApprovalRequest()
+                | McpApprovalResponse()
+                | McpElicitationRequest()
+                | McpElicitationResponse()
+                | McpAuthorizationRequest()
+                | McpSamplingCall()
+            ):
+                continue  # what came of these is in other items
             case _:
                 yield at, _machine(item)
 
@@ -139,6 +165,10 @@ def _call(item: ToolItem, call_id: str, name: str, arguments: Any) -> FunctionCa
         arguments=encode(value).decode(),
         status=status if status is not None else UNSET,
     )
+
+
+def _made(call_id: str, name: str, arguments: str) -> FunctionCall:
+    return FunctionCall(call_id=call_id, name=name, arguments=arguments)
 
 
 def _asked(item: ToolSearchCall) -> Any:

@@ -5,6 +5,7 @@ function (`client_tools`).
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from zlib import crc32
@@ -52,6 +53,11 @@ class Shown(msgspec.Struct, frozen=True):
     listed: McpListedTool | None = None
 
     @property
+    def server(self) -> str | None:
+        """The label of its MCP server, if it is of one."""
+        return self.hosted.server_label if isinstance(self.hosted, McpTool) else None
+
+    @property
     def kind(self) -> str:
         fixed = self.fixed or self.hosted
         if fixed is not None:
@@ -67,6 +73,29 @@ def shown_name(namespace: str | None, name: str) -> str:
     if len(whole) <= MAX_NAME:
         return whole
     return f"{whole[: MAX_NAME - _HASH - 1]}_{crc32(whole.encode()):08x}"
+
+
+def server_tool_name(server_label: str, name: str) -> str:
+    """The name under which a model knows a tool of an MCP server: its own, where a model can be told that."""
+    return name if _SHORT_NAME.match(name) else shown_name(server_label, _plain(name))
+
+
+def distinct(tools: Iterable[Shown]) -> list[Shown]:
+    """The tools under names that differ: of an MCP server, one that another tool has the name of is `LABEL__NAME`."""
+    every = list(tools)
+    taken = Counter(one.face.name for one in every)
+    if len(taken) == len(every):
+        return every
+    return [
+        _with_name(one, shown_name(one.server, one.face.name))
+        if one.server is not None and taken[one.face.name] > 1
+        else one
+        for one in every
+    ]
+
+
+def _with_name(one: Shown, name: str) -> Shown:
+    return msgspec.structs.replace(one, face=msgspec.structs.replace(one.face, name=name))
 
 
 def _plain(namespace: str) -> str:
@@ -121,9 +150,7 @@ def _of_server(tool: McpTool, listed: McpListTools | None) -> Iterator[Shown]:
     """
     for one in listed.tools if listed is not None else ():
         if mcp.is_allowed(one, tool.allowed_tools):
-            name = (
-                one.name if _SHORT_NAME.match(one.name) else shown_name(tool.server_label, _plain(one.name))
-            )
+            name = server_tool_name(tool.server_label, one.name)
             face = mcp.as_function(one, name, tool)
             sent = msgspec.structs.replace(tool, allowed_tools=[one.name], authorization=UNSET, headers=UNSET)
             deferred = tool.defer_loading is True
@@ -143,6 +170,10 @@ def named(entry: Mapping[str, object], among: Iterable[Shown]) -> list[Shown]:
         return [one for one in among if one.namespace is not None and one.namespace == name]
     if kind in _COMPUTERS:
         return [one for one in among if one.kind in _COMPUTERS]
+    if kind == "mcp":
+        label = entry.get("server_label")
+        servers = [one for one in among if one.server is not None and label in (None, one.server)]
+        return [one for one in servers if name in (None, one.name)]
     alike = [one for one in among if one.kind == kind]
     if kind not in ("function", "custom"):
         return alike

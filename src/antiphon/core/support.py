@@ -91,7 +91,6 @@ def _tools() -> tuple[Row, ...]:
         "web_search_preview_2025_03_11",
         "code_interpreter",
         "image_generation",
-        "mcp",
         "programmatic_tool_calling",
     )
     return tuple(Row("tool", name, _HOSTED, _AS_FUNCTION) for name in hosted)
@@ -102,10 +101,6 @@ def _items() -> tuple[Row, ...]:
         "web_search_call",
         "image_generation_call",
         "code_interpreter_call",
-        "mcp_list_tools",
-        "mcp_approval_request",
-        "mcp_approval_response",
-        "mcp_call",
         "program",
         "program_output",
     )

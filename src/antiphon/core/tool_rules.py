@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from antiphon.core import file_search, filters, support
+from antiphon.core import file_search, filters, mcp_rules, support
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.hosted_items import AdditionalTools, ToolSearchOutput
 from antiphon.core.hosted_tools import AnyTool
@@ -13,10 +13,12 @@ from antiphon.core.machine_items import ComputerCallOutput
 from antiphon.core.shown_tools import Shown, as_entry, named, shown
 from antiphon.core.tools import (
     ChooseAllowed,
+    ChooseMcp,
     CustomTool,
     FileSearchTool,
     FunctionTool,
     GrammarFormat,
+    McpTool,
     NamespaceFunction,
     NamespaceTool,
     Tool,
@@ -33,6 +35,8 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]+\Z")
 def check_tools(tools: Sequence[Tool | AnyTool], path: str, *, names_must_differ: bool) -> None:
     """Raises InvalidRequest or UnsupportedParameter. `path` is that of the list."""
     seen: dict[str, str] = {}
+    if names_must_differ:
+        mcp_rules.check_labels(tools, path)
     for at, tool in enumerate(tools):
         here = f"{path}[{at}]"
         support.refuse_tool(tool, here)
@@ -60,6 +64,9 @@ def check_items(items: Sequence[object], field: str = "input") -> None:
             )
         if isinstance(item, ToolSearchOutput | AdditionalTools):
             check_tools(item.tools, f"{field}[{at}].tools", names_must_differ=False)
+            for number, tool in enumerate(item.tools):
+                if isinstance(tool, McpTool):
+                    mcp_rules.check_brought(tool, f"{field}[{at}].tools[{number}]")
         if isinstance(item, AdditionalTools) and item.role != "developer":
             raise InvalidRequest(
                 f'`{field}[{at}].role`: "{item.role}" may not bring tools; send "developer".',
@@ -83,6 +90,8 @@ def check_beside(tools: Sequence[Tool], items: Sequence[object]) -> None:
 
 
 def _places(tool: Tool | AnyTool, path: str) -> list[str]:
+    if isinstance(tool, McpTool):
+        return []  # what it brings is known when it was listed
     if isinstance(tool, NamespaceTool):
         return [f"{path}.tools[{at}].name" for at in range(len(tool.tools))]
     return [f"{path}.name" if isinstance(tool, FunctionTool | CustomTool) else path]
@@ -109,6 +118,8 @@ def _check_tool(tool: Tool | AnyTool, path: str) -> None:
             _check_function(tool, path)
         case FileSearchTool():
             _check_file_search(tool, path)
+        case McpTool():
+            mcp_rules.check_tool(tool, path)
         case NamespaceTool():
             for at, inner in enumerate(tool.tools):
                 if isinstance(inner, CustomTool):
@@ -175,7 +186,7 @@ def check_choice(choice: ToolChoice, tools: Sequence[Tool | AnyTool]) -> None:
     """Raises InvalidRequest for a choice of what is not among `tools`, those that items bring included."""
     among = list(shown(tools))
     match choice:
-        case "required" if not among:
+        case "required" if not among and not any(isinstance(tool, McpTool) for tool in tools):
             raise InvalidRequest(
                 '`tool_choice`: "required" needs `tools`, and there are none; add a tool or leave it out.',
                 param="tool_choice",
@@ -189,7 +200,9 @@ def check_choice(choice: ToolChoice, tools: Sequence[Tool | AnyTool]) -> None:
                     param="tool_choice.tools",
                 )
             for at, entry in enumerate(allowed):
-                _check_allowed(entry, among, f"tool_choice.tools[{at}]")
+                _check_allowed(entry, among, tools, f"tool_choice.tools[{at}]")
+        case ChooseMcp():
+            _check_server(as_entry(choice), tools, "tool_choice")
         case _:
             _check_named(as_entry(choice), among, "tool_choice", one_only=True)
 
@@ -205,10 +218,13 @@ _KINDS = (
     "apply_patch",
     "tool_search",
     "file_search",
+    "mcp",
 )
 
 
-def _check_allowed(entry: dict[str, Any], among: Sequence[Shown], path: str) -> None:
+def _check_allowed(
+    entry: dict[str, Any], among: Sequence[Shown], tools: Sequence[Tool | AnyTool], path: str
+) -> None:
     kind, name = entry.get("type"), entry.get("name")
     if kind not in _KINDS:
         support.refuse_choice(kind, f"{path}.type")
@@ -217,7 +233,27 @@ def _check_allowed(entry: dict[str, Any], among: Sequence[Shown], path: str) -> 
         )
     if kind in _NAMED and not isinstance(name, str):
         raise InvalidRequest(f"`{path}.name`: expected the name of a tool.", param=f"{path}.name")
-    _check_named(entry, among, path)
+    if kind == "mcp":
+        _check_server(entry, tools, path)
+    else:
+        _check_named(entry, among, path)
+
+
+def _check_server(entry: Mapping[str, Any], tools: Sequence[Tool | AnyTool], path: str) -> None:
+    """Which tools a server has is not known yet."""
+    labels = [tool.server_label for tool in tools if isinstance(tool, McpTool)]
+    if "server_label" not in entry and labels:
+        return
+    if entry.get("server_label") not in labels:
+        known = ", ".join(labels[:20]) or "none"
+        raise InvalidRequest(
+            f"`{path}.server_label`: no `mcp` tool of `tools` has it; there: {known}. `tools` are not inherited from an"
+            " earlier response; send them again.",
+            param=f"{path}.server_label",
+        )
+    name = entry.get("name")
+    if name is not None and not isinstance(name, str):
+        raise InvalidRequest(f"`{path}.name`: expected the name of a tool.", param=f"{path}.name")
 
 
 def _check_named(

@@ -10,7 +10,7 @@ from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import FunctionCall
 from antiphon.core.json_values import is_object
 from antiphon.core.shown_tools import Shown
-from antiphon.core.tools import NamespaceTool
+from antiphon.core.tools import McpTool, NamespaceTool
 from antiphon.core.wire import JsonObject, decode_json
 
 _WORD = re.compile(r"[^\W_]+")
@@ -41,7 +41,7 @@ def find(arguments: JsonObject, among: Sequence[Shown]) -> list[Shown]:
 
 
 def definitions(found: Iterable[Shown]) -> list[AnyTool]:
-    """What was found as the items of the API have it: tools of one namespace together."""
+    """What was found as the items of the API have it: tools of one namespace or server together."""
     tools: list[AnyTool] = []
     places: dict[str, int] = {}
     for one in found:
@@ -53,8 +53,24 @@ def definitions(found: Iterable[Shown]) -> list[AnyTool]:
             continue
         if isinstance(sent, NamespaceTool):
             places[sent.name] = len(tools)
+        if isinstance(sent, McpTool) and f"mcp {sent.server_label}" in places:
+            at = places[f"mcp {sent.server_label}"]
+            tools[at] = _together(tools[at], sent)
+            continue
+        if isinstance(sent, McpTool):
+            places[f"mcp {sent.server_label}"] = len(tools)
         tools.append(sent)
     return tools
+
+
+def _together(first: AnyTool, other: McpTool) -> AnyTool:
+    """One server's tools, those of both."""
+    if not isinstance(first, McpTool):
+        return first
+    names = [
+        name for one in (first, other) if isinstance(one.allowed_tools, list) for name in one.allowed_tools
+    ]
+    return msgspec.structs.replace(first, allowed_tools=names)
 
 
 def said(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ Tools with `defer_loading` are shown once a tool search has found them, or an it
 them. They are shown at once where `tool_choice` names them, and where there is no `tool_search` tool to find them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -14,12 +14,14 @@ from antiphon.core.file_search import as_function as file_search_function
 from antiphon.core.hosted_calls import HostedTool
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import Call, FunctionCall
+from antiphon.core.mcp_turn import NO_LISTS, Lists
 from antiphon.core.request import ResponseRequest
-from antiphon.core.shown_tools import Shown, as_entry, named, shown
+from antiphon.core.shown_tools import Shown, as_entry, distinct, named, server_tool_name, shown
 from antiphon.core.tools import (
     ChooseAllowed,
     ChooseCustom,
     ChooseFunction,
+    ChooseMcp,
     CustomTool,
     FileSearchTool,
     ModelChoice,
@@ -37,14 +39,18 @@ MAX_LISTED = 200
 class Toolbox:
     """What one model call may use. `brought` are the definitions that the conversation has loaded."""
 
-    __slots__ = ("_brought", "_request", "findable", "names", "search")
+    __slots__ = ("_brought", "_lists", "_request", "findable", "names", "search")
 
-    def __init__(self, request: ResponseRequest, brought: Sequence[AnyTool] = ()) -> None:
+    def __init__(
+        self, request: ResponseRequest, brought: Sequence[AnyTool] = (), lists: Lists = NO_LISTS
+    ) -> None:
+        """`lists` are those of the request's MCP servers that are known, by label."""
         self._request = request
         self._brought = tuple(brought)
-        every = list(shown(request.tools or ()))
+        self._lists = lists
+        every = distinct(shown(request.tools or (), lists))
         own = {one.face.name: one for one in every}
-        loaded = {one.face.name: one for one in shown(brought)}
+        loaded = {one.face.name: one for one in self._loaded(every)}
         searches = (one for one in (*every, *loaded.values()) if isinstance(one.fixed, ToolSearchTool))
         self.search = next(searches, None)
         self.findable: Sequence[Shown] = ()
@@ -59,6 +65,15 @@ class Toolbox:
         self._list_contents()
         if not wants_text(request):
             self._cite_nothing()
+
+    def _loaded(self, own: Sequence[Shown]) -> Iterator[Shown]:
+        """What the conversation has loaded. A server's tools are called by what the request says of that server."""
+        for one in shown(self._brought, self._lists):
+            if one.listed is None:
+                yield one
+            else:
+                wanted = {"type": "mcp", "server_label": one.server, "name": one.name}
+                yield from named(wanted, own)
 
     def _cite_nothing(self) -> None:
         """An answer in JSON holds no citations: do not ask for them."""
@@ -93,6 +108,8 @@ class Toolbox:
         match given:
             case None | str():
                 return given
+            case ChooseMcp():
+                return self._choice_of_server(given)
             case ChooseAllowed(mode=mode, tools=entries):
                 allowed = {one.face.name: one for entry in entries for one in self._named(entry)}
                 return ChooseAllowed(mode=mode, tools=[_entry(one) for one in allowed.values()])
@@ -101,11 +118,42 @@ class Toolbox:
                 is_custom = isinstance(chosen, CustomTool)
                 return ChooseCustom(name=chosen.name) if is_custom else ChooseFunction(name=chosen.name)
 
+    def _choice_of_server(self, given: ChooseMcp) -> ModelChoice:
+        """One tool by its name, one of several as those allowed; until they are listed, none."""
+        found = self._named(as_entry(given))
+        if not found:
+            return "auto"
+        if len(found) == 1:
+            return ChooseFunction(name=found[0].face.name)
+        return ChooseAllowed(mode="required", tools=[_entry(one) for one in found])
+
+    def lacking(self) -> str | None:
+        """Why `tool_choice` cannot be followed with what the MCP servers turned out to have; None if it can."""
+        choice = self._request.tool_choice
+        if isinstance(choice, ChooseMcp) and not self._named(as_entry(choice)):
+            wanted = f'the tool "{choice.name}"' if choice.name else "a tool"
+            label = choice.server_label
+            server = "an MCP server" if label is UNSET else f'the MCP server "{label}"'
+            why = self._why_none(*(self._lists if label is UNSET else [label]))
+            return f"tool_choice wants {wanted} of {server}: {why}"
+        if choice == "required" and not self.names:
+            return f"tool_choice is required, and there are no tools: {self._why_none(*self._lists)}"
+        return None
+
+    def _why_none(self, *labels: str) -> str:
+        errors = [known.error for label in labels if (known := self._lists.get(label)) and known.error]
+        return "; ".join(errors) or "there is none that the request allows"
+
+    def name_of(self, server_label: str, name: str) -> str:
+        """The name under which the model knows a tool of an MCP server."""
+        found = named({"type": "mcp", "server_label": server_label, "name": name}, self.names.values())
+        return found[0].face.name if found else server_tool_name(server_label, name)
+
     def _named(self, entry: Mapping[str, object]) -> list[Shown]:
         return named(entry, self.names.values())
 
     def with_loaded(self, found: Sequence[AnyTool]) -> "Toolbox":
-        return Toolbox(self._request, (*self._brought, *found))
+        return Toolbox(self._request, (*self._brought, *found), self._lists)
 
     # --- calls ----------------------------------------------------------------------------------------------
     def is_search(self, name: str) -> bool:

@@ -264,9 +264,9 @@ class ChooseFileSearch(Wire, tag="file_search"):
 
 
 class ChooseMcp(Wire, tag="mcp"):
-    """Any tool of a server, or the one of this name."""
+    """Any tool of a server, or the one of this name. The Agents SDK and the AI SDK name no server: any of them."""
 
-    server_label: str
+    server_label: str | UnsetType = UNSET
     name: str | UnsetType | None = UNSET
 
 

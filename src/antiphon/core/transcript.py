@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from antiphon.core.compaction import replaces
-from antiphon.core.hosted_items import AdditionalTools, Compaction, FileSearchCall, ToolSearchOutput
+from antiphon.core.hosted_items import (
+    AdditionalTools,
+    Compaction,
+    FileSearchCall,
+    McpListTools,
+    ToolSearchOutput,
+)
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.items import Call, CallOutput, Message, Reasoning
 from antiphon.core.seen import StoredItem, TranscriptItem, as_seen
@@ -21,6 +27,7 @@ _ATTACHED = (b"input_file", b"input_image", b"computer_screenshot")
 """Without their quotes, which are escaped inside of a compaction."""
 _BRINGS_TOOLS = (b'"tool_search_output"', b'"additional_tools"')
 _SEARCH = b'"type":"file_search_call"'
+_LIST = b'"type":"mcp_list_tools"'
 _ITEMS = msgspec.json.Decoder(list[StoredItem])
 
 
@@ -59,6 +66,8 @@ class PastTurn:
     """False: there is no image and no file in it; kept too."""
     has_searches: bool = field(init=False, repr=False, compare=False)
     """Whether files were searched in it; kept too."""
+    has_lists: bool = field(init=False, repr=False, compare=False)
+    """Whether tools of MCP servers were listed in it; kept too."""
 
     def __post_init__(self) -> None:
         brings = any(kind in part for part in (self.input, self.output) for kind in _BRINGS_TOOLS)
@@ -68,6 +77,7 @@ class PastTurn:
         attached = any(word in part for part in (self.input, self.output) for word in _ATTACHED)
         object.__setattr__(self, "may_attach", attached)
         object.__setattr__(self, "has_searches", _SEARCH in self.output or _SEARCH in self.input)
+        object.__setattr__(self, "has_lists", _LIST in self.output or _LIST in self.input)
 
     def stored(self) -> list[StoredItem]:
         """Its items as they are stored, input first."""
@@ -141,6 +151,13 @@ def searches(history: Sequence[PastTurn]) -> list[FileSearchCall]:
     """The searches of files that were made, oldest first."""
     stored = [item for turn in history if turn.has_searches for item in turn.stored()]
     return [item for item in stored if isinstance(item, FileSearchCall)]
+
+
+def tool_lists(history: Sequence[PastTurn], items: Sequence[StoredItem]) -> dict[str, McpListTools]:
+    """The newest list of each MCP server that the conversation has, by label; failed ones are none."""
+    past = [item for turn in history if turn.has_lists for item in turn.stored()]
+    lists = [item for item in (*past, *items) if isinstance(item, McpListTools)]
+    return {item.server_label: item for item in lists if not item.error}
 
 
 def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:

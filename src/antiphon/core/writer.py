@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from antiphon.core.hosted_items import Compaction, FileSearchCall
+from antiphon.core.hosted_items import Compaction, FileSearchCall, McpApprovalRequest, McpCall, McpListTools
 from antiphon.core.items import (
     Annotation,
     CustomToolCall,
@@ -60,12 +60,14 @@ class _Part:
 
 @dataclass(slots=True)
 class _Open:
-    """An item that was added and not yet done. `closed` of its parts are done; `source` is the upstream's number
-    of the summary part that is being written. `held` are its events while an earlier item is not done.
+    """An item that was added and not yet done, as it is shown and as it was `given`. `closed` of its parts
+    are done; `source` is the upstream's number of the summary part that is being written. `held` are its
+    events while an earlier item is not done.
     """
 
     item: OutputItem
     place: bytes
+    given: OutputItem
     parts: list[_Part] = field(default_factory=list[_Part])
     part: _Part | None = None
     closed: int = 0
@@ -171,13 +173,32 @@ class EventWriter:
         index = len(self.output)
         self.output.append(None)
         place = b'"item_id":%b,"output_index":%d' % (encode(item.id), index)
-        self._open[slot] = opened = _Open(skeleton, place)
+        self._open[slot] = opened = _Open(skeleton, place, item)
         if not self.muted:
             self._line.append(opened)
             self._item_event("response.output_item.added", opened, index, skeleton)
-            if isinstance(skeleton, FileSearchCall):
+            self._begin_call(opened, item)
+
+    def _begin_call(self, opened: _Open, item: OutputItem) -> None:
+        """What is said of a call or a list of this server's own when it begins."""
+        match item:
+            case FileSearchCall():
                 self._call_event(opened, "response.file_search_call.in_progress")
                 self._call_event(opened, "response.file_search_call.searching")
+            case McpListTools():
+                self._call_event(opened, "response.mcp_list_tools.in_progress")
+            case McpCall():
+                self._call_event(opened, "response.mcp_call.in_progress")
+                arguments = encode(item.arguments)
+                for event, field_name in (("delta", b"delta"), ("done", b"arguments")):
+                    name = f"response.mcp_call_arguments.{event}"
+                    self._say(
+                        opened,
+                        name,
+                        b'{"type":"%b",%b,"%b":%b' % (name.encode(), opened.place, field_name, arguments),
+                    )
+            case _:
+                pass  # these begin with their first delta, or are there at once
 
     def is_open(self, slot: int) -> bool:
         return slot in self._open
@@ -357,6 +378,11 @@ class EventWriter:
                 self._commands(open_item, final)
             case FileSearchCall(status="completed"):
                 self._call_event(open_item, "response.file_search_call.completed")
+            case McpListTools():
+                ended = "failed" if final.error else "completed"
+                self._call_event(open_item, f"response.mcp_list_tools.{ended}")
+            case McpCall(status="completed" | "failed" as ended):
+                self._call_event(open_item, f"response.mcp_call.{ended}")
             case Message():
                 for part, shown in zip(open_item.parts, _shown_parts(final), strict=False):
                     self._annotations(open_item, part, shown)
@@ -473,6 +499,10 @@ def _skeleton(item: OutputItem) -> OutputItem:
         case ShellCall():
             action = msgspec.structs.replace(item.action, commands=[])
             return msgspec.structs.replace(item, status="in_progress", action=action)
+        case McpListTools() | McpApprovalRequest():
+            return item  # these have no status
+        case McpCall():
+            return msgspec.structs.replace(item, status="in_progress", arguments="")
         case _:
             return msgspec.structs.replace(item, status="in_progress")
 
@@ -504,6 +534,9 @@ def _partial(open_item: _Open) -> OutputItem:
             )
         case FileSearchCall():
             return msgspec.structs.replace(item, status=status)
+        case McpCall():
+            arguments = open_item.given.arguments if isinstance(open_item.given, McpCall) else ""
+            return msgspec.structs.replace(item, status=status, arguments=arguments)
         case _:
             return item  # these are there at once, whole
 

@@ -320,7 +320,15 @@ class StoredFlow:
     expires_at: int
 
 
-class McpRecords(Protocol):
+class GrantKeeper(Protocol):
+    """Where questions to users are noted."""
+
+    async def add_grants(self, owner: Owner, grants: Sequence[Grant]) -> None:
+        """Add all of them; those that expired long ago may be removed on the way. Durable when it returns."""
+        ...
+
+
+class McpRecords(GrantKeeper, Protocol):
     """Connectors belong to a tenant: everybody of it reads and changes them. All else belongs to an owner. A foreign id
     answers exactly as an unknown one. What is written is durable when the call returns; StoreUnavailable says that
     nothing was.
@@ -342,10 +350,6 @@ class McpRecords(Protocol):
 
     async def delete_connector(self, owner: Owner, connector_id: str) -> bool:
         """False when there was none."""
-        ...
-
-    async def add_grants(self, owner: Owner, grants: Sequence[Grant]) -> None:
-        """Add all of them; those that expired long ago may be removed on the way."""
         ...
 
     async def get_grants(self, owner: Owner, ids: Sequence[str]) -> Mapping[str, GrantState]:

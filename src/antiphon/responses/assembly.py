@@ -8,15 +8,26 @@ from antiphon.conversations.reading import get_conversation, turns_of
 from antiphon.core import request_rules
 from antiphon.core.context import build_context, own_items
 from antiphon.core.errors import PreviousResponseNotFound
-from antiphon.core.hosted_items import Compaction, CompactionTrigger
+from antiphon.core.hosted_items import Compaction, CompactionTrigger, McpCall, McpListTools
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.ids import ItemIds
 from antiphon.core.items import ItemReference, Reasoning
 from antiphon.core.loose_ends import tied
+from antiphon.core.mcp import shown_list
+from antiphon.core.mcp_turn import NO_LISTS, Lists
 from antiphon.core.removals import as_left
 from antiphon.core.request import ResponseRequest
-from antiphon.core.transcript import PastTurn, StoredItem, Transcript, brought_tools, since_compaction
-from antiphon.ports import Owner, Sealer, Store
+from antiphon.core.transcript import (
+    PastTurn,
+    StoredItem,
+    Transcript,
+    brought_tools,
+    since_compaction,
+    tool_lists,
+)
+from antiphon.ports import Clock, Owner, Sealer, Store
+from antiphon.responses import answers
+from antiphon.responses.answers import Answers, Given
 from antiphon.responses.references import References
 from antiphon.runs.compactions import Compactions
 from antiphon.runs.runner import ResponseKeeper
@@ -48,6 +59,10 @@ class Assembled:
     brought: Sequence[AnyTool] = ()
     """The tools that items of the conversation have loaded."""
     continues: str | None = None
+    lists: Lists = NO_LISTS
+    """The newest tools of each MCP server that the conversation knows, by label."""
+    given: Given = answers.NOTHING
+    """What the user says to approval requests and questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,7 @@ class Assembly:
 
     store: Store
     sealer: Sealer
+    clock: Clock
 
     async def assemble(
         self,
@@ -73,7 +89,9 @@ class Assembly:
         transcript = Transcript(request.instructions, tuple(past), own)
         brought = brought_tools(history, context.stored)
         request_rules.check_choice(request, brought)
-        return Assembled(transcript, context.stored, brought, continues)
+        lists = tool_lists(history, context.stored)
+        told = await Answers(self.store.mcp, self.clock).given(owner, request, context.stored, history)
+        return Assembled(transcript, context.stored, brought, continues, lists, told)
 
     async def _history(
         self, owner: Owner, request: ResponseRequest, memory: TurnMemory | None
@@ -116,6 +134,18 @@ class Assembly:
                 items.append(compactions.opened(item, f"{field}[{at}]"))
             elif isinstance(item, CompactionTrigger):
                 continue  # it asks for something, and says nothing
+            elif isinstance(item, McpCall | McpListTools):
+                items.append(await self._of_server(item, references))
             else:
                 items.append(item)  # type: ignore[arg-type]  # `parse` refused every other item type
-        return items
+        return answers.with_what_was_asked(items, history)
+
+    async def _of_server(self, item: McpCall | McpListTools, references: References) -> StoredItem:
+        """An item of an MCP server that a client sends back. Some send it without its content, which we know by its
+        id; what is inner of one is never a client's to say.
+        """
+        content = item.tools if isinstance(item, McpListTools) else item.output
+        found = None if content or item.error else await references.find(item.id)
+        if isinstance(found, McpCall | McpListTools) and type(found) is type(item):
+            return found
+        return shown_list(item) if isinstance(item, McpListTools) else item

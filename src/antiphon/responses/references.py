@@ -25,17 +25,20 @@ class References:
 
     async def get(self, item_id: str, path: str) -> StoredItem:
         """The item; of the history first, as it is there. Raises InvalidRequest, naming `path`."""
-        if self._places is None:
-            self._places = {one: turn for turn in self._history for one in turn.item_ids()}
-        turn = self._places.get(item_id)
-        items = self._of_turn(turn) if turn is not None else await self._of_store(response_of(item_id))
-        found = items.get(item_id)
+        found = await self.find(item_id)
         if found is None:
             raise InvalidRequest(
                 f'there is no stored item "{item_id}"; send the item itself instead of a reference.',
                 param=f"{path}.id",
             )
         return found
+
+    async def find(self, item_id: str) -> StoredItem | None:
+        if self._places is None:
+            self._places = {one: turn for turn in self._history for one in turn.item_ids()}
+        turn = self._places.get(item_id)
+        items = self._of_turn(turn) if turn is not None else await self._of_store(response_of(item_id))
+        return items.get(item_id)
 
     def _of_turn(self, turn: PastTurn) -> _ById:
         if turn.id not in self._read:

@@ -11,9 +11,10 @@ import msgspec
 
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.file_search import shown_item
-from antiphon.core.hosted_items import Compaction, FileSearchCall
+from antiphon.core.hosted_items import Compaction, FileSearchCall, McpApprovalResponse, McpListTools
 from antiphon.core.items import InputImage, Message, MessagePart, OutputText, Reasoning
 from antiphon.core.machine_items import ComputerCallOutput
+from antiphon.core.mcp import shown_list
 from antiphon.core.support import INCLUDES
 from antiphon.core.transcript import StoredItem
 from antiphon.core.wire import UNSET, encode
@@ -26,7 +27,10 @@ _IMAGE_URL = "message.input_image.image_url"
 _SCREENSHOT = "computer_call_output.output.image_url"
 _ENCRYPTED = "reasoning.encrypted_content"
 _RESULTS = "file_search_call.results"
-_DECODED = (b'"type":"compaction"', b'"type":"file_search_call"')
+_DECODED = tuple(
+    b'"type":"%b"' % kind
+    for kind in (b"compaction", b"file_search_call", b"mcp_list_tools", b"mcp_approval_response")
+)
 """Items that never leave as they are stored."""
 
 
@@ -77,6 +81,10 @@ def render_item(item: StoredItem, visible: Visible, thoughts: Thoughts) -> Store
         return Compactions(thoughts.sealer, thoughts.tenant).sealed(item)
     if isinstance(item, FileSearchCall):
         return shown_item(item, with_results=visible.results)
+    if isinstance(item, McpListTools):
+        return shown_list(item)
+    if isinstance(item, McpApprovalResponse):
+        return msgspec.structs.replace(item, asked=UNSET)
     if isinstance(item, ComputerCallOutput) and not visible.screenshots:
         return msgspec.structs.replace(item, output=msgspec.structs.replace(item.output, image_url=UNSET))
     if not isinstance(item, Message) or isinstance(item.content, str):

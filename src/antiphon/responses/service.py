@@ -13,9 +13,11 @@ from antiphon.core.compacting import is_triggered, nothing_to_compact, whole
 from antiphon.core.errors import NotFound
 from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
 from antiphon.core.loop import Loop
+from antiphon.core.mcp_turn import NOTHING, McpBeginning
 from antiphon.core.removals import as_left
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, summary_asked, with_output
+from antiphon.core.tools import McpTool
 from antiphon.core.transcript import PastTurn, StoredItem
 from antiphon.core.wire import UNSET, encode
 from antiphon.core.writer import EventWriter
@@ -30,12 +32,14 @@ from antiphon.ports import (
     ToolRuntime,
 )
 from antiphon.prompts.filling import FilledPrompt, filled
+from antiphon.responses.answers import Answers
 from antiphon.responses.assembly import Assembled, Assembly, TurnMemory
 from antiphon.responses.attached import Attached
 from antiphon.responses.attachments import Attachments
 from antiphon.responses.bounds import check_bounds
 from antiphon.responses.rendering import Visible, render_item, render_items
 from antiphon.runs.runner import ResponseKeeper, Run, RunPorts
+from antiphon.runs.sampling import Sampler
 from antiphon.runs.thoughts import Thoughts
 
 _ITEMS = msgspec.json.Decoder(list[StoredItem])
@@ -61,11 +65,13 @@ class ResponseService:
     sealer: Sealer
     watch: Callable[[Run], None] | None = None  # told of each run before it goes
     turns: Turns = field(default_factory=Turns)
+    sampler: Sampler = field(default_factory=Sampler)
+    approval_ttl_s: int = 86_400
     attachments: Attachments | None = None  # where nothing is kept that a request could refer to
 
     @property
     def assembly(self) -> Assembly:
-        return Assembly(self.store, self.sealer)
+        return Assembly(self.store, self.sealer, self.clock)
 
     def turn(self, owner: Owner, request: ResponseRequest) -> AbstractAsyncContextManager[None]:
         """What `prepare` and the run that it makes happen in, so that turns of a conversation do not interleave."""
@@ -114,10 +120,14 @@ class ResponseService:
                 self.tools,
                 self.clock,
                 Thoughts(self.sealer, owner.tenant),
+                self.store.mcp,
                 resolved.served_by,
+                self.approval_ttl_s,
+                self.sampler,
             ),
             prompt=prompt.stored if prompt is not None else None,
         )
+        await Answers(self.store.mcp, self.clock).use(owner, context.given)
         if self.watch is not None:
             self.watch(run)
         return run
@@ -141,8 +151,22 @@ class ResponseService:
             given = await self.attachments.given(owner, request, transcript)
             if given is not None:
                 resolved = resolved.seen_by(partial(Attached, given=given))
-        loop = Loop(request, transcript, streamed=request.stream is True, brought=context.brought)
+        loop = Loop(
+            request,
+            transcript,
+            streamed=request.stream is True,
+            brought=context.brought,
+            mcp=self._servers(owner, request, context),
+        )
         return Considered(resolved, context, prompt, loop)
+
+    def _servers(self, owner: Owner, request: ResponseRequest, context: Assembled) -> McpBeginning:
+        """What is known of the request's MCP servers."""
+        servers = [tool for tool in request.tools or () if isinstance(tool, McpTool)]
+        if not servers:
+            return NOTHING
+        outdated = frozenset(tool.server_label for tool in servers if self.tools.outdated(owner, tool))
+        return McpBeginning(context.lists, outdated, context.given.resumed)
 
     def _keeper(self, request: ResponseRequest, continues: str | None) -> ResponseKeeper | None:
         """Where its response is to be kept; None: nowhere."""

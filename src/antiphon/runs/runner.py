@@ -22,6 +22,7 @@ from antiphon.core.commands import (
     Compact,
     CountTokens,
     Finish,
+    ListTools,
     OpenItem,
     Step,
 )
@@ -38,27 +39,36 @@ from antiphon.core.errors import (
     UnsupportedParameter,
 )
 from antiphon.core.file_search import shown_item
-from antiphon.core.hosted_items import Compaction, FileSearchCall
+from antiphon.core.hosted_items import (
+    Compaction,
+    FileSearchCall,
+    McpApprovalRequest,
+    McpCall,
+    McpElicitationRequest,
+    McpListTools,
+    McpSamplingCall,
+)
 from antiphon.core.ids import ItemIds
 from antiphon.core.items import ItemStatus, Logprob, Reasoning
 from antiphon.core.loop import Loop
-from antiphon.core.mcp import Sampled, Sampling
+from antiphon.core.mcp import Sampled, Sampling, shown_list
 from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
 from antiphon.core.signals import ModelSignal, OutputItem
 from antiphon.core.wire import UNSET
 from antiphon.core.writer import Event, EventWriter
 from antiphon.models.token_count import count_tokens
 from antiphon.ports import Clock, ModelProvider, Owner, StoredPrompt, StoredResponse, ToolRuntime
-from antiphon.ports.mcp import SamplingRefused
+from antiphon.ports.mcp import Grant, GrantKeeper
 from antiphon.runs.compacting import compact
 from antiphon.runs.compactions import Compactions
 from antiphon.runs.held_answer import Constraints, HeldAnswer
+from antiphon.runs.sampling import Sampler
 from antiphon.runs.thoughts import Thoughts
 
 Emit = Callable[[list[Event]], Awaitable[None]]
 MAX_TRUNCATIONS = 8
 RESULTS = "file_search_call.results"
-Inner = Reasoning | Compaction | FileSearchCall
+Inner = Reasoning | Compaction | FileSearchCall | McpListTools
 """Items whose stored form is another than what the client is shown."""
 log = logging.getLogger("antiphon.runs")
 
@@ -83,8 +93,27 @@ class RunPorts:
     tools: ToolRuntime
     clock: Clock
     thoughts: Thoughts
+    grants: GrantKeeper
+    """Where questions to the user are noted, so that each is answered once; of what is asked only digests are."""
     served_by: Callable[[], str] = str
     """The model that answers, `provider_id/model`; "" while that is not known."""
+    approval_ttl_s: int = 86_400
+    sampler: Sampler = field(default_factory=Sampler)
+
+
+@dataclass(frozen=True, slots=True)
+class CallOf:
+    """One call of a run: a `ports.mcp.CallHost`."""
+
+    run: "Run"
+    call: CallTool
+
+    @property
+    def keeps(self) -> bool:
+        return self.run.keeps
+
+    async def sample(self, asked: Sampling) -> Sampled:
+        return await self.run.sample(asked, self.call)
 
 
 class RunWatcher(Protocol):
@@ -122,7 +151,9 @@ class Run:
     output: bytes = b"[]"
     begun: bool = False
     _call: CallModel | CountTokens | Compact | None = None
-    _tool_calls: list[CallTool] = field(default_factory=list[CallTool])
+    _tool_calls: list[CallTool | ListTools] = field(default_factory=list["CallTool | ListTools"])
+    _grants: list[Grant] = field(default_factory=list[Grant])
+    _samplings: int = 0
     _finish: Finish | None = None
     _broken: bool = False
     _inner: dict[str, Inner] = field(default_factory=dict[str, "Inner"])
@@ -234,7 +265,7 @@ class Run:
                     self._close(slot, _closed(item, item_id, status))
                 case CallModel() | CountTokens() | Compact():
                     self._call = step
-                case CallTool():
+                case CallTool() | ListTools():
                     self._tool_calls.append(step)
                 case Finish():
                     self._finish = step
@@ -253,6 +284,12 @@ class Run:
             self.writer.close(slot, shown_item(item, with_results=asked))
             self._inner[item.id] = item
             return
+        if isinstance(item, McpListTools):
+            self.writer.close(slot, shown_list(item))
+            self._inner[item.id] = item
+            return
+        if isinstance(item, McpApprovalRequest | McpElicitationRequest):
+            self._grants.append(self._grant(item))
         if not isinstance(item, Reasoning):
             self.writer.close(slot, item)
             return
@@ -270,21 +307,45 @@ class Run:
                 raise
             return msgspec.structs.replace(item, encrypted_content=UNSET)
 
-    async def _run_tools(self, calls: Sequence[CallTool]) -> None:
+    def _grant(self, asked: McpApprovalRequest | McpElicitationRequest) -> Grant:
+        """What the user's answer will be held to."""
+        digest, definition = self.loop.digests(asked)
+        now = self.ports.clock.now()
+        if isinstance(asked, McpElicitationRequest):
+            return Grant(asked.id, "elicitation", digest, definition, now, asked.expires_at)
+        return Grant(asked.id, "approval", digest, definition, now, now + self.ports.approval_ttl_s)
+
+    async def _run_tools(self, calls: Sequence[CallTool | ListTools]) -> None:
         """All at once; the loop hears of each as it ends and puts the results in call order."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self.ports.tools.run(self.owner, call, self)) for call in calls]
-        for task in tasks:
-            self._apply(self.loop.feed(task.result()))
+        tasks = [asyncio.create_task(self._run_tool(call)) for call in calls]
+        try:
+            for done in asyncio.as_completed(tasks):
+                self._apply(self.loop.feed(await done))
+                await self.flush()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run_tool(self, call: CallTool | ListTools) -> signals.ToolDone | signals.ToolsListed:
+        if isinstance(call, ListTools):
+            return await self.ports.tools.list_tools(self.owner, call)
+        return await self.ports.tools.run(self.owner, call, CallOf(self, call))
 
     @property
     def keeps(self) -> bool:
-        """See `ports.mcp.CallHost`."""
-        return self.ports.store is not None
+        """Whether anything of this run may be kept."""
+        return self.loop.request.store is not False
 
-    async def sample(self, asked: Sampling) -> Sampled:
-        """See `ports.mcp.CallHost`."""
-        raise SamplingRefused("this server calls no models for others")
+    async def sample(self, asked: Sampling, call: CallTool) -> Sampled:
+        """A model call that a tool's server asks for in the middle of this call. Raises SamplingRefused."""
+        ports, left = self.ports, self.loop.tokens_left()
+        self._samplings += 1
+        made = await ports.sampler.sample(asked, self._samplings, left, ports.provider, ports.upstream_model)
+        item = made.item(call)
+        self._apply(self.loop.feed(signals.Sampled(item, made.usage)))
+        await self.flush()
+        return made.result()
 
     # --- one model call -----------------------------------------------------------------------------------
     async def _sample(self, call: CallModel) -> None:
@@ -397,6 +458,9 @@ class Run:
         return encode_items([self._inner.get(str(item.id), item) for item in items])
 
     async def _store(self, head: bytes) -> None:
+        if self._grants:  # before anybody can answer
+            grants, self._grants = self._grants, []
+            await self.ports.grants.add_grants(self.owner, grants)
         if self.ports.store is None:
             return
         request = self.loop.request
@@ -418,7 +482,9 @@ def _closed(item: OutputItem, item_id: str, status: ItemStatus) -> OutputItem:
     """A compaction has no status: it is there whole. A hosted call that ended says itself how."""
     if isinstance(item, Compaction):
         return msgspec.structs.replace(item, id=item_id)
-    if isinstance(item, FileSearchCall) and status == "completed":
+    if isinstance(item, McpListTools | McpApprovalRequest):
+        return msgspec.structs.replace(item, id=item_id)
+    if isinstance(item, FileSearchCall | McpCall | McpSamplingCall) and status == "completed":
         return msgspec.structs.replace(item, id=item_id)
     return msgspec.structs.replace(item, id=item_id, status=status)
 
