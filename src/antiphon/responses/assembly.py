@@ -1,7 +1,7 @@
 """From a request to what the model sees: the stored turns that it continues, and its own items."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from antiphon.conversations.reading import get_conversation, turns_of
@@ -59,7 +59,7 @@ class Assembled:
     brought: Sequence[AnyTool] = ()
     """The tools that items of the conversation have loaded."""
     continues: str | None = None
-    lists: Lists = NO_LISTS
+    lists: Lists = field(default_factory=lambda: NO_LISTS)
     """The newest tools of each MCP server that the conversation knows, by label."""
     given: Given = answers.NOTHING
     """What the user says to approval requests and questions."""
