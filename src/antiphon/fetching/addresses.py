@@ -58,9 +58,10 @@ def is_public(address: Address) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What may be reached: every public address, and the networks that the operator names."""
+    """What may be reached: every public address unless `public` is false, and the networks that the operator names."""
 
     allowed: tuple[Network, ...] = ()
+    public: bool = True
 
     @classmethod
     def of(cls, networks: Iterable[str]) -> "Reach":
@@ -70,7 +71,7 @@ class Reach:
     def covers(self, text: str) -> bool:
         """Whether this address, as a resolver or a socket writes it, may be reached. False for what is none."""
         address = parsed(text)
-        return address is not None and (is_public(address) or self.names(text))
+        return address is not None and ((self.public and is_public(address)) or self.names(text))
 
     def names(self, text: str) -> bool:
         """Whether a network that the operator named holds it."""
@@ -78,6 +79,10 @@ class Reach:
         return address is not None and any(
             address in network for network in self.allowed if network.version == address.version
         )
+
+
+EVERYWHERE = Reach.of(("0.0.0.0/0", "::/0"))
+"""For addresses that the operator names: private ones, and any port."""
 
 
 def parsed(text: str) -> Address | None:
