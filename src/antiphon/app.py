@@ -125,19 +125,27 @@ def services_for(
     sealer: Sealer | None = None,
 ) -> Services:
     watch = recorder.watch if recorder is not None else None
-    sealer = sealer or make_sealer(settings, clock)
+    sealers = make_sealers(settings, clock) if sealer is None else Sealers(sealer, sealer)
     knowledge = make_knowledge(settings, catalog, store, clock, ids, state_folder(settings))
     searching = FileSearch(knowledge.searcher, store.knowledge, clock, NoTools())
-    parts = IntegrationParts(settings, store, knowledge, sealer, clock, ids)
+    parts = IntegrationParts(settings, store, knowledge, sealers.carried, sealers.at_rest, clock, ids)
     integrations = make_integrations(parts, searching)
     attachments = Attachments(knowledge.files, knowledge.fetcher, knowledge.extractor)
     responses = ResponseService(
-        catalog, store, integrations.tools, clock, ids, sealer, watch=watch, attachments=attachments
+        catalog, store, integrations.tools, clock, ids, sealers.carried, watch=watch, attachments=attachments
     )
     return Services(settings, catalog, store, responses, upstreams, knowledge, integrations, recorder)
 
 
-def make_sealer(settings: Settings, clock: Clock) -> Sealer:
+@dataclass(frozen=True, slots=True)
+class Sealers:
+    """Of the same keys. What clients carry for us expires; what is kept in the store lasts as long as its key."""
+
+    carried: Sealer
+    at_rest: Sealer
+
+
+def make_sealers(settings: Settings, clock: Clock) -> Sealers:
     """Raises ConfigError for configured keys that are none, SealingUnavailable for a file of such."""
     sealing = settings.server.sealing
     try:
@@ -149,7 +157,13 @@ def make_sealer(settings: Settings, clock: Clock) -> Sealer:
         fixed = fixed or kept(None)  # the same for the life of the process
     elif not fixed:
         check(folder)
-    return AeadSealer(lambda: fixed or kept(folder), clock, max_age_days=sealing.max_age_days)
+
+    def keys() -> list[bytes]:
+        return fixed or kept(folder)
+
+    return Sealers(
+        AeadSealer(keys, clock, max_age_days=sealing.max_age_days), AeadSealer(keys, clock, max_age_days=None)
+    )
 
 
 def state_folder(settings: Settings) -> Path | None:

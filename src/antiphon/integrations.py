@@ -50,12 +50,13 @@ class Integrations:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What integrations are put together from."""
+    """What integrations are put together from. What `sealer` seals expires; what `at_rest` seals may be stored."""
 
     settings: Settings
     store: Store
     knowledge: Knowledge
     sealer: Sealer
+    at_rest: Sealer
     clock: Clock
     ids: Ids
 

@@ -77,6 +77,19 @@ def test_the_age_ends_after_the_last_day() -> None:
         one.open("a", "reasoning", blob)
 
 
+def test_what_is_kept_at_rest_has_no_age() -> None:
+    clock = FakeClock()
+    one = AeadSealer(lambda: (OLD,), clock, max_age_days=None)
+    blob = one.seal("a", "mcp_connector", b"secret")
+    for at in (clock.at + 20_000 * DAY_S, clock.at - 20_000 * DAY_S):
+        clock.at = at
+        assert one.open("a", "mcp_connector", blob) == b"secret"
+    with pytest.raises(SealBroken):
+        one.open("a", "mcp_token", blob)
+    with pytest.raises(SealBroken, match="the key that made it has been removed"):
+        AeadSealer(lambda: (NEW,), clock, max_age_days=None).open("a", "mcp_connector", blob)
+
+
 def test_after_a_rotation_old_blobs_open_and_new_ones_need_the_new_key() -> None:
     before = sealer(OLD).seal("a", "reasoning", b"old")
     rotated = sealer(NEW, OLD)

@@ -156,12 +156,12 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 def sealing(settings: Settings) -> Iterator[Finding]:
     """The keys of encrypted reasoning: without them no reasoning model can be asked."""
-    from antiphon.app import make_sealer
+    from antiphon.app import make_sealers
     from antiphon.system import SystemClock
 
     advice = "put the right keys there; without the old ones clients' encrypted reasoning cannot be read"
     try:
-        make_sealer(settings, SystemClock())
+        make_sealers(settings, SystemClock())
     except (ConfigError, SealingUnavailable) as error:
         yield fail("sealing", str(error), advice)
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from antiphon.config.load import hash_key
 from antiphon.config.settings import ConfigError, Settings
-from antiphon.sealing.keys import FILE, rotate
+from antiphon.sealing.keys import FILE, kept, rotate
 
 _KEY_BYTES = 32
 
@@ -27,5 +27,12 @@ def rotate_sealing_keys(settings: Settings, folder: Path | None) -> str:
         raise ConfigError(
             settings.source, None, "server.sealing.keys: the keys are written here; put a new one first there"
         )
+    before = len(kept(folder))
     count = rotate(folder)
-    return f"{folder / FILE}: {count} keys, the first of them new. Restart the server to seal with it.\n"
+    removed = (
+        " The oldest key was removed, and what it sealed is lost: GET /v1/connectors says whose secrets have to be set"
+        " anew; users whose tokens it sealed authorise again."
+        if before >= count
+        else ""
+    )
+    return f"{folder / FILE}: {count} keys, the first of them new. Restart the server to seal with it.{removed}\n"

@@ -47,7 +47,10 @@ class AeadSealer:
     Keys are asked for when the first blob is made or opened, and again when one comes of a key that is not among them.
     """
 
-    def __init__(self, keys: Callable[[], Sequence[bytes]], clock: Clock, *, max_age_days: int) -> None:
+    def __init__(
+        self, keys: Callable[[], Sequence[bytes]], clock: Clock, *, max_age_days: int | None
+    ) -> None:
+        """Without `max_age_days` a blob can be opened for as long as its key is there: for what is kept in a store."""
         self._keys = keys
         self._clock = clock
         self._max_age_days = max_age_days
@@ -78,10 +81,15 @@ class AeadSealer:
             payload = cipher.decrypt(nonce, sealed, _bound(head, tenant, purpose))
         except (InvalidTag, ValueError):
             raise SealBroken(_FOREIGN) from None
-        age_s = self._clock.now() - int.from_bytes(head[1 + _ID :], "big")
+        self._check_age(int.from_bytes(head[1 + _ID :], "big"))
+        return payload
+
+    def _check_age(self, made_at: int) -> None:
+        if self._max_age_days is None:
+            return
+        age_s = self._clock.now() - made_at
         if not -ALLOWED_SKEW_S <= age_s <= self._max_age_days * DAY_S:
             raise SealBroken(f"is too old: it could be used for {self._max_age_days} days")
-        return payload
 
     def _cipher(self, key_id: bytes) -> "AESGCM | None":
         """One that is not known may have been made since, by a rotation that another server has seen already."""
