@@ -12,7 +12,18 @@ from antiphon.in_process.server import EmbeddedServer
 from bench.program import Program, start_antiphon
 from tests.conformance.recorder import Recorder
 from tests.integration.clients import Connect, InProcess, OverHttp, Raw
+from tests.integration.mcp_world import (
+    asking,
+    both,
+    mcp_connect,
+    mcp_embedded,
+    mcp_program,
+    mcp_raw,
+    start_mcp,
+)
 from tests.integration.upstream import Upstream
+
+__all__ = ["asking", "both", "mcp_connect", "mcp_embedded", "mcp_program", "mcp_raw", "start_mcp"]
 
 StartServer = Callable[..., Program]
 

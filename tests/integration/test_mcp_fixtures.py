@@ -6,6 +6,7 @@ import mcp_types as types
 import pytest
 from mcp import MCPError
 from mcp.client.client import Client
+from mcp.client.session import ClientRequestContext
 from mcp.client.sse import sse_client
 
 from tests.support.hostile_mcp import TOOLS
@@ -15,7 +16,7 @@ from tests.support.mcp_wire import Case
 MODERN = ("mcp", "modern", "json", "stateless")
 
 
-async def answer(ctx: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+async def answer(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
     if params.mode == "url":
         return types.ElicitResult(action="accept")
     if "sure" in params.message:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.integration.obedient import obeyed
 from tests.threaded_server import ThreadedServer
 
 Json = dict[str, Any]
@@ -43,6 +44,7 @@ MODELS = (
     "echo",
     "caller",
     "gpt-assistant",
+    "obedient",
     "patcher",
     "stubborn",
     "parallel",
@@ -106,6 +108,8 @@ def deltas(body: Json) -> tuple[list[Json], str]:
     """The message deltas of the answer, and its finish reason."""
     model = body["model"]
     text = f"You said: {_last_text(body)}"
+    if model == "obedient":
+        return obeyed(body)
     if model in {"caller", "gpt-assistant"} and not _answered(body):
         call = _call(0, _tool(body), "")
         parts = ['{"city":', '"Paris"}']
