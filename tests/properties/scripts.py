@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from antiphon.core import signals
 from antiphon.core.citations import Piece as Piece_
+from antiphon.core.closing import closed
 from antiphon.core.commands import (
     CallModel,
     CallTool,
@@ -18,10 +19,19 @@ from antiphon.core.commands import (
     Compact,
     CountTokens,
     Finish,
+    ListTools,
     OpenItem,
     Step,
 )
-from antiphon.core.hosted_items import Compaction, FileSearchResult
+from antiphon.core.hosted_items import (
+    FileSearchCall,
+    FileSearchResult,
+    McpCall,
+    McpElicitationRequest,
+    McpListedTool,
+    McpListTools,
+    McpProtocolError,
+)
 from antiphon.core.ids import ItemIds
 from antiphon.core.items import (
     CustomToolCall,
@@ -34,6 +44,7 @@ from antiphon.core.items import (
     SummaryText,
 )
 from antiphon.core.loop import Loop
+from antiphon.core.mcp import shown_list
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, ResponseState, encode_items
 from antiphon.core.signals import FinishReason, ModelSignal
@@ -47,6 +58,9 @@ from antiphon.core.tools import (
     FileSearchTool,
     FunctionTool,
     LocalShellTool,
+    McpApprovalRules,
+    McpFilter,
+    McpTool,
     NamespaceFunction,
     NamespaceTool,
     ShellTool,
@@ -61,6 +75,15 @@ from antiphon.core.writer import Event, EventWriter
 SERVER_TOOLS = frozenset({"search", "lookup"})
 HOSTED = {"file_search": ('{"queries":["what","why"]}', "file_search_call")}
 """Tools that the server runs and shows, each with good arguments and the type of its item."""
+SERVERS = ("own", "down")
+"""Labels of MCP servers; the second one cannot be reached."""
+MCP_TOOLS = {
+    "free": "completed",
+    "broken": "failed",
+    "asks": "incomplete",
+    "guarded": "completed",
+}
+"""The tools of the first one, and how a call of each ends; `guarded` needs approval."""
 TOOL_NAMES = ("weather", "search", "lookup", "forbidden", "unheard_of")
 CUSTOM_TOOL = "patch"
 CLIENT_RUN = {
@@ -116,6 +139,8 @@ pieces = st.one_of(
     st.sampled_from([Piece("text", ["so ", "[cite:", "1]", "."]), Piece("text", [" [cite:1,2]", "[c", "i"])]),
     st.just(Piece("call", [HOSTED["file_search"][0]], "file_search")),
     st.builds(Piece, st.just("call"), texts, st.just("file_search")),
+    st.builds(Piece, st.just("call"), st.just(['{"a"', ":1}"]), st.sampled_from(sorted(MCP_TOOLS))),
+    st.builds(Piece, st.just("call"), texts, st.sampled_from(sorted(MCP_TOOLS))),
 )
 _FINISHES: list[FinishReason] = ["stop", "stop", "stop", "tool_calls", "length", "content_filter"]
 finishes = st.sampled_from(_FINISHES)
@@ -144,6 +169,12 @@ _MACHINE: list[Tool] = [
     ToolSearchTool(),
     FileSearchTool(vector_store_ids=["vs_1"]),
     FunctionTool(name="later", defer_loading=True),
+    McpTool(
+        server_label="own",
+        server_url="https://example.com/mcp",
+        require_approval=McpApprovalRules(never=McpFilter(tool_names=["free", "broken", "asks"])),
+    ),
+    McpTool(server_label="down", server_url="https://example.org/mcp"),
 ]
 choices = st.sampled_from(_CHOICES)
 
@@ -235,7 +266,7 @@ def _types_of(piece: Piece) -> list[str]:
         return ["tool_search_call", "tool_search_output"]
     if piece.name in CLIENT_RUN:
         return [CLIENT_RUN[piece.name][1]]
-    if piece.name in HOSTED:
+    if piece.name in HOSTED or piece.name in MCP_TOOLS:
         return []  # they are shown behind the step, when they are carried out
     kinds = {"call": "function_call", "custom": "custom_tool_call"}
     return [kinds.get(piece.kind, "message" if piece.kind in ("text", "refusal") else "reasoning")]
@@ -269,7 +300,7 @@ def _delta(slot: int, piece: Piece, turn: int) -> ModelSignal:
             return signals.ArgumentsDelta(slot, text)
 
 
-Command = CallModel | CountTokens | Compact | CallTool
+Command = CallModel | CountTokens | Compact | CallTool | ListTools
 
 
 @dataclass
@@ -278,6 +309,7 @@ class Played:
     calls: list[CallModel] = field(default_factory=list[CallModel])
     compactions: list[Compact] = field(default_factory=list[Compact])
     tool_calls: list[CallTool] = field(default_factory=list[CallTool])
+    listings: list[ListTools] = field(default_factory=list[ListTools])
     finishes: list[Finish] = field(default_factory=list[Finish])
     final: bytes = b""
     kinds_made: list[str] = field(default_factory=list[str])
@@ -312,6 +344,8 @@ class Player:
                 pending += self._apply(self.loop.feed(signals.Counted(self.counted(command))))
             elif isinstance(command, Compact):
                 pending += self._apply(self.loop.feed(self.compacted(command)))
+            elif isinstance(command, ListTools):
+                pending += self._apply(self.loop.feed(self.listed(command)))
             else:
                 pending += self._apply(self.loop.feed(self.answered(command)))
         self._end()
@@ -320,11 +354,42 @@ class Player:
     def answered(self, command: CallTool) -> signals.ToolDone:
         """What comes of a server's own call."""
         call_id = command.call.call_id
-        if command.item is None:
+        if isinstance(command.item, McpCall):
+            return self.ended(call_id, command.item)
+        if not isinstance(command.item, FileSearchCall):
             return signals.ToolDone(call_id, f"result of {call_id}")
         found = [FileSearchResult(file_id=f"file-{call_id}", filename="a", text=f"result of {call_id}")]
         item = msgspec.structs.replace(command.item, status="completed", results=found)
         return signals.ToolDone(call_id, "", item)
+
+    def listed(self, command: ListTools) -> signals.ToolsListed:
+        """What comes of asking an MCP server for its tools."""
+        label = command.tool.server_label
+        if label == "down":
+            gone = msgspec.structs.replace(command.item, error="it does not answer")
+            return signals.ToolsListed(label, gone)
+        tools = [McpListedTool(name=name, input_schema={"type": "object"}) for name in MCP_TOOLS]
+        return signals.ToolsListed(label, msgspec.structs.replace(command.item, tools=tools))
+
+    def ended(self, call_id: str, item: McpCall) -> signals.ToolDone:
+        """What comes of a call of an MCP server's tool."""
+        status = MCP_TOOLS[item.name]
+        if status == "failed":
+            error = McpProtocolError(code=-32603, message="broken")
+            return signals.ToolDone(call_id, "", msgspec.structs.replace(item, status=status, error=error))
+        if status == "completed":
+            done = msgspec.structs.replace(item, status=status, output=f"result of {call_id}")
+            return signals.ToolDone(call_id, "", done)
+        question = McpElicitationRequest(
+            id="",
+            server_label=item.server_label,
+            name=item.name,
+            arguments=item.arguments,
+            message="Which one?",
+            expires_at=9,
+            requested_schema={"type": "object", "properties": {}},
+        )
+        return signals.ToolDone(call_id, "", msgspec.structs.replace(item, status=status), (question,))
 
     def counted(self, command: CountTokens) -> int:
         """What the tokenizer says."""
@@ -385,9 +450,9 @@ class Player:
             match step:
                 case OpenItem(slot=slot, item=item):
                     kind = str(item.__struct_config__.tag)
-                    self.writer.open(slot, _with(item, id=self.ids.new(kind)))
+                    self.writer.open(slot, msgspec.structs.replace(item, id=self.ids.new(kind)))
                 case CloseItem(slot=slot, item=item, status=status):
-                    self.writer.close(slot, _with(item, id=self.writer.item_id(slot), status=status))
+                    self.writer.close(slot, _shown(closed(item, self.writer.item_id(slot), status)))
                 case CallModel():
                     self.played.calls.append(step)
                     commands.append(step)
@@ -395,6 +460,9 @@ class Player:
                     commands.append(step)
                 case Compact():
                     self.played.compactions.append(step)
+                    commands.append(step)
+                case ListTools():
+                    self.played.listings.append(step)
                     commands.append(step)
                 case CallTool():
                     self.played.tool_calls.append(step)
@@ -413,7 +481,5 @@ class Player:
         self.played.events = self.writer.take()
 
 
-def _with(item: signals.OutputItem, **changes: object) -> signals.OutputItem:
-    if isinstance(item, Compaction):
-        changes.pop("status", None)  # it is there whole
-    return msgspec.structs.replace(item, **changes)
+def _shown(item: signals.OutputItem) -> signals.OutputItem:
+    return shown_list(item) if isinstance(item, McpListTools) else item

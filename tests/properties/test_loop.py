@@ -11,7 +11,7 @@ from hypothesis.errors import NoSuchExample
 
 from antiphon.core import signals
 from antiphon.core.commands import Step
-from antiphon.core.hosted_items import ToolSearchOutput
+from antiphon.core.hosted_items import McpCall, ToolSearchOutput
 from antiphon.core.items import Call, CallOutput
 from antiphon.core.loop import Loop
 from antiphon.core.machine_items import ShellCall
@@ -20,6 +20,8 @@ from antiphon.core.transcript import Transcript
 from antiphon.core.writer import Event, EventWriter
 from tests.properties.scripts import CLIENT_RUN, SERVER_TOOLS, Played, Player, Script, scripts
 
+QUESTIONS = ("mcp_approval_request", "antiphon:mcp_elicitation_request")
+MCP_ITEMS = (*QUESTIONS, "mcp_list_tools", "mcp_call")
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
 
 
@@ -145,7 +147,7 @@ def calls_keep_the_models_order(played: Played) -> bool:
 def kinds_keep_the_models_order(played: Played) -> bool:
     """What is shown of the model calls is what they made, in their order, with nothing twice."""
     made = iter(played.kinds_made)
-    ours = ("compaction", "file_search_call")
+    ours = ("compaction", "file_search_call", *MCP_ITEMS)
     return all(item["type"] in made for item in items_of(played) if item["type"] not in ours)
 
 
@@ -196,6 +198,51 @@ def hosted_calls_tell_how_they_go(played: Played) -> bool:
     }
 
 
+def servers_are_asked_once(played: Played) -> bool:
+    """At most one `tools/list` for each server, and an item for each, in front of all others."""
+    asked = [one.tool.server_label for one in played.listings]
+    kinds = [item["type"] for item in items_of(played)]
+    return len(asked) == len(set(asked)) and kinds[: len(asked)] == ["mcp_list_tools"] * len(asked)
+
+
+def servers_tell_how_it_goes(played: Played) -> bool:
+    """Lists and calls of MCP servers are begun and ended by events of their own, between added and done."""
+    told: dict[str, list[str]] = {}
+    for body in decoded(played):
+        if ".mcp_" in body["type"]:
+            told.setdefault(body["item_id"], []).append(body["type"].removeprefix("response.mcp_"))
+    expected: dict[str, list[str]] = {}
+    for item in items_of(played):
+        if item["type"] == "mcp_list_tools":
+            is_cut = item["server_label"] != "down" and not item["tools"]
+            ended = "failed" if item.get("error") else "completed"
+            expected[item["id"]] = ["list_tools.in_progress", f"list_tools.{ended}"]
+            if is_cut:
+                return False
+        elif item["type"] == "mcp_call":
+            arguments = ["call_arguments.delta", "call_arguments.done"]
+            ended_so = [f"call.{item['status']}"] if item["status"] != "incomplete" else []
+            expected[item["id"]] = ["call.in_progress", *arguments, *ended_so]
+    return told == expected
+
+
+def users_are_waited_for(played: Played) -> bool:
+    """What needs approval does not run, and behind a question to the user no model is asked."""
+    asking = {"mcp_approval_request", "antiphon:mcp_elicitation_request"}
+    ran = {one.item.name for one in played.tool_calls if isinstance(one.item, McpCall)}
+    asked = [item["type"] for item in items_of(played) if item["type"] in asking]
+    if "guarded" in ran:
+        return False
+    return not asked or played.finishes[0].status in {"completed", "failed", "cancelled"}
+
+
+def questions_end_the_response(played: Played) -> bool:
+    """No model call is shown that comes behind one that ended in a question."""
+    places = [at for at, item in enumerate(items_of(played)) if item["type"] in QUESTIONS]
+    later = items_of(played)[places[0] + 1 :] if places else []
+    return all(item["type"] in (*MCP_ITEMS, "file_search_call") for item in later)
+
+
 def annotations_add_up(played: Played) -> bool:
     """Those of the events are those of the items, and none lies outside of its text."""
     told: dict[str, list[Any]] = {}
@@ -231,6 +278,10 @@ PROPERTIES: list[Callable[[Played], bool]] = [
     commands_add_up,
     hosted_calls_tell_how_they_go,
     annotations_add_up,
+    servers_are_asked_once,
+    servers_tell_how_it_goes,
+    users_are_waited_for,
+    questions_end_the_response,
 ]
 SCRIPTED_PROPERTIES = [
     *PROPERTIES,
@@ -364,6 +415,33 @@ class SearchesInSilence(EventWriter):
             super()._call_event(open_item, event)
 
 
+class AsksAgain(Loop):
+    """Goes on with the model although the user was asked."""
+
+    def _ask_user(self, asks: Any) -> Iterator[Step]:
+        yield from super()._ask_user(asks)
+        self._asked = False
+
+    def _asks_approval(self, call: Any) -> Any:
+        shown = yield from super()._asks_approval(call)
+        self._asked = False
+        return shown and False
+
+
+class ListsEachTime(Loop):
+    def _go_on(self) -> Iterator[Step]:
+        yield from super()._go_on()
+        if len(self._servers.unlisted) > 1:
+            self._servers.unlisted.pop()
+            yield from self._begin()
+
+
+class EndsCallsInSilence(EventWriter):
+    def _call_event(self, open_item: Any, event: str) -> None:
+        if not event.endswith(("mcp_call.completed", "mcp_list_tools.failed")):
+            super()._call_event(open_item, event)
+
+
 class AnnotatesTwice(EventWriter):
     def _annotations(self, open_item: Any, part: Any, shown: Any) -> None:
         part.annotations.clear()
@@ -412,6 +490,10 @@ def _showing_server_calls(script: Script) -> Played:
         (_play_with(ForgetsACommand), commands_add_up),
         (_play_with(SearchesInSilence), hosted_calls_tell_how_they_go),
         (_play_with(AnnotatesTwice), annotations_add_up),
+        (_play_by(AsksAgain), users_are_waited_for),
+        (_play_by(AsksAgain), questions_end_the_response),
+        (_play_by(ListsEachTime), servers_are_asked_once),
+        (_play_with(EndsCallsInSilence), servers_tell_how_it_goes),
     ],
 )
 def test_a_seeded_fault_is_found(

@@ -15,6 +15,7 @@ import msgspec
 
 from antiphon.core import signals
 from antiphon.core.citations import Piece
+from antiphon.core.closing import closed
 from antiphon.core.commands import (
     CallModel,
     CallTool,
@@ -43,13 +44,11 @@ from antiphon.core.hosted_items import (
     Compaction,
     FileSearchCall,
     McpApprovalRequest,
-    McpCall,
     McpElicitationRequest,
     McpListTools,
-    McpSamplingCall,
 )
 from antiphon.core.ids import ItemIds
-from antiphon.core.items import ItemStatus, Logprob, Reasoning
+from antiphon.core.items import Logprob, Reasoning
 from antiphon.core.loop import Loop
 from antiphon.core.mcp import Sampled, Sampling, shown_list
 from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
@@ -262,7 +261,7 @@ class Run:
                     self.writer.open(slot, msgspec.structs.replace(item, id=item_id))
                 case CloseItem(slot=slot, item=item, status=status):
                     item_id = self.writer.item_id(slot)
-                    self._close(slot, _closed(item, item_id, status))
+                    self._close(slot, closed(item, item_id, status))
                 case CallModel() | CountTokens() | Compact():
                     self._call = step
                 case CallTool() | ListTools():
@@ -476,17 +475,6 @@ class Run:
             served_by=self.ports.served_by(),
         )
         await self.ports.store.put_response(self.owner, record)
-
-
-def _closed(item: OutputItem, item_id: str, status: ItemStatus) -> OutputItem:
-    """A compaction has no status: it is there whole. A hosted call that ended says itself how."""
-    if isinstance(item, Compaction):
-        return msgspec.structs.replace(item, id=item_id)
-    if isinstance(item, McpListTools | McpApprovalRequest):
-        return msgspec.structs.replace(item, id=item_id)
-    if isinstance(item, FileSearchCall | McpCall | McpSamplingCall) and status == "completed":
-        return msgspec.structs.replace(item, id=item_id)
-    return msgspec.structs.replace(item, id=item_id, status=status)
 
 
 def _type_of(item: OutputItem) -> str:
