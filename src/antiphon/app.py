@@ -40,6 +40,7 @@ from antiphon.responses.counting import TokenCountRoutes
 from antiphon.responses.routes import ResponseRoutes, StreamSettings
 from antiphon.responses.service import ResponseService
 from antiphon.responses.socket import ResponseSockets
+from antiphon.runs.sampling import Sampler
 from antiphon.sealing.aead import AeadSealer
 from antiphon.sealing.keys import check, configured, kept
 from antiphon.storage.sqlite import SqliteStore
@@ -132,9 +133,26 @@ def services_for(
     integrations = make_integrations(parts, searching)
     attachments = Attachments(knowledge.files, knowledge.fetcher, knowledge.extractor)
     responses = ResponseService(
-        catalog, store, integrations.tools, clock, ids, sealers.carried, watch=watch, attachments=attachments
+        catalog,
+        store,
+        integrations.tools,
+        clock,
+        ids,
+        sealers.carried,
+        watch=watch,
+        attachments=attachments,
+        approval_ttl_s=settings.mcp.approval_ttl_s,
+        sampler=make_sampler(settings, catalog),
     )
     return Services(settings, catalog, store, responses, upstreams, knowledge, integrations, recorder)
+
+
+def make_sampler(settings: Settings, catalog: Catalog) -> Sampler:
+    """What carries out the model calls that MCP servers ask for."""
+    sampling = settings.mcp.sampling
+    return Sampler(
+        sampling.enabled, sampling.model, sampling.max_tokens, sampling.max_calls, catalog.resolve
+    )
 
 
 @dataclass(frozen=True, slots=True)

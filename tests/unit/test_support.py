@@ -66,7 +66,7 @@ def test_each_row_refuses_with_its_place_and_advice(row: support.Row) -> None:
 
 
 def test_inner_places_are_refused_too() -> None:
-    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "server_label": "x"}]}
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search"}]}
     with pytest.raises(UnsupportedParameter) as caught:
         ResponseRequest.parse(json.dumps({"model": "m", "input": "hi", "tool_choice": choice}).encode())
     assert caught.value.param == "tool_choice.tools[0].type"

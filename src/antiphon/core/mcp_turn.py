@@ -135,7 +135,7 @@ def _holds(known: McpListTools, tool: McpTool) -> bool:
     if known.server is not UNSET:
         return known.server == mcp.list_digest(tool)
     named = tool.allowed_tools if isinstance(tool.allowed_tools, list) else []
-    return {one.name for one in known.tools} >= set(named)
+    return bool(known.tools) and {one.name for one in known.tools} >= set(named)
 
 
 def _changed(earlier: McpListTools | None, now: Sequence[McpListedTool]) -> list[str]:
