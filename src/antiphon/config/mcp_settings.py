@@ -101,10 +101,10 @@ class McpSettings(Closed):
 class ConnectorOAuth(Closed):
     """How each user authorises this server; what is left out is discovered, or registered for."""
 
-    client_id: str = ""
-    client_secret: str = ""
-    scopes: tuple[str, ...] = ()
-    issuer: str = ""
+    client_id: Annotated[str, Meta(description="What the authorisation server knows us as.")] = ""
+    client_secret: Annotated[str, Meta(description="The secret that goes with it, if any.")] = ""
+    scopes: Annotated[tuple[str, ...], Meta(description="What is asked for.")] = ()
+    issuer: Annotated[str, Meta(description="URL of the authorisation server.")] = ""
 
     def __repr__(self) -> str:
         return f"ConnectorOAuth({self.client_id!r})"
@@ -115,13 +115,13 @@ class ConnectorSettings(Closed):
 
     connector_id: Annotated[ConnectorId, Meta(description="Its id: `connector_id` of an `mcp` tool.")]
     url: Annotated[str, Meta(description="Where it is, over HTTP.")] = ""
-    connector_type: Literal["mcp"] = "mcp"
+    connector_type: Annotated[Literal["mcp"], Meta(description="The only kind that there is.")] = "mcp"
     transport: Annotated[
         Literal["auto", "streamable_http", "sse", "stdio"],
         Meta(description="`auto` tries streamable HTTP, then SSE. `stdio` starts `command`."),
     ] = "auto"
     server_label: Annotated[str, Meta(description="How it is called; `connector_id` where left out.")] = ""
-    description: str = ""
+    description: Annotated[str, Meta(description="What models are told of the server.")] = ""
     authorization: Annotated[
         str, Meta(description="A bearer token that is sent for every user, if there is one.")
     ] = ""
