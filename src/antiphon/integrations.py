@@ -3,13 +3,20 @@
 Nothing of the MCP SDK is loaded here: `McpClient` does that when the first server is asked.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from antiphon.config.settings import Settings
 from antiphon.core.wire import JsonObject
-from antiphon.knowledge import Knowledge
+from antiphon.fetching.urls import Refused
+from antiphon.knowledge import Knowledge, make_egress
+from antiphon.mcp_tools.addresses import Address, AddressRefused, ServerPolicy
+from antiphon.mcp_tools.calls import Calls, Limits
+from antiphon.mcp_tools.listings import Listings
+from antiphon.mcp_tools.questions import Questions
 from antiphon.mcp_tools.runtime import McpTools
+from antiphon.mcp_tools.targets import Targets
 from antiphon.ports import Clock, Ids, Owner, Sealer, Store, ToolRuntime
 from antiphon.ports.mcp import (
     AuthorizationLink,
@@ -45,6 +52,7 @@ class Integrations:
 
     async def stop(self) -> None:
         """End all connections and processes, and let go of what is held."""
+        await self.tools.aclose()
         await self.client.aclose()
 
 
@@ -69,8 +77,45 @@ def make_integrations(parts: Parts, others: ToolRuntime) -> Integrations:
     client = make_client(parts)
     connectors = make_connectors(parts)
     authorizations = make_authorizations(parts)
-    tools = McpTools(client, connectors, authorizations, others)
+    tools = make_tools(parts, client, connectors, authorizations, others)
     return Integrations(client, connectors, authorizations, tools)
+
+
+def make_tools(
+    parts: Parts,
+    client: McpClient,
+    connectors: Connectors,
+    authorizations: Authorizations,
+    others: ToolRuntime,
+) -> McpTools:
+    """What lists and runs the tools of servers. Raises ConfigError for a network that is none."""
+    asked = parts.settings.mcp
+    limits = Limits(asked.server_calls, asked.tenant_calls, asked.call_timeout_s, asked.max_output_chars)
+    questions = Questions(parts.sealer, parts.clock, asked.elicitation_ttl_s)
+    return McpTools(
+        targets=Targets(make_policy(parts.settings), connectors, authorizations),
+        listings=Listings(client, time.monotonic, asked.list_cache_s, asked.list_timeout_s),
+        calls=Calls(client, questions, parts.knowledge.files, limits),
+        authorizations=authorizations,
+        others=others,
+        max_tools=asked.max_tools,
+    )
+
+
+def make_policy(settings: Settings) -> ServerPolicy:
+    """Which servers requests may name."""
+    asked, egress = settings.mcp, make_egress(settings)
+
+    def read(text: str) -> Address:
+        try:
+            url = egress.target(text)
+        except Refused as refused:
+            raise AddressRefused(str(refused)) from None
+        return Address(str(url), (url.raw_host or "").lower())
+
+    tenants = {key.tenant for key in settings.server.auth.keys}
+    rule = asked.servers if asked.servers != "auto" else "any" if len(tenants) <= 1 else "listed"
+    return ServerPolicy(read, rule, asked.allow_hosts, asked.tenant_hosts)
 
 
 def make_client(parts: Parts) -> McpClient:

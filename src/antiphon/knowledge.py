@@ -245,12 +245,17 @@ def _index(settings: Settings, one: ProviderSettings, folder: Path | None) -> Ve
 
 def make_fetcher(settings: Settings) -> Fetcher:
     """The one way to URLs of callers. Raises ConfigError for a network that is none."""
+    return GuardedFetcher(make_egress(settings))
+
+
+def make_egress(settings: Settings) -> Egress:
+    """Where URLs of callers may lead. Raises ConfigError for a network that is none."""
     egress = settings.server.egress
     try:
         reach = Reach.of(egress.allow_private)
     except ValueError as error:
         raise ConfigError(settings.source, None, f"server.egress.allow_private: {error}") from None
-    return GuardedFetcher(Egress(reach, egress.allow_hosts, egress.max_bytes, egress.timeout_s))
+    return Egress(reach, egress.allow_hosts, egress.max_bytes, egress.timeout_s)
 
 
 def check_knowledge(settings: Settings) -> None:
