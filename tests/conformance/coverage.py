@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from tests.conformance import official
+from tests.conformance.forms import CHOICES, MCP_FORMS
 from tests.conformance.recorder import ROUTES, SOCKET, Recorder, Seen
 
 HEAD = """\
@@ -32,6 +33,18 @@ def _table(title: str, column: str, rows: Iterable[tuple[str, str]]) -> list[str
     return [*lines, *(f"| `{name}` | {state} |" for name, state in rows), ""]
 
 
+def _mcp_fields() -> list[str]:
+    known = {*official.openai().properties("MCPTool"), *MCP_FORMS} - {"type"}
+    return sorted(known)
+
+
+def _items(recorder: Recorder) -> list[str]:
+    """The items of the document that a server shows, and what was seen besides."""
+    return sorted(
+        official.openai().item_types("ItemResource") | recorder.items.passed | recorder.items.failed
+    )
+
+
 def _parameters(recorder: Recorder, route: str, schema: str) -> list[str]:
     seen = recorder.parameters[route]
     known = set(official.openai().properties(schema))
@@ -58,13 +71,24 @@ def page(recorder: Recorder) -> str:
         ]
     routes.append((SOCKET, _state(recorder.routes, SOCKET, "valid")))
     events = [(name, _state(recorder.events, name, "valid")) for name in sorted(official.openai().events)]
-    items = sorted(recorder.items.passed | recorder.items.failed)
     lines = [
         HEAD,
         *_table("Routes, by status or stream", "route", routes),
-        *_table("Items", "item", [(name, _state(recorder.items, name, "valid")) for name in items]),
+        *_table(
+            "Items", "item", [(name, _state(recorder.items, name, "valid")) for name in _items(recorder)]
+        ),
         *_table("Stream events", "event", events),
         *_parameters(recorder, "/v1/responses", "CreateResponse"),
+        *_table(
+            "Fields of `mcp` tools",
+            "field",
+            [(name, _state(recorder.mcp_tool, name, "accepted")) for name in _mcp_fields()],
+        ),
+        *_table(
+            "Forms of `tool_choice` in responses",
+            "form",
+            [(name, _state(recorder.tool_choice, name, "accepted")) for name in CHOICES],
+        ),
         *_parameters(recorder, "/v1/chat/completions", "CreateChatCompletionRequest"),
         *_parameters(recorder, "/v1/embeddings", "CreateEmbeddingRequest"),
     ]

@@ -68,6 +68,12 @@ class Document:
             else self.errors(name, event)
         )
 
+    def item_types(self, union: str) -> set[str]:
+        """The `type` of each member of a union of items."""
+        members = [member["$ref"].removeprefix(_REF) for member in self.schemas[union]["oneOf"]]
+        tags = [self.properties(name)["type"] for name in members]
+        return {value for tag in tags for value in tag.get("enum", [tag.get("const")])}
+
     def properties(self, schema: str) -> dict[str, Json]:
         """The top-level properties of a schema, through `allOf` and `$ref`."""
         found: dict[str, Json] = {}

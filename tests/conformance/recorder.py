@@ -8,6 +8,7 @@ from typing import Any
 from antiphon.conformance.stream import check_stream, frames, response_events
 from antiphon.core.vectors import from_base64
 from tests.conformance import official
+from tests.conformance.forms import OWN, forms_of_choice, forms_of_tool, without_own
 
 Json = dict[str, Any]
 
@@ -134,6 +135,8 @@ class Recorder:
             "/v1/chat/completions": Seen(),
             "/v1/embeddings": Seen(),
         }
+        self.mcp_tool = Seen()
+        self.tool_choice = Seen()
 
     def take_violations(self) -> list[str]:
         taken, self.violations = self.violations, []
@@ -171,9 +174,7 @@ class Recorder:
                 if "sequence_number" not in frame:
                     continue
             else:
-                wrong = official.openai().event_errors(frame)
-                self.events.note(frame["type"], wrong)
-                errors += wrong
+                errors += self._event(frame)
             begun[lane] = begun.get(lane, 0) + (frame["type"] == "response.created")
             streams.setdefault((lane, begun[lane]), []).append(frame)
         for (lane, number), events in streams.items():
@@ -193,7 +194,7 @@ class Recorder:
     def _body(self, exchange: Exchange, schema: str | None) -> list[str]:
         if schema is None:
             return []
-        body: Json = json.loads(exchange.body)
+        body: Json = without_own(json.loads(exchange.body))
         if schema in _LISTS and not body.get("data"):
             # The document has no empty list: its first_id and last_id are strings. Ours are null then.
             body = {**body, "first_id": "", "last_id": ""}
@@ -222,12 +223,21 @@ class Recorder:
         errors: list[str] = []
         events = response_events(exchange.body, errors)
         for event in events:
-            wrong = official.openai().event_errors(event)
-            self.events.note(event["type"], wrong)
-            errors += wrong
-            if event["type"] == "response.output_item.done":
-                self.items.note(event["item"]["type"], wrong)
+            errors += self._event(event)
         return errors + check_stream(events, whole=exchange.whole)
+
+    def _event(self, event: Json) -> list[str]:
+        """What is wrong with a stream event. One of an item of our own is not of the document."""
+        item: Json = event.get("item") or {}
+        if str(item.get("type", "")).startswith(OWN):
+            return [] if item.get("id") else [f"an item {item['type']} without an id"]
+        if "response" in event:
+            event = {**event, "response": without_own(event["response"])}
+        wrong = official.openai().event_errors(event)
+        self.events.note(event["type"], wrong)
+        if event["type"] == "response.output_item.done":
+            self.items.note(item["type"], wrong)
+        return wrong
 
     def _chat_stream(self, exchange: Exchange, schema: str | None) -> list[str]:
         errors: list[str] = []
@@ -253,10 +263,25 @@ class Recorder:
             return
         if exchange.status < 400:
             seen.passed |= {name for name, value in body.items() if value is not None}  # pyright: ignore[reportUnknownVariableType] JSON of any shape
+            if seen is self.parameters["/v1/responses"]:
+                self._tools(body)  # pyright: ignore[reportUnknownArgumentType] the same
         elif exchange.status == 400 and "application/json" in exchange.content_type:
             error = json.loads(exchange.body)["error"]
             if error["code"] == "unsupported_parameter" and error["param"]:
                 seen.refused.add(re.split(r"[.\[]", error["param"])[0])
+                of_tool = re.fullmatch(r"tools\[\d+\]\.(\w+)", error["param"])
+                if of_tool is not None:
+                    self.mcp_tool.refused.add(of_tool[1])
+
+    def _tools(self, body: Json) -> None:
+        """What of `mcp` tools and of `tool_choice` was in a request that succeeded."""
+        tools: list[Json] = body.get("tools") or []
+        for tool in tools:
+            if tool.get("type") == "mcp":
+                self.mcp_tool.passed |= set(forms_of_tool(tool))
+        choice = body.get("tool_choice")
+        if choice is not None:
+            self.tool_choice.passed |= set(forms_of_choice(choice))
 
 
 def _with_numbers(embedding: Json) -> Json:
