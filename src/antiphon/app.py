@@ -19,9 +19,10 @@ from antiphon.config.settings import ConfigError, ProviderSettings, Settings
 from antiphon.conversations.routes import ConversationRoutes
 from antiphon.conversations.service import ConversationService
 from antiphon.embeddings.routes import EmbeddingRoutes
-from antiphon.integrations import Integrations, make_integrations
+from antiphon.integrations import Integrations, make_integrations, mcp_server_routes
 from antiphon.integrations import Parts as IntegrationParts
 from antiphon.knowledge import Knowledge, make_knowledge
+from antiphon.mcp_server.errors import error_shape as mcp_errors
 from antiphon.messages.errors import error_shape
 from antiphon.messages.routes import MessagesRoutes
 from antiphon.models.catalog import Catalog, NamedModel
@@ -150,9 +151,7 @@ def services_for(
 def make_sampler(settings: Settings, catalog: Catalog) -> Sampler:
     """What carries out the model calls that MCP servers ask for."""
     sampling = settings.mcp.sampling
-    return Sampler(
-        sampling.enabled, sampling.model, sampling.max_tokens, sampling.max_calls, catalog.resolve
-    )
+    return Sampler(sampling.enabled, sampling.model, sampling.max_tokens, sampling.max_calls, catalog.resolve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +239,7 @@ def serve(services: Services, ids: Ids) -> Edge:
         max_body=server.limits.max_body_bytes,
         startup=services.startup,
         shutdown=services.shutdown,
-        error_shape=error_shape,
+        error_shape=mcp_errors(error_shape) if services.settings.mcp.serve else error_shape,
     )
 
 
@@ -271,6 +270,9 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
         ).table(),
         *services.knowledge.routes(),
         *services.integrations.routes(),
+        *mcp_server_routes(
+            services.settings, services.responses, services.knowledge, services.integrations, streams
+        ),
         *ModelRoutes(services.catalog).table(),
         *HealthRoutes(services.check_store, services.catalog.breakers).table(),
     ]

@@ -11,6 +11,13 @@ from antiphon.config.settings import Settings
 from antiphon.core.wire import JsonObject
 from antiphon.fetching.urls import Refused
 from antiphon.knowledge import Knowledge, make_egress
+from antiphon.mcp_server.file_tools import FileTools
+from antiphon.mcp_server.origins import Origins
+from antiphon.mcp_server.questions import Questions as UserQuestions
+from antiphon.mcp_server.response_tool import ResponseTool
+from antiphon.mcp_server.routes import McpRoutes
+from antiphon.mcp_server.service import McpService
+from antiphon.mcp_server.tools import ToolSource
 from antiphon.mcp_tools.addresses import Address, AddressRefused, ServerPolicy
 from antiphon.mcp_tools.calls import Calls, Limits
 from antiphon.mcp_tools.listings import Listings
@@ -32,7 +39,9 @@ from antiphon.ports.mcp import (
     Question,
     Reply,
 )
+from antiphon.responses.service import ResponseService
 from antiphon.web.routing import Route
+from antiphon.web.streams import OpenStreams
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +188,26 @@ class _NoAuthorizations:
 
     async def discard(self, owner: Owner, connector: Connector) -> bool:
         return False
+
+
+def mcp_server_routes(
+    settings: Settings,
+    responses: ResponseService,
+    knowledge: Knowledge,
+    own: Integrations,
+    streams: OpenStreams,
+) -> list[Route]:
+    """Our own MCP server; nothing where the operator does not want one."""
+    if not settings.mcp.serve:
+        return []
+    del own
+    sources: list[ToolSource] = [
+        FileTools(
+            knowledge.searcher, responses.store.knowledge, responses.clock, settings.mcp.max_output_chars
+        ),
+        ResponseTool(responses),
+    ]
+    questions = UserQuestions(responses.sealer, responses.clock, settings.mcp.elicitation_ttl_s)
+    origins = Origins(bool(settings.server.auth.keys), settings.mcp.public_url)
+    service = McpService(sources, questions, responses.ids)
+    return McpRoutes(service, origins, streams, settings.server.heartbeat_s).table()

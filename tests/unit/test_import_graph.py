@@ -16,6 +16,7 @@ SERVICES = frozenset(
         "conversations",
         "embeddings",
         "files",
+        "mcp_server",
         "mcp_tools",
         "messages",
         "models",
