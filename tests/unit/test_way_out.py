@@ -16,6 +16,8 @@ OPENS = frozenset(
 )
 
 FETCHER = "fetching"
+MCP_TRANSPORT = "antiphon.mcp.http_transport"
+"""Reads answers of `GuardedHttp` as aiohttp gives them; it opens nothing itself."""
 OPERATORS_ADDRESSES = frozenset({"blobs", "indexes", "providers", "storage"})
 """Adapters whose addresses the configuration names, never a request."""
 THE_OTHER_SIDE = frozenset({"cli", "client", "conformance", "discovery", "in_process"})
@@ -23,7 +25,7 @@ THE_OTHER_SIDE = frozenset({"cli", "client", "conformance", "discovery", "in_pro
 
 
 def may_connect(module: str) -> bool:
-    return layer(module) in {FETCHER} | OPERATORS_ADDRESSES | THE_OTHER_SIDE
+    return layer(module) in {FETCHER} | OPERATORS_ADDRESSES | THE_OTHER_SIDE or module == MCP_TRANSPORT
 
 
 @cache

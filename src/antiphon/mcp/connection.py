@@ -1,0 +1,306 @@
+"""One connection to a server: opened, kept and closed by a task of its own.
+
+The SDK's scopes have to be left by the task that entered them, so a connection is an actor: calls use its session from
+their own tasks, and ask it to close.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+import httpx2
+import mcp_types as types
+from mcp.client.session import ClientRequestContext, ClientSession, IncomingMessage
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from antiphon.fetching.guarded_http import GuardedHttp
+from antiphon.mcp.exchange import CURRENT, Exchange
+from antiphon.mcp.failures import about, failure_of
+from antiphon.mcp.http_transport import GuardedTransport, http_client
+from antiphon.mcp.limits import MAX_SAID, McpLimits
+from antiphon.mcp.stdio import stdio_streams
+from antiphon.mcp.wording import line
+from antiphon.ports.mcp import McpFailure, McpHttpFailure, McpServer, McpUnreachable
+from antiphon.version import __version__
+
+Way = Literal["streamable_http", "sse", "stdio"]
+_log: Final = logging.getLogger("antiphon.mcp")
+_CLIENT: Final = types.Implementation(name="antiphon", version=__version__)
+_REMEMBERED: Final = 4096
+_IS_NOT_STREAMABLE: Final = frozenset({400, 404, 405, 406, 410, 415, 501})
+_NO_SECOND_TRY: Final = frozenset({401, 403, 407, 429, 503})
+_LAST_WORDS_S: Final = 1.0
+
+
+class Asked(Protocol):
+    """The call that a connection is used for alone: it answers what its server asks."""
+
+    async def elicit(self, params: types.ElicitRequestParams) -> types.ElicitResult | types.ErrorData: ...
+
+    async def sample(
+        self, params: types.CreateMessageRequestParams
+    ) -> types.CreateMessageResult | types.ErrorData: ...
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of servers by their address, so that it is not found out again: how they are spoken to."""
+
+    _ways: OrderedDict[str, tuple[Way, bool]] = field(default_factory=OrderedDict[str, tuple[Way, bool]])
+
+    def get(self, server: McpServer) -> tuple[Way, bool] | None:
+        """The transport, and whether it speaks the revisions without sessions."""
+        return self._ways.get(server.url)
+
+    def note(self, server: McpServer, way: Way, *, modern: bool) -> None:
+        if server.url:
+            self._ways[server.url] = (way, modern)
+            self._ways.move_to_end(server.url)
+            if len(self._ways) > _REMEMBERED:
+                self._ways.popitem(last=False)
+
+
+class _Dispatcher(JSONRPCDispatcher):
+    """Tells when it has stopped to receive: the server has gone, or the connection is closing."""
+
+    ended: Callable[[], None]
+
+    async def run(self, *args: Any, **options: Any) -> None:
+        try:
+            await super().run(*args, **options)
+        finally:
+            self.ended()
+
+
+class Connection:
+    """`modern`: many calls may use it at once; otherwise it belongs to one, which is `asked`."""
+
+    def __init__(
+        self,
+        server: McpServer,
+        http: GuardedHttp,
+        limits: McpLimits,
+        known: Known,
+        tools_changed: Callable[[], None],
+    ) -> None:
+        self.server = server
+        self.modern = False
+        self.way: Way = "stdio" if server.command else "streamable_http"
+        self.users = 0
+        self.uses = 0
+        self.idle_since = 0.0
+        self.ended = False
+        self.asked: Asked | None = None
+        self._http = http
+        self._limits = limits
+        self._known = known
+        self._tools_changed = tools_changed
+        self._session: ClientSession | None = None
+        self._failure: McpFailure | None = None
+        self._last_words = False
+        self._closing = asyncio.Event()
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(self._run(), name=f"mcp {server.label}")
+
+    @property
+    def session(self) -> ClientSession:
+        """There once `ready` is."""
+        if self._session is None:
+            raise RuntimeError("the connection is not ready")
+        return self._session
+
+    @property
+    def usable(self) -> bool:
+        return not self.ended and not self._closing.is_set()
+
+    def close(self, *, last_words: bool = False) -> None:
+        """Begin to close. `last_words`: what was sent just now, a cancellation, is waited for to be taken."""
+        self._last_words = self._last_words or last_words
+        self._closing.set()
+
+    async def _run(self) -> None:
+        try:
+            for way in self._ways():
+                self._failure = None
+                await self._live(way)
+                if not self._is_worth_another():
+                    break
+        except Exception as error:  # noqa: BLE001 the SDK's scopes end with whatever went wrong inside
+            _log.debug("%s: the connection ended with %s", self.server.label, type(error).__name__)
+        finally:
+            self.ended = True
+            self._closing.set()
+            if not self.ready.done():
+                late = McpUnreachable(about(self.server.label, "broke off before it was connected"))
+                self.ready.set_exception(self._failure or late)
+                self.ready.exception()  # whoever waits still gets it; nobody may be waiting any more
+
+    def _ways(self) -> tuple[Way, ...]:
+        if self.server.command:
+            return ("stdio",)
+        known = self._known.get(self.server)
+        match self.server.transport:
+            case "auto" if known is not None and known[0] == "sse":
+                return ("sse", "streamable_http")
+            case "auto":
+                return ("streamable_http", "sse")
+            case named:
+                return (named,)
+
+    def _is_worth_another(self) -> bool:
+        """Whether a server may be one of the older HTTP with SSE, or one that was and is no more."""
+        failure = self._failure
+        return isinstance(failure, McpHttpFailure) and failure.status in _IS_NOT_STREAMABLE
+
+    async def _live(self, way: Way) -> None:
+        """Open, and stay until it is closed or ends; `_failure` is why it could not be opened."""
+        exchange = Exchange()
+        CURRENT.set(exchange)
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._limits.connect_timeout_s):
+                    session = await self._open(way, stack)
+                    self.modern = way != "sse" and await self._meet(session)
+                    if way == "sse":
+                        await session.initialize()
+            except Exception as error:  # noqa: BLE001 whatever a server makes the SDK raise is why it has failed
+                self._failure = self._why(error, exchange)
+                return
+            self.way = way
+            self._session = session
+            self._known.note(self.server, way, modern=self.modern)
+            if not self.ready.done():
+                self.ready.set_result(None)
+            await self._closing.wait()
+            if self._last_words:
+                with contextlib.suppress(Exception):
+                    async with asyncio.timeout(_LAST_WORDS_S):
+                        await session.send_ping()
+
+    def _why(self, error: Exception, exchange: Exchange) -> McpFailure:
+        if isinstance(error, httpx2.HTTPError):
+            status = exchange.status
+            if exchange.failure is None and status:
+                what = (
+                    f"answered with status {status}" if status >= 400 else "does not answer as MCP servers do"
+                )
+                return McpHttpFailure(about(self.server.label, what), status, exchange.challenge)
+        elif isinstance(error, OSError) and not isinstance(error, TimeoutError) and self.server.command:
+            return McpUnreachable(about(self.server.label, "could not be started"))
+        if isinstance(error, TimeoutError) and exchange.failure is None:
+            return McpUnreachable(
+                about(self.server.label, f"did not shake hands within {self._limits.connect_timeout_s:g} s")
+            )
+        return failure_of(error, exchange, self.server.label)
+
+    async def _open(self, way: Way, stack: AsyncExitStack) -> ClientSession:
+        server, limits = self.server, self._limits
+        headers = dict(server.headers)
+        if way == "stdio":
+            reads, writes = await stack.enter_async_context(stdio_streams(server, limits.max_message_bytes))
+            dispatcher = _Dispatcher(reads, writes)
+        elif way == "sse":
+            transport = GuardedTransport(self._http, server.label, limits, self._broken)
+
+            def client_of(
+                headers: dict[str, str] | None = None,
+                timeout: httpx2.Timeout | None = None,
+                auth: httpx2.Auth | None = None,
+            ) -> httpx2.AsyncClient:
+                del timeout, auth  # time limits are ours; credentials are among the headers
+                return http_client(transport, headers or {})
+
+            streams = sse_client(server.url, headers, httpx_client_factory=client_of)
+            dispatcher = _Dispatcher(*await stack.enter_async_context(streams))
+        else:
+            transport = GuardedTransport(self._http, server.label, limits)
+            client = await stack.enter_async_context(http_client(transport, headers))
+            dispatcher = _Dispatcher(
+                *await stack.enter_async_context(
+                    streamable_http_client(
+                        server.url, http_client=client, max_sse_event_size=limits.max_message_bytes
+                    )
+                )
+            )
+        dispatcher.ended = self.close
+        return await stack.enter_async_context(
+            ClientSession(
+                dispatcher=dispatcher,
+                sampling_callback=self._sample if limits.sampling else None,
+                elicitation_callback=self._elicit,
+                list_roots_callback=_no_roots,
+                logging_callback=self._log_line,
+                message_handler=self._heard,
+                client_info=_CLIENT,
+            )
+        )
+
+    def _broken(self, exchange: Exchange) -> None:
+        self.close()
+
+    async def _meet(self, session: ClientSession) -> bool:
+        """Find out the generation, or shake hands as it is known: whether it is the one without sessions."""
+        known = self._known.get(self.server)
+        if known is not None and not known[1]:
+            try:
+                await session.initialize()
+            except MCPError as error:
+                if error.code != types.UNSUPPORTED_PROTOCOL_VERSION:
+                    raise
+            else:
+                return False
+        exchange = Exchange()
+        CURRENT.set(exchange)
+        try:
+            async with asyncio.timeout(self._limits.connect_timeout_s / 3):
+                await session.discover()
+        except (MCPError, TimeoutError, ValueError, RuntimeError) as error:
+            if exchange.failure is not None or exchange.status in _NO_SECOND_TRY:
+                raise failure_of(error, exchange, self.server.label) from None
+        else:
+            return True
+        exchange = Exchange()
+        CURRENT.set(exchange)
+        try:
+            await session.initialize()
+        except (MCPError, ValueError, RuntimeError) as error:
+            raise failure_of(error, exchange, self.server.label) from None
+        return session.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    # --- what the server says by itself --------------------------------------------------------------------------
+    async def _elicit(
+        self, context: ClientRequestContext, params: types.ElicitRequestParams
+    ) -> types.ElicitResult | types.ErrorData:
+        return await self.asked.elicit(params) if self.asked is not None else _NOBODY
+
+    async def _sample(
+        self, context: ClientRequestContext, params: types.CreateMessageRequestParams
+    ) -> types.CreateMessageResult | types.ErrorData:
+        return await self.asked.sample(params) if self.asked is not None else _NOBODY
+
+    async def _log_line(self, params: types.LoggingMessageNotificationParams) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s says (%s): %s", self.server.label, params.level, line(str(params.data), MAX_SAID))
+
+    async def _heard(self, message: IncomingMessage) -> None:
+        if isinstance(message, types.ToolListChangedNotification):
+            self._tools_changed()
+
+
+_NOBODY: Final = types.ErrorData(
+    code=types.INVALID_REQUEST, message="No call is going on that this could be for"
+)
+
+
+async def _no_roots(context: ClientRequestContext) -> types.ListRootsResult:
+    del context
+    return types.ListRootsResult(roots=[])

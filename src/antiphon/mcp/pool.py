@@ -1,0 +1,222 @@
+"""Connections by server: how they are shared, kept for the next call, and let go of.
+
+Those of the revision without sessions are shared by all calls of a server. With sessions a server's question belongs
+to no call that could be told, so each call has a connection of its own, and the idle ones wait for the next.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from antiphon.mcp.connection import Connection
+from antiphon.mcp.limits import McpLimits
+from antiphon.ports.mcp import McpServer
+
+_WAITS_FOR_ALL: Final = 1.0
+
+
+class Pool:
+    """Made inside the running loop. `connect` starts a connection; `make_room` ends a call that waits for a user, and
+    says whether there was one.
+    """
+
+    def __init__(
+        self, limits: McpLimits, connect: Callable[[McpServer], Connection], make_room: Callable[[], bool]
+    ) -> None:
+        self._limits = limits
+        self._connect = connect
+        self._make_room = make_room
+        self._loop = asyncio.get_running_loop()
+        self._open: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._shared: dict[McpServer, Connection] = {}
+        self._first: dict[McpServer, Connection] = {}
+        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._idle_of: dict[McpServer, list[Connection]] = {}
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def size(self) -> int:
+        """Connections that are open or about to be."""
+        return len(self._open)
+
+    async def take(self, server: McpServer) -> Connection:
+        """A connection that is ready, the caller's own unless it is `modern`; it is to be given back. Raises
+        McpFailure.
+        """
+        while True:
+            connection = self._kept(server)
+            if connection is None:
+                connection = await self._new(server)
+            if connection is not None and connection.usable:
+                connection.users += 1
+                connection.uses += 1
+                return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next call."""
+        connection.users -= 1
+        connection.asked = None
+        if not connection.usable:
+            self.drop(connection)
+        elif connection.users == 0:
+            self._keep(connection)
+        self._wake()
+
+    def drop(self, connection: Connection, *, last_words: bool = False) -> None:
+        """Close a connection; whoever else uses it loses it too."""
+        self._forget(connection)
+        connection.close(last_words=last_words)
+        self._wake()
+
+    def drop_idle(self, server: McpServer) -> None:
+        """Close those of a server that nobody uses: they are likely to have ended as another one has."""
+        for connection in list(self._idle_of.get(server, ())):
+            self.drop(connection)
+
+    async def aclose(self) -> None:
+        """End all of them, in bounded time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in list(self._open):
+            self.drop(connection)
+        tasks = set(self._tasks)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self._limits.close_timeout_s)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=_WAITS_FOR_ALL)
+
+    # --- finding one ---------------------------------------------------------------------------------------------
+    def _kept(self, server: McpServer) -> Connection | None:
+        shared = self._shared.get(server)
+        if shared is not None:
+            if shared.usable:
+                self._unidle(shared)
+                return shared
+            self.drop(shared)
+        while stack := self._idle_of.get(server):
+            connection = stack[-1]
+            self._unidle(connection)
+            if connection.usable:
+                return connection
+            self.drop(connection)
+        return None
+
+    async def _new(self, server: McpServer) -> Connection | None:
+        """A new connection. The first one of a server is waited for by all who want one, since they may share it; None
+        for those, who then look again.
+        """
+        first = self._first.get(server)
+        if first is not None:
+            await asyncio.shield(first.ready)
+            return None
+        await self._room(server)
+        if server in self._first or server in self._shared:
+            return None
+        connection = self._connect(server)
+        self._open.add(connection)
+        self._tasks.add(connection.task)
+        connection.task.add_done_callback(lambda task: self._ended(connection, task))
+        if not self._knows_sessions(server):
+            self._first[server] = connection
+        try:
+            await asyncio.shield(connection.ready)
+        except asyncio.CancelledError:
+            self._when_ready(connection)
+            raise
+        finally:
+            if connection.ready.done():
+                self._first.pop(server, None)
+        if connection.modern:
+            self._shared[server] = connection
+        return connection
+
+    def _when_ready(self, connection: Connection) -> None:
+        """Nobody waits for it any more, unless as the first one: it is kept when it is there."""
+
+        def keep(_: object) -> None:
+            self._first.pop(connection.server, None)
+            if connection.usable and not connection.users:
+                if connection.modern:
+                    self._shared[connection.server] = connection
+                self._keep(connection)
+
+        connection.ready.add_done_callback(keep)
+
+    def _knows_sessions(self, server: McpServer) -> bool:
+        return any(one.server == server and not one.modern and one.ready.done() for one in self._open)
+
+    async def _room(self, server: McpServer) -> None:
+        while not self._has_room(server):
+            waiting = self._loop.create_future()
+            self._waiting.add(waiting)
+            try:
+                await waiting
+            finally:
+                self._waiting.discard(waiting)
+
+    def _has_room(self, server: McpServer) -> bool:
+        if server.command:
+            mine = sum(one.server == server for one in self._open)
+            if mine >= self._limits.max_processes:
+                return False
+        if len(self._open) < self._limits.max_connections:
+            return True
+        if self._idle:
+            self.drop(next(iter(self._idle)))
+            return True
+        return self._make_room()
+
+    def _wake(self) -> None:
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    # --- keeping them --------------------------------------------------------------------------------------------
+    def _keep(self, connection: Connection) -> None:
+        connection.idle_since = self._loop.time()
+        self._idle[connection] = None
+        if not connection.modern:
+            self._idle_of.setdefault(connection.server, []).append(connection)
+        self._set_timer()
+
+    def _unidle(self, connection: Connection) -> None:
+        if connection not in self._idle:
+            return
+        del self._idle[connection]
+        if not connection.modern:
+            stack = self._idle_of[connection.server]
+            stack.remove(connection)
+            if not stack:
+                del self._idle_of[connection.server]
+
+    def _forget(self, connection: Connection) -> None:
+        self._unidle(connection)
+        self._open.discard(connection)
+        if self._shared.get(connection.server) is connection:
+            del self._shared[connection.server]
+
+    def _ended(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            with contextlib.suppress(Exception):
+                task.result()
+        self._forget(connection)
+        self._wake()
+
+    def _set_timer(self) -> None:
+        if self._timer is None and self._idle:
+            oldest = next(iter(self._idle))
+            self._timer = self._loop.call_at(oldest.idle_since + self._limits.idle_s, self._close_idle)
+
+    def _close_idle(self) -> None:
+        self._timer = None
+        until = self._loop.time() - self._limits.idle_s + 0.001
+        while self._idle and (oldest := next(iter(self._idle))).idle_since <= until:
+            self.drop(oldest)
+        self._set_timer()
