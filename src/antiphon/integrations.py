@@ -8,9 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from antiphon.config.settings import Settings
-from antiphon.core.wire import JsonObject
-from antiphon.fetching.urls import Refused
+from antiphon.connectors.asking import ConnectorQuestions
+from antiphon.connectors.registry import ConnectorRegistry
+from antiphon.connectors.routes import ConnectorRoutes
+from antiphon.connectors.service import ConnectorService
+from antiphon.fetching.urls import Refused, read
 from antiphon.knowledge import Knowledge, make_egress
+from antiphon.mcp.client import SdkMcpClient
+from antiphon.mcp.limits import McpLimits
 from antiphon.mcp_server.file_tools import FileTools
 from antiphon.mcp_server.origins import Origins
 from antiphon.mcp_server.questions import Questions as UserQuestions
@@ -28,20 +33,17 @@ from antiphon.ports import Clock, Ids, Owner, Sealer, Store, ToolRuntime
 from antiphon.ports.mcp import (
     AuthorizationLink,
     Authorizations,
-    CallHost,
-    CallResult,
     Connector,
     Connectors,
-    Listing,
     McpClient,
-    McpServer,
     McpUnreachable,
-    Question,
-    Reply,
 )
 from antiphon.responses.service import ResponseService
 from antiphon.web.routing import Route
 from antiphon.web.streams import OpenStreams
+
+HEALTH_TIMEOUT_S = 15.0
+"""For one look at a connector's server, the list of its tools included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,12 @@ class Integrations:
     """What this capability needs, made once per server."""
 
     client: McpClient
-    connectors: Connectors
+    connectors: ConnectorRoutes
     authorizations: Authorizations
     tools: McpTools
 
     def routes(self) -> list[Route]:
-        return []
+        return self.connectors.table()
 
     async def start(self) -> None:
         """Begin what runs in the background. Waits for nothing."""
@@ -84,9 +86,10 @@ def make_integrations(parts: Parts, others: ToolRuntime) -> Integrations:
     Raises ConfigError for a connector that cannot be had.
     """
     client = make_client(parts)
-    connectors = make_connectors(parts)
+    registry = make_registry(parts)
     authorizations = make_authorizations(parts)
-    tools = make_tools(parts, client, connectors, authorizations, others)
+    tools = make_tools(parts, client, registry, authorizations, others)
+    connectors = make_connectors(parts, client, registry, authorizations)
     return Integrations(client, connectors, authorizations, tools)
 
 
@@ -122,61 +125,75 @@ def make_policy(settings: Settings) -> ServerPolicy:
             raise AddressRefused(str(refused)) from None
         return Address(str(url), (url.raw_host or "").lower())
 
-    tenants = {key.tenant for key in settings.server.auth.keys}
-    rule = asked.servers if asked.servers != "auto" else "any" if len(tenants) <= 1 else "listed"
+    rule = asked.servers if asked.servers != "auto" else "any" if _has_one_tenant(settings) else "listed"
     return ServerPolicy(read, rule, asked.allow_hosts, asked.tenant_hosts)
 
 
+def _has_one_tenant(settings: Settings) -> bool:
+    return len({key.tenant for key in settings.server.auth.keys}) <= 1
+
+
 def make_client(parts: Parts) -> McpClient:
-    """What speaks to servers; it connects, and loads the SDK, when it is first asked to."""
-    del parts
-    return _NoClient()
+    """What speaks to servers; it connects, and loads the SDK, when it is first asked to. Raises ConfigError for a
+    network that is none.
+    """
+    asked = parts.settings.mcp
+    limits = McpLimits(
+        connect_timeout_s=asked.connect_timeout_s,
+        idle_s=asked.idle_s,
+        max_connections=asked.max_connections,
+        max_tools=asked.max_tools,
+        max_message_bytes=asked.max_message_bytes,
+        question_ttl_s=asked.elicitation_ttl_s,
+        sampling=asked.sampling.enabled,
+    )
+    return SdkMcpClient(make_egress(parts.settings), limits)
 
 
-def make_connectors(parts: Parts) -> Connectors:
-    """The servers that have an id here."""
-    del parts
-    return _NoConnectors()
+def make_registry(parts: Parts) -> ConnectorRegistry:
+    """The servers that have an id here. Raises ConfigError for a URL that is none."""
+    settings = parts.settings
+    check_connectors(settings)
+    return ConnectorRegistry(
+        parts.store.mcp,
+        parts.at_rest,
+        make_policy(settings),
+        settings.connectors,
+        shows_addresses=_has_one_tenant(settings),
+    )
+
+
+def check_connectors(settings: Settings) -> None:
+    """Raises ConfigError for a connector whose URL is none."""
+    for one in settings.connectors:
+        urls = {"url": one.url, "oauth": one.oauth.issuer if one.oauth is not None else ""}
+        for key, url in urls.items():
+            try:
+                if url:
+                    read(url)
+            except Refused as refused:
+                raise settings.connector_error(one.connector_id, key, f"{refused}") from None
+
+
+def make_connectors(
+    parts: Parts, client: McpClient, registry: ConnectorRegistry, authorizations: Authorizations
+) -> ConnectorRoutes:
+    asked = parts.settings.mcp
+
+    async def forget_tokens(tenant: str, connector: Connector) -> int:
+        return await parts.store.mcp.delete_tokens(tenant, connector.id)
+
+    service = ConnectorService(registry, parts.store.mcp, forget_tokens, parts.clock)
+    questions = ConnectorQuestions(
+        registry, client, authorizations, parts.clock, asked.list_timeout_s, HEALTH_TIMEOUT_S
+    )
+    return ConnectorRoutes(registry, service, questions)
 
 
 def make_authorizations(parts: Parts) -> Authorizations:
     """Tokens of users for connectors."""
     del parts
     return _NoAuthorizations()
-
-
-class _NoClient:
-    async def list_tools(self, server: McpServer, *, timeout_s: float) -> Listing:
-        raise McpUnreachable("this server calls no MCP servers")
-
-    async def call(
-        self,
-        server: McpServer,
-        tool: str,
-        arguments: JsonObject,
-        host: CallHost,
-        *,
-        timeout_s: float,
-        reply: Reply | None = None,
-    ) -> CallResult | Question:
-        raise McpUnreachable("this server calls no MCP servers")
-
-    async def forget(self, reply_token: bytes) -> None:
-        return
-
-    def changes(self, server: McpServer) -> int:
-        return 0
-
-    async def ping(self, server: McpServer, *, timeout_s: float) -> JsonObject:
-        raise McpUnreachable("this server calls no MCP servers")
-
-    async def aclose(self) -> None:
-        return
-
-
-class _NoConnectors:
-    async def find(self, owner: Owner, connector_id: str) -> Connector | None:
-        return None
 
 
 class _NoAuthorizations:

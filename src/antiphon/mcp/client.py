@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from antiphon.core.wire import JsonObject
+from antiphon.fetching.addresses import Reach
 from antiphon.fetching.guarded_http import GuardedHttp, Reuse
 from antiphon.fetching.resolving import Lookup
 from antiphon.fetching.urls import Egress
@@ -19,15 +20,16 @@ _KEEP_S = 4.0
 """Idle HTTP connections: shorter than common servers keep them (5 s), which would end one just as it is used."""
 
 
+EVERYWHERE = Egress(Reach.of(["0.0.0.0/0", "::/0"]))
+"""Where servers may be that the operator names: private networks, this machine, any port."""
+
+
 class SdkMcpClient:
-    """Made anywhere; it connects inside the running loop, on first use. `egress` is where servers of requests may be,
-    `trusted` where those may be that the operator names.
-    """
+    """Made anywhere; it connects inside the running loop, on first use. `egress` is where servers of requests may be."""
 
     def __init__(
         self,
         egress: Egress,
-        trusted: Egress,
         limits: McpLimits | None = None,
         *,
         lookup: Lookup | None = None,
@@ -35,7 +37,7 @@ class SdkMcpClient:
         self._limits = limits or McpLimits()
         reuse = Reuse(keep_s=_KEEP_S, connect_s=self._limits.connect_timeout_s)
         self._guarded = GuardedHttp(egress, reuse=reuse, lookup=lookup)
-        self._trusted = GuardedHttp(trusted, reuse=reuse, lookup=lookup)
+        self._trusted = GuardedHttp(EVERYWHERE, reuse=reuse, lookup=lookup)
         self._changes = Changes()
         self._engine: Engine | None = None
 
