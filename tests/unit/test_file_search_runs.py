@@ -16,10 +16,12 @@ from antiphon.core.signals import ToolDone
 from antiphon.core.writer import Event
 from antiphon.models.catalog import Catalog
 from antiphon.ports import Owner
+from antiphon.ports.mcp import CallHost
 from antiphon.responses.rendering import Visible
 from antiphon.responses.service import ResponseService
 from antiphon.storage.memory import MemoryStore
 from antiphon.testing import FakeClock, FakeIds, PlainSealer, Scripted, scripted_model
+from antiphon.tools.none import NoTools
 
 OWNER = Owner("t", "o")
 TOOL = {"type": "file_search", "vector_store_ids": ["vs_1"]}
@@ -31,7 +33,7 @@ CITING = (
 )
 
 
-class Files:
+class Files(NoTools):
     """A `ToolRuntime` that finds two passages, or fails."""
 
     def __init__(self, *, fails: bool = False) -> None:
@@ -42,7 +44,7 @@ class Files:
         if "vs_gone" in str(tools):
             raise NotFound("there is no vector store", param="tools[0].vector_store_ids[0]")
 
-    async def run(self, owner: Owner, call: CallTool) -> ToolDone:
+    async def run(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:
         self.calls.append(call)
         assert call.item is not None
         found = [

@@ -8,10 +8,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from antiphon.core.commands import CallTool
+import msgspec
+
+from antiphon.core.commands import CallTool, ListTools
+from antiphon.core.hosted_items import McpCall, McpListedTool
 from antiphon.core.hosted_tools import AnyTool
-from antiphon.core.signals import ToolDone
+from antiphon.core.mcp import failed_listing
+from antiphon.core.signals import ToolDone, ToolsListed
+from antiphon.core.tools import McpTool
 from antiphon.ports import Owner, SealBroken
+from antiphon.ports.mcp import CallHost
 from antiphon.providers.script import parse_script
 from antiphon.providers.scripted import Scripted
 from antiphon.storage.memory import MemoryStore
@@ -42,21 +48,40 @@ class FakeIds:
 
 @dataclass(slots=True)
 class ToolBox:
-    """A `ToolRuntime` of plain functions from the arguments (JSON text) to the output. `calls` is what was run."""
+    """A `ToolRuntime` of plain functions from the arguments (JSON text) to the output. `calls` is what was run.
+
+    `servers` are the MCP servers that it stands for, by label; their tools are run by the functions of the same names.
+    """
 
     tools: Mapping[str, Callable[[str], str]] = field(default_factory=dict[str, Callable[[str], str]])
     calls: list[CallTool] = field(default_factory=list[CallTool])
+    servers: Mapping[str, Sequence[McpListedTool]] = field(
+        default_factory=dict[str, "Sequence[McpListedTool]"]
+    )
+    listings: list[ListTools] = field(default_factory=list[ListTools])
 
     async def check(self, owner: Owner, tools: Sequence[AnyTool]) -> None:
         """Every tool will do."""
 
-    async def run(self, owner: Owner, call: CallTool) -> ToolDone:
-        del owner
+    async def list_tools(self, owner: Owner, asked: ListTools) -> ToolsListed:
+        self.listings.append(asked)
+        label = asked.tool.server_label
+        if label not in self.servers:
+            return ToolsListed(label, failed_listing(label, f'there is no server "{label}"'))
+        return ToolsListed(label, msgspec.structs.replace(asked.item, tools=list(self.servers[label])))
+
+    def outdated(self, owner: Owner, tool: McpTool) -> bool:
+        return False
+
+    async def run(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:
         self.calls.append(call)
-        tool = self.tools.get(call.call.name)
-        if tool is None:
-            return ToolDone(call.call.call_id, f'Error: there is no tool "{call.call.name}".')
-        return ToolDone(call.call.call_id, tool(call.call.arguments))
+        name = call.item.name if isinstance(call.item, McpCall) else call.call.name
+        tool = self.tools.get(name)
+        text = f'Error: there is no tool "{name}".' if tool is None else tool(call.call.arguments)
+        if not isinstance(call.item, McpCall):
+            return ToolDone(call.call.call_id, text)
+        done = msgspec.structs.replace(call.item, status="completed", output=text)
+        return ToolDone(call.call.call_id, "", done)
 
 
 def scripted_model(
