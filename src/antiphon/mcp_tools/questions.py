@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from antiphon.core.elicitation import fault_of_form
+from antiphon.core.elicitation import fault_of_content, fault_of_form
 from antiphon.core.hosted_items import McpCall, McpElicitationRequest
 from antiphon.core.mcp import ElicitationAnswer, address_digest
 from antiphon.core.tools import McpTool
@@ -91,8 +91,18 @@ class Questions:
         here = (owner.subject, address_digest(tool), call.name, call.arguments)
         if (inside.subject, inside.address, inside.name, inside.arguments) != here:
             raise CannotGoOn("the question belongs to another user, server or call")
-        content = answer.content if answer.action == "accept" and answer.asked.mode == "form" else None
-        return Reply(inside.token, answer.action, content)
+        return Reply(inside.token, answer.action, _content(answer))
+
+
+def _content(answer: ElicitationAnswer) -> JsonObject | None:
+    """Looked at again: whoever made this command may not have."""
+    if answer.action != "accept" or answer.asked.mode != "form":
+        return None
+    content = answer.content or {}
+    fault = fault_of_content(answer.asked.requested_schema or {}, content)
+    if fault is not None:
+        raise CannotGoOn(f"content{fault[0]}: {fault[1]}")
+    return content
 
 
 def _form(question: Question, scrub: Scrubber) -> JsonObject:
