@@ -15,6 +15,7 @@ WAYS_OUT = frozenset({("mcp", "fetching"), ("oauth", "fetching")})
 SERVICES = frozenset(
     {
         "chat",
+        "connectors",
         "conversations",
         "embeddings",
         "files",

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from antiphon.config.connector_rules import check_connectors, lines_of_connectors
 from antiphon.config.mapping import switched_off
 from antiphon.config.mcp_settings import ConnectorSettings, McpSettings
 from antiphon.config.routes import check_routes, with_live_candidates
@@ -30,7 +31,7 @@ LATER: Mapping[str, str] = {
     "safety": "guardrails are not served yet; remove it, and check content in the application until then",
     "tool_runtime": "server-side tools are not served yet; remove it, and pass them as `function` tools",
     "shields": "guardrails are not served yet; remove it, and check content in the application until then",
-    "tool_groups": "server-side tools are not served yet; remove it, and pass them as `function` tools",
+    "tool_groups": "tool groups are not served yet; name MCP servers under `connectors`, and use their ids",
 }
 """Sections whose capability is not built yet, and what to do until it is. Empty ones are accepted."""
 
@@ -69,7 +70,11 @@ def bind(root: Node) -> Settings:
         [node for node in sections[name].items() if not switched_off(node)] for name in ("vector_io", "files")
     )
     models = [with_live_candidates(node) for node in root["models"].items() if not switched_off(node)]
-    connectors = [node for node in root["connectors"].items() if not switched_off(node)]
+    connectors = [
+        (convert(node, ConnectorSettings, "connectors"), node)
+        for node in root["connectors"].items()
+        if not switched_off(node, "connector_id")
+    ]
     settings = Settings(
         server=convert(root["server"], ServerSettings, "server"),
         providers=ProviderSections(
@@ -83,9 +88,10 @@ def bind(root: Node) -> Settings:
         recording=convert(root["recording"], RecordingSettings, "recording"),
         vector_stores=convert(root["vector_stores"], KnowledgeSettings, "vector_stores"),
         mcp=convert(root["mcp"], McpSettings, "mcp"),
-        connectors=tuple(convert(node, ConnectorSettings, "connectors") for node in connectors),
-        lines=dict(_lines([*inference, *indexes, *files])),
+        connectors=tuple(settings for settings, _ in connectors),
+        lines={**dict(_lines([*inference, *indexes, *files])), **dict(lines_of_connectors(connectors))},
     )
+    check_connectors(connectors)
     _check_store_models(settings, root["vector_stores"])
     _check_names(settings, inference, models)
     _check_ids(indexes)

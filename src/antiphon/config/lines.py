@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from antiphon.config.mapping import line_of, origin, switched_off, written
+from antiphon.config.mapping import line_of, origin, switched_off, without_query, written
 from antiphon.config.settings import MappedLine
 from antiphon.config.yaml_nodes import Node
 
-_NAMES = ("model_id", "provider_id", "name")
+_NAMES = ("model_id", "provider_id", "connector_id", "name")
 
 
 def lines_of(root: Node) -> tuple[MappedLine, ...]:
@@ -22,14 +22,25 @@ def _walk(node: Node, path: str, line: int) -> Iterator[MappedLine]:
     elif isinstance(value, list) and value:
         for place, item in enumerate(value):
             name = _name(item, place)
-            if isinstance(item.value, dict) and switched_off(item):
-                why = f"switched off{origin(item['provider_id'])}"
+            owner = "connector_id" if path == "connectors" else "provider_id"
+            if isinstance(item.value, dict) and switched_off(item, owner):
+                why = f"switched off{origin(item[owner])}"
                 yield MappedLine(line=item.line, key=f"{path}.{name}", outcome="off", text=why)
             else:
                 yield from _walk(item, f"{path}.{name}", item.line)
     elif path:
-        secret = "api_key" if ".headers." in path else path.rpartition(".")[2]
-        yield MappedLine(line=line, key=path, outcome="taken", text=written(node, secret))
+        yield MappedLine(line=line, key=path, outcome="taken", text=_text(node, path))
+
+
+def _text(node: Node, path: str) -> str:
+    """A value, but for what may be a secret by where it stands: a header, and what a connector's server is given."""
+    name = path.rpartition(".")[2]
+    given = ".env." in path or (".command." in path and name != "0")
+    if ".headers." in path or (path.startswith("connectors.") and given):
+        return written(node, "api_key")
+    if path.startswith("connectors.") and name == "url":
+        return written(without_query(node))
+    return written(node, name)
 
 
 def _name(item: Node, place: int) -> str:

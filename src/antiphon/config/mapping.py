@@ -1,7 +1,7 @@
 """What each line of a configuration file became: the record that a translation keeps, for `antiphon check`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from antiphon.config.settings import MappedLine, Outcome, RefusedParts, names_a_secret, without_password
 from antiphon.config.yaml_nodes import Node
@@ -64,6 +64,12 @@ def written(node: Node, key: str = "") -> str:
     return shown + origin(node)
 
 
+def without_query(node: Node) -> Node:
+    """A URL to be shown, as tokens are often in a query."""
+    address, mark, _ = str(node.value).partition("?")
+    return replace(node, value=f"{address}?***") if mark and not node.problem else node
+
+
 def origin(node: Node) -> str:
     """` (by OLLAMA_URL)`, ` (OLLAMA_URL is not set)`, or nothing where no variable has a part in the value."""
     if not node.variables:
@@ -74,9 +80,9 @@ def origin(node: Node) -> str:
     return f" ({', '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set)"
 
 
-def switched_off(node: Node) -> bool:
-    """Whether an entry's provider id was given and is empty, as `${env.URL:+id}` leaves it."""
-    owner = node.mapping().get("provider_id")
+def switched_off(node: Node, key: str = "provider_id") -> bool:
+    """Whether an entry's id was given and is empty, as `${env.URL:+id}` leaves it."""
+    owner = node.mapping().get(key)
     return owner is not None and owner.problem is None and owner.value in {None, "", "__disabled__"}
 
 

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from antiphon.models.breaker import Closed
 
-ConnectorId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+ConnectorId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
 _Seconds = Annotated[float, Meta(gt=0, le=3600)]
 _Host = Annotated[str, Meta(pattern=r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")]
 
@@ -137,4 +137,4 @@ class ConnectorSettings(Closed):
     cwd: Annotated[str, Meta(description="The folder that it runs in.")] = ""
 
     def __repr__(self) -> str:
-        return f"ConnectorSettings({self.connector_id!r}, {self.url!r})"
+        return f"ConnectorSettings({self.connector_id!r})"  # what else there is may be a secret

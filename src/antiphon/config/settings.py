@@ -412,6 +412,12 @@ class Settings(_Section):
         line = self.lines.get(f"{provider_id}.config.{key}") or self.lines.get(provider_id)
         return ConfigError(self.source, line, f"provider {provider_id}: {message}")
 
+    def connector_error(self, connector_id: str, key: str, message: str) -> ConfigError:
+        """An error in a connector, at the line of its `key`."""
+        name = f"connector:{connector_id}"
+        line = self.lines.get(f"{name}.{key}") or self.lines.get(name)
+        return ConfigError(self.source, line, f"connector {connector_id}: {key} {message}")
+
 
 def secrets_in(value: Mapping[str, Any]) -> Iterator[str]:
     """The texts that a mapping holds under keys that name secrets, at any depth."""

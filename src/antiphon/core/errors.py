@@ -11,6 +11,7 @@
     │   └── FetchRefused                400 url_not_fetched
     ├── Unauthenticated                 401 authentication_error
     ├── PermissionDenied                403 permission_error
+    │   └── AuthorizationRequired       403 authorization_required: of a connector, by this user
     ├── NotFound                        404 not_found_error
     │   └── ModelNotFound               404 model_not_found
     ├── MethodNotAllowed                405 method_not_allowed
@@ -33,6 +34,7 @@
     │   └── ProviderProtocolError       502 provider_protocol_error
     ├── TooManyWaiting                  429 too_many_waiting
     ├── CompactionFailed                502 compaction_failed
+    ├── ConnectorFailed                 502 connector_failed
     ├── TooManyStreams                  503 too_many_streams, with Retry-After
     ├── ShuttingDown                    503 server_shutting_down
     ├── StoreUnavailable                503 store_unavailable
@@ -145,6 +147,19 @@ class PermissionDenied(AntiphonError):
     status = 403
     type = "permission_error"
     code = "permission_denied"
+
+
+class AuthorizationRequired(PermissionDenied):
+    """The user has to authorise a connector before its server can be asked as them."""
+
+    code = "authorization_required"
+
+    def __init__(self, connector_id: str) -> None:
+        super().__init__(
+            f'connector "{connector_id}" asks its server as each user, and you have not authorised it, or have to do so'
+            f" again: POST /v1/connectors/{connector_id}/authorize says where.",
+            param="connector_id",
+        )
 
 
 class NotFound(AntiphonError):
@@ -371,6 +386,16 @@ class CompactionFailed(AntiphonError):
             " again, or compact with another model.",
         )
         self.usage = usage
+
+
+class ConnectorFailed(AntiphonError):
+    """The MCP server behind a connector did not answer as it should."""
+
+    status = 502
+    code = "connector_failed"
+
+    def __init__(self, connector_id: str, why: str) -> None:
+        super().__init__(f'the server of connector "{connector_id}": {why}', param="connector_id")
 
 
 class TooManyStreams(AntiphonError):

@@ -9,6 +9,7 @@ import msgspec
 from antiphon.chat.answers import ChatCompletion, ChatCompletionChunk, Completion
 from antiphon.chat.request import ChatRequest, CompletionRequest
 from antiphon.chat.stored import ChatList, ChatMessageList, StoredCompletion, UpdateChat
+from antiphon.connectors.shapes import TYPES as CONNECTOR_TYPES
 from antiphon.conversations.bodies import (
     ChangedConversation,
     Conversation,
@@ -111,6 +112,7 @@ TYPES: dict[str, Any] = {
     **VECTOR_STORE_TYPES,
     **VECTOR_IO_TYPES,
     **files.TYPES,
+    **CONNECTOR_TYPES,
     "MessagesRequest": MessagesRequest,
     "ChangedConversation": ChangedConversation,
     "ChatCompletion": ChatCompletion,
