@@ -4,14 +4,14 @@ Nothing of the MCP SDK is loaded here: `McpClient` does that when the first serv
 """
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from antiphon.config.settings import Settings
+from antiphon.config.settings import ConfigError, Settings
 from antiphon.connectors.asking import ConnectorQuestions
 from antiphon.connectors.registry import ConnectorRegistry
 from antiphon.connectors.routes import ConnectorRoutes
 from antiphon.connectors.service import ConnectorService
+from antiphon.fetching.exchanges import GuardedExchanges
 from antiphon.fetching.urls import Refused, read
 from antiphon.knowledge import Knowledge, make_egress
 from antiphon.mcp.client import SdkMcpClient
@@ -29,19 +29,20 @@ from antiphon.mcp_tools.listings import Listings
 from antiphon.mcp_tools.questions import Questions
 from antiphon.mcp_tools.runtime import McpTools
 from antiphon.mcp_tools.targets import Targets
-from antiphon.ports import Clock, Ids, Owner, Sealer, Store, ToolRuntime
+from antiphon.oauth.clients import Front
+from antiphon.oauth.routes import OAuthRoutes
+from antiphon.oauth.service import UserAuthorizations
+from antiphon.ports import Clock, Ids, Sealer, Store, ToolRuntime
 from antiphon.ports.mcp import (
-    AuthorizationLink,
     Authorizations,
-    Connector,
     Connectors,
     McpClient,
-    McpUnreachable,
 )
 from antiphon.responses.service import ResponseService
 from antiphon.web.routing import Route
 from antiphon.web.streams import OpenStreams
 
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 HEALTH_TIMEOUT_S = 15.0
 """For one look at a connector's server, the list of its tools included."""
 
@@ -52,11 +53,11 @@ class Integrations:
 
     client: McpClient
     connectors: ConnectorRoutes
-    authorizations: Authorizations
+    authorizations: UserAuthorizations
     tools: McpTools
 
     def routes(self) -> list[Route]:
-        return self.connectors.table()
+        return [*OAuthRoutes(self.authorizations).table(), *self.connectors.table()]
 
     async def start(self) -> None:
         """Begin what runs in the background. Waits for nothing."""
@@ -64,6 +65,7 @@ class Integrations:
     async def stop(self) -> None:
         """End all connections and processes, and let go of what is held."""
         await self.tools.aclose()
+        await self.authorizations.aclose()
         await self.client.aclose()
 
 
@@ -176,35 +178,44 @@ def check_connectors(settings: Settings) -> None:
 
 
 def make_connectors(
-    parts: Parts, client: McpClient, registry: ConnectorRegistry, authorizations: Authorizations
+    parts: Parts, client: McpClient, registry: ConnectorRegistry, authorizations: UserAuthorizations
 ) -> ConnectorRoutes:
     asked = parts.settings.mcp
-
-    async def forget_tokens(tenant: str, connector: Connector) -> int:
-        return await parts.store.mcp.delete_tokens(tenant, connector.id)
-
-    service = ConnectorService(registry, parts.store.mcp, forget_tokens, parts.clock)
+    service = ConnectorService(registry, parts.store.mcp, authorizations.forget, parts.clock)
     questions = ConnectorQuestions(
         registry, client, authorizations, parts.clock, asked.list_timeout_s, HEALTH_TIMEOUT_S
     )
     return ConnectorRoutes(registry, service, questions)
 
 
-def make_authorizations(parts: Parts) -> Authorizations:
-    """Tokens of users for connectors."""
-    del parts
-    return _NoAuthorizations()
+def make_authorizations(parts: Parts) -> UserAuthorizations:
+    """Tokens of users for connectors. Raises ConfigError for an address of this server that is none."""
+    exchanges = GuardedExchanges(make_egress(parts.settings))
+    return UserAuthorizations(
+        parts.store.mcp, parts.at_rest, exchanges, parts.clock, make_front(parts.settings)
+    )
 
 
-class _NoAuthorizations:
-    async def headers(self, owner: Owner, connector: Connector) -> Mapping[str, str] | None:
-        return None
+def make_front(settings: Settings) -> Front:
+    """Where browsers reach this server: where the operator says, else where it listens. Nowhere when it does not.
 
-    async def begin(self, owner: Owner, connector: Connector, challenge: str = "") -> AuthorizationLink:
-        raise McpUnreachable("this server does not authorise users")
-
-    async def discard(self, owner: Owner, connector: Connector) -> bool:
-        return False
+    Raises ConfigError.
+    """
+    server = settings.server
+    url = settings.mcp.public_url.rstrip("/")
+    if not url and server.port:
+        host = server.host.strip("[]")
+        host = "localhost" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
+        url = f"{'https' if server.tls_certfile else 'http'}://{host}:{server.port}"
+    if not url:
+        return Front("", "")
+    try:
+        read_url = read(url)
+    except Refused as refused:
+        raise ConfigError(settings.source, None, f"mcp.public_url: it {refused}") from None
+    if read_url.raw_query_string or "#" in url:
+        raise ConfigError(settings.source, None, "mcp.public_url: it has a query or a fragment")
+    return Front(url, read_url.raw_host or "")
 
 
 def mcp_server_routes(

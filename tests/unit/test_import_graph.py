@@ -10,7 +10,7 @@ import antiphon
 ROOT = Path(antiphon.__file__).parent
 STANDARD_CORE = frozenset({"msgspec"})
 ADAPTERS = frozenset({"blobs", "extraction", "fetching", "indexes", "mcp", "providers", "storage", "tools"})
-WAYS_OUT = frozenset({("mcp", "fetching"), ("oauth", "fetching")})
+WAYS_OUT = frozenset({("mcp", "fetching")})
 """Adapters that reach what callers name do so through the one guarded way out."""
 SERVICES = frozenset(
     {
@@ -23,6 +23,7 @@ SERVICES = frozenset(
         "mcp_tools",
         "messages",
         "models",
+        "oauth",
         "prompts",
         "rerank",
         "responses",

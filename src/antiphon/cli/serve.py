@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 
+import msgspec
 import uvicorn
 
 from antiphon import __version__
@@ -39,7 +40,7 @@ def serve(settings: Settings, models: Sequence[str] = ()) -> int:
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, _stopped)
     try:
-        edge = build(settings)
+        edge = build(_listening(settings, listener))
         grace_s = max(1, round(settings.server.shutdown_grace_s))
         config = uvicorn_config(edge, settings.server, grace_s=grace_s)
         server = _Server(config, edge, "\n".join(_summary(settings, found, listener)))
@@ -94,6 +95,12 @@ def _listen(settings: Settings) -> socket.socket:
         advice = "; another server may be running there: choose a --port, 0 for a free one"
         message = f"cannot listen on {host}:{port}: {error.strerror or error}{advice}"
         raise ConfigError(None, None, message) from None
+
+
+def _listening(settings: Settings, listener: socket.socket) -> Settings:
+    """With the port that the system chose, where it was asked to: links that lead back here name it."""
+    server = msgspec.structs.replace(settings.server, port=listener.getsockname()[1])
+    return msgspec.structs.replace(settings, server=server)
 
 
 def _summary(settings: Settings, found: Found | None, listener: socket.socket) -> Iterator[str]:

@@ -192,9 +192,14 @@ class EmbeddedServer:
         if not self._settings.providers.inference:
             found = await discover(self._settings.discovery, own_port=0)
             self._settings = self._settings.with_inference(found.providers)
-        host = Host(build(self._with_state()), self._settings.server.shutdown_grace_s)
+        host = Host(build(self._unheard(self._with_state())), self._settings.server.shutdown_grace_s)
         await host.start()
         return host
+
+    @staticmethod
+    def _unheard(settings: Settings) -> Settings:
+        """It listens on no port, so nothing may lead browsers to one."""
+        return msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, port=0))
 
     def _with_state(self) -> Settings:
         if not self._temporary:
