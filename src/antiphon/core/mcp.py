@@ -7,7 +7,7 @@ what a user approved is held to the digests made here.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -25,7 +25,7 @@ from antiphon.core.hosted_items import (
 )
 from antiphon.core.items import FunctionCall
 from antiphon.core.json_values import is_array, is_object
-from antiphon.core.tools import FunctionTool, McpFilter, McpTool
+from antiphon.core.tools import FunctionTool, McpApprovalRules, McpFilter, McpTool
 from antiphon.core.wire import UNSET, JsonObject, UnsetType, decode_json, encode
 
 NO_ARGUMENTS: Final = "{}"
@@ -81,10 +81,8 @@ def needs_approval(tool: McpListedTool, rules: McpTool) -> bool:
         return True
     if given == "never":
         return False
-    never = given.never
-    if isinstance(never, list):  # as Llama Stack writes it
-        return tool.name not in never
-    return not isinstance(never, McpFilter) or never == McpFilter() or not _matches(tool, never)
+    never = _as_filter(given.never)
+    return not never or never == McpFilter() or not _matches(tool, never)
 
 
 def _matches(tool: McpListedTool, filter: McpFilter) -> bool:
@@ -106,8 +104,26 @@ def without_secrets(tool: McpTool) -> McpTool:
         server_url=f"{address}?{REDACTED}" if question else tool.server_url,
         authorization=UNSET,
         headers=dict.fromkeys(tool.headers, REDACTED) if tool.headers else tool.headers,
-        require_approval="always" if tool.require_approval in (None, UNSET) else tool.require_approval,
+        require_approval=_shown_rules(tool.require_approval),
     )
+
+
+def _shown_rules(
+    given: McpApprovalRules | Literal["always", "never"] | UnsetType | None,
+) -> McpApprovalRules | Literal["always", "never"]:
+    """As the official document spells them; what was left out is "always"."""
+    if not given:
+        return "always"
+    if isinstance(given, str):
+        return given
+    return McpApprovalRules(always=_as_filter(given.always), never=_as_filter(given.never))
+
+
+def _as_filter(rule: McpFilter | list[str] | UnsetType | None) -> McpFilter | UnsetType:
+    """Llama Stack writes the names alone."""
+    if isinstance(rule, list):
+        return McpFilter(tool_names=rule)
+    return rule or UNSET
 
 
 def shown_list(item: McpListTools) -> McpListTools:

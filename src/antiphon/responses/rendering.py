@@ -84,7 +84,8 @@ def render_item(item: StoredItem, visible: Visible, thoughts: Thoughts) -> Store
     if isinstance(item, McpListTools):
         return shown_list(item)
     if isinstance(item, McpApprovalResponse):
-        return msgspec.structs.replace(item, asked=UNSET)
+        # The stored form has it in the official document (`MCPApprovalResponseResource`), which says of it no more.
+        return msgspec.structs.replace(item, asked=UNSET, request_id=item.approval_request_id)
     if isinstance(item, ComputerCallOutput) and not visible.screenshots:
         return msgspec.structs.replace(item, output=msgspec.structs.replace(item.output, image_url=UNSET))
     if not isinstance(item, Message) or isinstance(item.content, str):
