@@ -110,15 +110,27 @@ class MemoryConnectors:
 
 @dataclass(slots=True)
 class MemoryAuthorizations:
-    """`Authorizations` by subject. `begun` has the challenges that authorisations were begun with."""
+    """`Authorizations` by subject: the token of each, and the one that it can be renewed to. `begun` has the challenges
+    that authorisations were begun with.
+    """
 
     tokens: dict[str, str] = field(default_factory=dict[str, str])
+    renewals: dict[str, str] = field(default_factory=dict[str, str])
     begun: list[str] = field(default_factory=list[str])
     failure: Exception | None = None
 
     async def headers(self, owner: Owner, connector: Connector) -> Mapping[str, str] | None:
         token = self.tokens.get(owner.subject)
         return None if token is None else {"Authorization": f"Bearer {token}"}
+
+    async def renew(
+        self, owner: Owner, connector: Connector, refused: Mapping[str, str]
+    ) -> Mapping[str, str] | None:
+        old, new = self.tokens.pop(owner.subject, None), self.renewals.pop(owner.subject, None)
+        assert old is None or refused == {"authorization": f"Bearer {old}"}
+        if new is not None:
+            self.tokens[owner.subject] = new
+        return await self.headers(owner, connector)
 
     async def begin(self, owner: Owner, connector: Connector, challenge: str = "") -> AuthorizationLink:
         if self.failure is not None:

@@ -541,6 +541,25 @@ async def test_a_token_that_is_refused_in_a_call_is_asked_for_anew(world: World)
     assert len(done.asks) == 1
 
 
+async def test_a_token_that_is_refused_is_renewed_and_the_call_made_again(world: World) -> None:
+    desk = Connector("desk", McpServer(OWNER, "desk", URL), oauth=OAuthSettings())
+    world.connectors.known["acme", "desk"] = desk
+    world.authorizations.tokens["ada"] = "of-ada-1"
+    world.authorizations.renewals["ada"] = "of-ada-2"
+
+    async def takes_the_second(call: Call) -> CallResult:
+        if call.server.headers != (("authorization", "Bearer of-ada-2"),):
+            raise McpHttpFailure("answered with status 401", 401, "Bearer")
+        return texts(f"hello of-ada-2 {call.server.headers}")
+
+    world.client.on_call = takes_the_second
+    item = await world.run(tool=connected())
+    assert item.status == "completed"
+    assert "of-ada-2" not in str(item.output)
+    assert len(world.client.calls) == 2
+    assert not world.authorizations.begun
+
+
 async def test_credentials_never_cross_between_users(world: World) -> None:
     """A thousand calls of two users at once, whose server tells with what it was asked."""
 

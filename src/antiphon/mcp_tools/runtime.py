@@ -30,7 +30,7 @@ from antiphon.mcp_tools.calls import Asked, Calls
 from antiphon.mcp_tools.definitions import usable
 from antiphon.mcp_tools.listings import Listings, Tools
 from antiphon.mcp_tools.questions import CannotGoOn
-from antiphon.mcp_tools.targets import NotAuthorized, Target, Targets
+from antiphon.mcp_tools.targets import AUTHORIZATION, NotAuthorized, Target, Targets
 from antiphon.mcp_tools.texts import Scrubber
 from antiphon.ports import Owner, ToolRuntime
 from antiphon.ports.mcp import Authorizations, CallHost, Connector, McpFailure, McpHttpFailure
@@ -105,7 +105,11 @@ class McpTools:
         label, target = tool.server_label, None
         try:
             target = await self.targets.find(owner, tool)
-            return await work(target)
+            try:
+                return await work(target)
+            except McpHttpFailure as failure:
+                target = await self._renewed(owner, tool, target, failure)
+                return await work(target)
         except NotAuthorized as needed:
             why = f"MCP server `{label}` needs the user's authorisation first."
             return await self._with_asks(owner, tool, failures.refused(why), needed.connector)
@@ -133,6 +137,20 @@ class McpTools:
             return Trouble(error)
         connector = await self._to_authorize(owner, target, failure)
         return await self._with_asks(owner, tool, error, connector, failure.challenge)
+
+    async def _renewed(self, owner: Owner, tool: McpTool, target: Target, failure: McpHttpFailure) -> Target:
+        """The same server with a newer token of the user's, where it refused the one it got: then it did nothing, and
+        can be asked again. Raises the failure where there is no other token.
+        """
+        if target.oauth is None or failure.status != HTTPStatus.UNAUTHORIZED:
+            raise failure
+        refused = {name: value for name, value in target.server.headers if name == AUTHORIZATION}
+        if await self.authorizations.renew(owner, target.oauth, refused) is None:
+            raise failure
+        renewed = await self.targets.find(owner, tool)
+        if renewed.server == target.server:
+            raise failure
+        return renewed
 
     async def _to_authorize(self, owner: Owner, target: Target, failure: McpHttpFailure) -> Connector | None:
         """The connector that the user has to authorise anew: its server refused the user's token, which is forgotten

@@ -24,7 +24,7 @@ OPENAIS_CONNECTORS = frozenset(
     }
 )
 """`connector_id` of `MCPTool` in the official OpenAPI: servers that OpenAI runs for its own users."""
-_AUTHORIZATION = "authorization"
+AUTHORIZATION = "authorization"
 _SECRET_NAMES = ("key", "token", "secret", "password", "auth", "credential")
 
 
@@ -96,7 +96,7 @@ class Targets:
         sent = {**_lower(tool.headers or {}), **_lower(dict(known.headers))}
         oauth = None
         own = _bearer(tool) or _lower(
-            {name: value for name, value in (tool.headers or {}).items() if name.lower() == _AUTHORIZATION}
+            {name: value for name, value in (tool.headers or {}).items() if name.lower() == AUTHORIZATION}
         )
         if own:
             sent.update(own)
@@ -112,7 +112,7 @@ class Targets:
 
 
 def _bearer(tool: McpTool) -> dict[str, str]:
-    return {_AUTHORIZATION: f"Bearer {tool.authorization}"} if tool.authorization else {}
+    return {AUTHORIZATION: f"Bearer {tool.authorization}"} if tool.authorization else {}
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

@@ -263,6 +263,14 @@ class Authorizations(Protocol):
         """
         ...
 
+    async def renew(
+        self, owner: Owner, connector: Connector, refused: Mapping[str, str]
+    ) -> Mapping[str, str] | None:
+        """What to send instead of `headers` that a server answered 401 to, refreshed if need be. None, and the token
+        forgotten, when the user has to authorise again. Raises McpFailure.
+        """
+        ...
+
     async def begin(self, owner: Owner, connector: Connector, challenge: str = "") -> AuthorizationLink:
         """Start an authorisation. `challenge` is the `WWW-Authenticate` header of the server, if there was one.
         Raises McpFailure.
