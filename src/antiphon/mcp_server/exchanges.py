@@ -13,7 +13,7 @@ from typing import Final
 
 from starlette.types import Send
 
-from antiphon.core.errors import ShuttingDown
+from antiphon.core.errors import AntiphonError, ShuttingDown
 from antiphon.core.wire import JsonObject, encode
 from antiphon.mcp_server.errors import rpc_error
 from antiphon.mcp_server.messages import (
@@ -249,9 +249,11 @@ class Answering:
         except RpcError as error:
             status = HTTP_STATUS.get(error.code, 200) if self._caller.stateless else 200
             return status, self._failed(error)
-        except Exception:
+        except Exception as error:
             if sender is None or not sender.started:
                 raise
+            if isinstance(error, AntiphonError):
+                return 200, self._failed(rpc_error(error))
             log.exception("request %s failed", request.request_id)
             why = f"the server failed on this request; its log has the reason under {request.request_id}."
             return 200, self._failed(RpcError(INTERNAL_ERROR, why))

@@ -92,6 +92,10 @@ class Questions:
             state = _STATES.decode(self.sealer.open(owner.tenant, _PURPOSE, sealed))
         except SealBroken as broken:
             raise RpcError(INVALID_PARAMS, f"`params.requestState`: it {broken}.") from None
+        except msgspec.DecodeError:
+            raise RpcError(
+                INVALID_PARAMS, "`params.requestState`: it is of another version of this server."
+            ) from None
         if state.expires_at < self.clock.now():
             raise RpcError(INVALID_PARAMS, "`params.requestState`: it has expired; call the tool anew.")
         return state
