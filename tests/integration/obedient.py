@@ -42,6 +42,8 @@ def obeyed(body: Json) -> tuple[list[Json], str]:
     since = messages[at + 1 :]
     done = sum(message["role"] == "assistant" for message in since)
     step = steps[done] if done < len(steps) else "done"
+    if not isinstance(step, str) and (body.get("tool_choice") == "none" or not body.get("tools")):
+        step = "I may not call anything."
     if isinstance(step, str):
         outputs = " | ".join(_text(one) for one in since if one["role"] == "tool")
         return [{"content": step.replace("{outputs}", outputs)}], "stop"
