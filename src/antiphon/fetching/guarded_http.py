@@ -77,13 +77,16 @@ class GuardedHttp:
         return self._session
 
 
-def in_words(error: BaseException) -> str:
+_NO_HTTP: Final = "was answered with something that is not HTTP, or broke off"
+
+
+def in_words(error: BaseException, otherwise: str = _NO_HTTP) -> str:
     """What went wrong, behind "it …": no address, and nothing of what was answered."""
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
         return "failed the TLS handshake: its certificate, or the protocol, is not one that is accepted here"
     if not_sent(error):
         return "could not be connected to"
-    return "was answered with something that is not HTTP, or broke off"
+    return otherwise
 
 
 def not_sent(error: BaseException) -> bool:

@@ -84,7 +84,7 @@ def asking(connection: Connection) -> Iterator[None]:
     except (MCPError, RuntimeError, ValueError, OSError) as error:
         if isinstance(error, MCPError) and error.code == _URLS_FIRST:
             raise
-        failure = failure_of(error, exchange, connection.server.label)
+        failure = failure_of(error, exchange, connection.server)
         if exchange.unsent or is_session_over(connection, error, exchange):
             raise Unexecuted(failure) from None
         raise failure from None

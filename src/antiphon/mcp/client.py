@@ -25,7 +25,7 @@ EVERYWHERE = Egress(Reach.of(["0.0.0.0/0", "::/0"]))
 
 
 class SdkMcpClient:
-    """Made anywhere; it connects inside the running loop, on first use. `egress` is where servers of requests may be."""
+    """Made anywhere; it connects in the running loop. `egress` is where servers of requests may be."""
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from antiphon.fetching.guarded_http import GuardedHttp
 from antiphon.mcp.exchange import CURRENT, Exchange
-from antiphon.mcp.failures import about, failure_of
+from antiphon.mcp.failures import about, failure_of, without_secrets
 from antiphon.mcp.http_transport import GuardedTransport, http_client
 from antiphon.mcp.limits import MAX_SAID, McpLimits
 from antiphon.mcp.stdio import stdio_streams
@@ -130,10 +130,11 @@ class Connection:
     async def _run(self) -> None:
         try:
             for way in self._ways():
-                self._failure = None
+                first, self._failure = self._failure, None
                 await self._live(way)
                 if not self._is_worth_another():
                     break
+                self._failure = first or self._failure
         except Exception as error:  # noqa: BLE001 the SDK's scopes end with whatever went wrong inside
             _log.debug("%s: the connection ended with %s", self.server.label, type(error).__name__)
         finally:
@@ -200,7 +201,7 @@ class Connection:
             return McpUnreachable(
                 about(self.server.label, f"did not shake hands within {self._limits.connect_timeout_s:g} s")
             )
-        return failure_of(error, exchange, self.server.label)
+        return failure_of(error, exchange, self.server)
 
     async def _open(self, way: Way, stack: AsyncExitStack) -> ClientSession:
         server, limits = self.server, self._limits
@@ -265,7 +266,7 @@ class Connection:
                 await session.discover()
         except (MCPError, TimeoutError, ValueError, RuntimeError) as error:
             if exchange.failure is not None or exchange.status in _NO_SECOND_TRY:
-                raise failure_of(error, exchange, self.server.label) from None
+                raise failure_of(error, exchange, self.server) from None
         else:
             return True
         exchange = Exchange()
@@ -273,7 +274,7 @@ class Connection:
         try:
             await session.initialize()
         except (MCPError, ValueError, RuntimeError) as error:
-            raise failure_of(error, exchange, self.server.label) from None
+            raise failure_of(error, exchange, self.server) from None
         return session.protocol_version in MODERN_PROTOCOL_VERSIONS
 
     # --- what the server says by itself --------------------------------------------------------------------------
@@ -289,7 +290,8 @@ class Connection:
 
     async def _log_line(self, params: types.LoggingMessageNotificationParams) -> None:
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s says (%s): %s", self.server.label, params.level, line(str(params.data), MAX_SAID))
+            said = line(without_secrets(str(params.data), self.server), MAX_SAID)
+            _log.debug("%s says (%s): %s", self.server.label, params.level, said)
 
     async def _heard(self, message: IncomingMessage) -> None:
         if isinstance(message, types.ToolListChangedNotification):

@@ -30,6 +30,7 @@ _OURS: Final = frozenset(
 _KEPT_BACK: Final = frozenset({b"set-cookie", b"content-encoding", b"content-length", b"transfer-encoding"})
 _CHALLENGED: Final = frozenset({401, 403})
 _MAX_CHALLENGE: Final = 4096
+_BROKE_OFF: Final = "broke off, or answered with something that is not HTTP"
 _BETWEEN_STREAMS_S: Final = 1.0
 _TO_END_S: Final = 2.0
 _LAST_BYTES_S: Final = 0.2
@@ -74,7 +75,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             exchange.fail(McpUnreachable(about(self._label, "did not answer in time")))
         except BROKEN as error:
             exchange.unsent = not_sent(error)
-            exchange.fail(McpUnreachable(about(self._label, in_words(error))))
+            exchange.fail(McpUnreachable(about(self._label, in_words(error, _BROKE_OFF))))
         else:
             return await self._received(request, response, exchange)
         return self._failed(exchange)
@@ -180,7 +181,7 @@ class _Body(httpx2.AsyncByteStream):
                 yield plain
             self._whole = True
         except Refused as refused:
-            self._exchange.fail(McpRefused(about(self._label, str(refused))))
+            self._exchange.fail(McpRefused(about(self._label, f"sent an answer that {refused}")))
         except BROKEN:
             self._exchange.fail(McpUnreachable(about(self._label, "broke off before it answered")))
 
@@ -199,7 +200,7 @@ class _Body(httpx2.AsyncByteStream):
 
 def _check_events(count: int) -> None:
     if count > MAX_EVENTS:
-        raise Refused(f"sent more than {MAX_EVENTS} messages in one answer")
+        raise Refused(f"holds more than {MAX_EVENTS} messages, the limit here")
 
 
 def http_client(transport: GuardedTransport, headers: Mapping[str, str]) -> httpx2.AsyncClient:

@@ -18,6 +18,7 @@ import mcp_types as types
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 
+from antiphon.mcp.failures import without_secrets
 from antiphon.mcp.limits import MAX_SAID
 from antiphon.mcp.wording import line
 from antiphon.ports.mcp import McpServer
@@ -46,7 +47,7 @@ async def stdio_streams(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_read, stdout, to_session)
             tasks.start_soon(_write, stdin, from_session, to_session, written)
-            tasks.start_soon(_log_errors, stderr, server.label)
+            tasks.start_soon(_log_errors, stderr, server)
             try:
                 yield inbound, outbound
             finally:
@@ -124,10 +125,11 @@ async def _write(
         written.set()
 
 
-async def _log_errors(stderr: asyncio.StreamReader, label: str) -> None:
+async def _log_errors(stderr: asyncio.StreamReader, server: McpServer) -> None:
     while piece := await stderr.read(_ERROR_LINE):
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s: standard error: %s", label, line(piece.decode("utf-8", "replace"), MAX_SAID))
+            said = without_secrets(piece.decode("utf-8", "replace"), server)
+            _log.debug("%s: standard error: %s", server.label, line(said, MAX_SAID))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
