@@ -1,8 +1,9 @@
 """What is asked of the servers behind connectors: their tools, whether they answer, and for users' authorisations."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from antiphon.connectors.registry import ConnectorRegistry
 from antiphon.connectors.service import unknown
@@ -30,6 +31,8 @@ from antiphon.ports.mcp import (
     McpServer,
 )
 
+T = TypeVar("T")
+
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 
@@ -49,8 +52,7 @@ class ConnectorQuestions:
         """Raises NotFound, InvalidRequest, AuthorizationRequired, ConnectorFailed."""
         connector = await self._connector(owner, connector_id)
         try:
-            server = await self._server(owner, connector)
-            listed = await self._listed(owner, connector, server, self.list_timeout_s)
+            listed = await self._asked(owner, connector, self._tools)
         except McpFailure as failure:
             raise _failed(connector_id, failure) from failure
         return [_shown(one, connector_id) for one in listed]
@@ -102,9 +104,8 @@ class ConnectorQuestions:
 
     async def _look(self, owner: Owner, connector_id: str) -> ConnectorHealth:
         connector = await self._connector(owner, connector_id)
-        server = await self._server(owner, connector)
-        said: JsonObject = await self.client.ping(server, timeout_s=self.health_timeout_s)
-        listed = await self._listed(owner, connector, server, self.health_timeout_s)
+        said = await self._asked(owner, connector, self._introduction)
+        listed = await self._asked(owner, connector, self._tools)
         return ConnectorHealth(
             connector_id=connector_id,
             status="ok",
@@ -114,6 +115,12 @@ class ConnectorQuestions:
             protocol_version=_text(said, "protocol_version"),
             tools=len(listed),
         )
+
+    async def _introduction(self, server: McpServer) -> JsonObject:
+        return await self.client.ping(server, timeout_s=self.health_timeout_s)
+
+    async def _tools(self, server: McpServer) -> Sequence[McpListedTool]:
+        return (await self.client.list_tools(server, timeout_s=self.list_timeout_s)).tools
 
     def _ill(self, connector_id: str, why: str, *, unauthorized: bool = False) -> ConnectorHealth:
         return ConnectorHealth(
@@ -137,26 +144,30 @@ class ConnectorQuestions:
             )
         return connector
 
-    async def _server(self, owner: Owner, connector: Connector) -> McpServer:
-        """The server as this user asks it. Raises AuthorizationRequired, McpFailure."""
+    async def _asked(self, owner: Owner, connector: Connector, ask: Callable[[McpServer], Awaitable[T]]) -> T:
+        """Ask the server as this user. A token that it refuses is renewed once.
+
+        Raises AuthorizationRequired, McpFailure.
+        """
         if connector.oauth is None:
-            return connector.server
+            return await ask(connector.server)
         token = await self.authorizations.headers(owner, connector)
         if token is None:
             raise AuthorizationRequired(connector.id)
-        headers = dict(connector.server.headers) | {name.lower(): value for name, value in token.items()}
-        return replace(connector.server, headers=tuple(sorted(headers.items())))
-
-    async def _listed(
-        self, owner: Owner, connector: Connector, server: McpServer, timeout_s: float
-    ) -> Sequence[McpListedTool]:
         try:
-            return (await self.client.list_tools(server, timeout_s=timeout_s)).tools
+            return await ask(_with(connector.server, token))
         except McpHttpFailure as failure:
-            if connector.oauth is not None and failure.status == _UNAUTHORIZED:
-                await self.authorizations.discard(owner, connector)
+            if failure.status != _UNAUTHORIZED:
+                raise
+            fresh = await self.authorizations.renew(owner, connector, token)
+            if fresh is None:
                 raise AuthorizationRequired(connector.id) from failure
-            raise
+            return await ask(_with(connector.server, fresh))
+
+
+def _with(server: McpServer, token: Mapping[str, str]) -> McpServer:
+    headers = dict(server.headers) | {name.lower(): value for name, value in token.items()}
+    return replace(server, headers=tuple(sorted(headers.items())))
 
 
 def _is_unauthorized(failure: McpFailure) -> bool:

@@ -13,6 +13,7 @@ from antiphon.connectors.shapes import (
     UpdateConnector,
 )
 from antiphon.core.errors import InvalidRequest, UnsupportedParameter
+from antiphon.core.json_values import is_object
 from antiphon.core.mcp_rules import check_headers, check_token
 from antiphon.core.wire import UNSET, JsonObject
 from antiphon.mcp_tools.addresses import AddressRefused, ServerPolicy
@@ -21,6 +22,7 @@ from antiphon.ports import Owner
 PROCESS_FIELDS = ("command", "args", "env", "cwd", "folder", "environment")
 HIDDEN = "***"
 _AUTHORIZATION = "authorization"
+_CLIENT_SECRET = re.compile(r"[\x20-\x7e]{1,2048}\Z")  # RFC 6749, A.2
 _QUERY_VALUE = re.compile(r"(?<=[?&])([^=&#]*=)?[^&#]+")
 
 
@@ -154,6 +156,11 @@ def _check_oauth(oauth: NewOAuth, policy: ServerPolicy) -> None:
             "`oauth.client_secret`: it belongs to a `client_id`, which is missing.",
             param="oauth.client_secret",
         )
+    if oauth.client_secret and not _CLIENT_SECRET.match(oauth.client_secret):
+        raise InvalidRequest(
+            "`oauth.client_secret`: expected printable ASCII, at most 2048 characters.",
+            param="oauth.client_secret",
+        )
     if oauth.issuer:
         try:
             policy.read(oauth.issuer)
@@ -161,7 +168,23 @@ def _check_oauth(oauth: NewOAuth, policy: ServerPolicy) -> None:
             raise InvalidRequest(f"`oauth.issuer`: the URL {refused}.", param="oauth.issuer") from None
 
 
-def refuse_processes(body: JsonObject) -> None:
+def refuse(body: JsonObject) -> None:
+    """What is looked at before the shape of a body is judged: a judgement quotes what it found, and no secret may be
+    quoted. Raises InvalidRequest.
+    """
+    _refuse_processes(body)
+    oauth, headers = body.get("oauth"), body.get("headers")
+    secrets = {"authorization": body.get("authorization")}
+    if is_object(oauth):
+        secrets["oauth.client_secret"] = oauth.get("client_secret")
+    if is_object(headers):
+        secrets |= {f"headers.{name[:64]}": value for name, value in headers.items()}
+    for path, value in secrets.items():
+        if value is not None and not isinstance(value, str):
+            raise InvalidRequest(f"`{path}`: expected a string.", param=path)
+
+
+def _refuse_processes(body: JsonObject) -> None:
     """A server that is started as a process is the operator's to configure. Raises UnsupportedParameter."""
     named = [name for name in PROCESS_FIELDS if name in body]
     if body.get("transport") == "stdio":

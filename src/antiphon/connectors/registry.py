@@ -1,7 +1,7 @@
 """`ConnectorRegistry`: which connectors there are for whom, and the server behind each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from antiphon.config.mcp_settings import ConnectorSettings
 from antiphon.connectors.drafts import Draft, shown_url, stored_draft
@@ -16,7 +16,7 @@ from antiphon.connectors.shapes import (
 )
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.wire import encode
-from antiphon.mcp_tools.addresses import ServerPolicy
+from antiphon.mcp_tools.addresses import AddressRefused, ServerPolicy
 from antiphon.ports import Owner, SealBroken, Sealer
 from antiphon.ports.mcp import Connector, McpRecords, McpServer, OAuthSettings, StoredConnector
 
@@ -116,22 +116,25 @@ class ConnectorRegistry:
         public = read_public(stored.body)
         return public, stored_draft(public, SecretPart())
 
-    @staticmethod
-    def connector(owner: Owner, connector_id: str, draft: Draft) -> Connector:
-        """The server of a connector that was made over HTTP, whatever its address."""
+    def connector(self, owner: Owner, connector_id: str, draft: Draft) -> Connector:
+        """The server of a connector that was made over HTTP, whether it may be asked or not."""
+        try:
+            url = self.policy.read(draft.url).url
+        except AddressRefused:
+            url = draft.url
         headers = {name.lower(): value for name, value in draft.headers.items()}
         if draft.authorization:
             headers["authorization"] = f"Bearer {draft.authorization}"
         sent = tuple(sorted(headers.items()))
-        server = McpServer(owner, draft.label, draft.url, draft.transport, sent, trusted=False)
+        server = McpServer(owner, draft.label, url, draft.transport, sent, trusted=False)
         oauth = None if draft.oauth is None else _oauth(draft.oauth)
         return Connector(connector_id, server, draft.description or "", oauth)
 
     def _usable(self, owner: Owner, stored: StoredConnector) -> Connector:
         """Raises InvalidRequest. What the operator lets through may have changed since it was made."""
         _, draft = self.draft(owner, stored)
-        address = self.policy.address(owner, draft.url, "connector_id")
-        return self.connector(owner, stored.id, replace(draft, url=address.url))
+        self.policy.address(owner, draft.url, "connector_id")
+        return self.connector(owner, stored.id, draft)
 
     def _problem(self, owner: Owner, stored: StoredConnector) -> str | None:
         try:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from antiphon.connectors.asking import ConnectorQuestions
-from antiphon.connectors.drafts import refuse_processes
+from antiphon.connectors.drafts import refuse
 from antiphon.connectors.registry import ConnectorRegistry
 from antiphon.connectors.service import ConnectorService
 from antiphon.connectors.shapes import (
+    AuthorizeConnector,
     ConnectorTools,
     CreateConnector,
     DeletedAuthorization,
@@ -37,7 +38,7 @@ class ConnectorRoutes:
 
     async def create(self, request: Request) -> Reply:
         refuse_unknown(request.query())
-        body = load(await request.json_body(), CreateConnector, refuse=refuse_processes, items=False)
+        body = load(await request.json_body(), CreateConnector, refuse=refuse, items=False)
         return json_reply(await self.service.create(request.owner, body))
 
     async def list_all(self, request: Request) -> Reply:
@@ -53,7 +54,7 @@ class ConnectorRoutes:
 
     async def update(self, request: Request) -> Reply:
         refuse_unknown(request.query())
-        body = load(await request.json_body(), UpdateConnector, refuse=refuse_processes, items=False)
+        body = load(await request.json_body(), UpdateConnector, refuse=refuse, items=False)
         return json_reply(await self.service.update(request.owner, request.params["connector_id"], body))
 
     async def delete(self, request: Request) -> Reply:
@@ -78,6 +79,7 @@ class ConnectorRoutes:
 
     async def authorize(self, request: Request) -> Reply:
         refuse_unknown(request.query())
+        load(await request.optional_json_body(), AuthorizeConnector, items=False)
         return json_reply(await self.questions.authorize(request.owner, request.params["connector_id"]))
 
     async def forget(self, request: Request) -> Reply:
@@ -140,6 +142,7 @@ class ConnectorRoutes:
                 self.authorize,
                 "Begin to authorise a connector: where the user goes",
                 _TAG,
+                request="AuthorizeConnector",
                 response="ConnectorAuthorization",
             ),
             Route(

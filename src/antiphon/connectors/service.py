@@ -49,7 +49,7 @@ class ConnectorService:
         now = self.clock.now()
         stored = self._stored(owner, body.connector_id, draft, created_at=now, updated_at=now)
         if not await self.records.add_connector(owner, stored):
-            raise _taken(body.connector_id, "change it with POST /v1/connectors/{connector_id}")
+            raise _taken(body.connector_id, f"POST /v1/connectors/{body.connector_id} changes it")
         return self.registry.shown(owner, stored)
 
     async def get(self, owner: Owner, connector_id: str) -> ConnectorObject:

@@ -18,7 +18,7 @@ Address = Annotated[str, Meta(min_length=1, max_length=MAX_URL)]
 Description = Annotated[str, Meta(max_length=4096)]
 Headers = Annotated[dict[str, str], Meta(max_length=MAX_HEADERS)]
 Scope = Annotated[str, Meta(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}\Z")]  # RFC 6749, 3.3
-ClientText = Annotated[str, Meta(pattern=r"^[\x20-\x7e]{1,2048}\Z")]  # RFC 6749, A.1 and A.2
+ClientText = Annotated[str, Meta(pattern=r"^[\x20-\x7e]{1,2048}\Z")]  # RFC 6749, A.1
 Transport = Literal["auto", "streamable_http", "sse"]
 
 
@@ -26,7 +26,7 @@ class NewOAuth(Wire):
     """How each user authorises the server; what is left out is discovered, or registered for."""
 
     client_id: ClientText | UnsetType | None = UNSET
-    client_secret: ClientText | UnsetType | None = UNSET
+    client_secret: str | UnsetType | None = UNSET
     scopes: Annotated[list[Scope], Meta(max_length=64)] | UnsetType | None = UNSET
     issuer: Address | UnsetType | None = UNSET
 
@@ -71,6 +71,10 @@ class CreateConnector(Wire):
 
     def __repr__(self) -> str:
         return f"CreateConnector({self.connector_id!r})"
+
+
+class AuthorizeConnector(Wire):
+    """Nothing is said yet: the connector's `oauth` says it all."""
 
 
 # --- what is stored ------------------------------------------------------------------------------------------
@@ -202,6 +206,7 @@ class DeletedAuthorization(Wire):
 
 
 TYPES: dict[str, Any] = {
+    "AuthorizeConnector": AuthorizeConnector,
     "Connector": ConnectorObject,
     "ConnectorAuthorization": ConnectorAuthorization,
     "ConnectorHealth": ConnectorHealth,
