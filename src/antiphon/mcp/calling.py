@@ -79,11 +79,13 @@ def asking(connection: Connection) -> Iterator[None]:
     """
     exchange = Exchange()
     mine = CURRENT.set(exchange)
+    connection.renew()
     try:
         yield
     except (MCPError, RuntimeError, ValueError, OSError) as error:
         if isinstance(error, MCPError) and error.code == _URLS_FIRST:
             raise
+        exchange = connection.fault or exchange
         failure = failure_of(error, exchange, connection.server)
         if exchange.unsent or is_session_over(connection, error, exchange):
             raise Unexecuted(failure) from None

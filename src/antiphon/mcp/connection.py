@@ -16,7 +16,6 @@ from typing import Any, Final, Literal, Protocol
 import httpx2
 import mcp_types as types
 from mcp.client.session import ClientRequestContext, ClientSession, IncomingMessage
-from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
@@ -27,6 +26,7 @@ from antiphon.mcp.exchange import CURRENT, Exchange
 from antiphon.mcp.failures import about, failure_of, without_secrets
 from antiphon.mcp.http_transport import GuardedTransport, http_client
 from antiphon.mcp.limits import MAX_SAID, McpLimits
+from antiphon.mcp.sse import NoEndpoint, sse_streams
 from antiphon.mcp.stdio import stdio_streams
 from antiphon.mcp.wording import line
 from antiphon.ports.mcp import McpFailure, McpHttpFailure, McpServer, McpUnreachable
@@ -100,11 +100,13 @@ class Connection:
         self.idle_since = 0.0
         self.ended = False
         self.asked: Asked | None = None
+        self.fault: Exchange | None = None
         self._http = http
         self._limits = limits
         self._known = known
         self._tools_changed = tools_changed
         self._session: ClientSession | None = None
+        self._transport: GuardedTransport | None = None
         self._failure: McpFailure | None = None
         self._last_words = False
         self._closing = asyncio.Event()
@@ -188,7 +190,7 @@ class Connection:
                         await session.send_ping()
 
     def _why(self, error: Exception, exchange: Exchange) -> McpFailure:
-        if isinstance(error, httpx2.HTTPError):
+        if isinstance(error, httpx2.HTTPError | NoEndpoint):
             status = exchange.status
             if exchange.failure is None and status:
                 what = (
@@ -210,20 +212,12 @@ class Connection:
             reads, writes = await stack.enter_async_context(stdio_streams(server, limits.max_message_bytes))
             dispatcher = _Dispatcher(reads, writes)
         elif way == "sse":
-            transport = GuardedTransport(self._http, server.label, limits, self._broken)
-
-            def client_of(
-                headers: dict[str, str] | None = None,
-                timeout: httpx2.Timeout | None = None,
-                auth: httpx2.Auth | None = None,
-            ) -> httpx2.AsyncClient:
-                del timeout, auth  # time limits are ours; credentials are among the headers
-                return http_client(transport, headers or {})
-
-            streams = sse_client(server.url, headers, httpx_client_factory=client_of)
+            transport = self._transport = GuardedTransport(self._http, server.label, limits, self._broken)
+            client = await stack.enter_async_context(http_client(transport, headers))
+            streams = sse_streams(client, server, limits.max_message_bytes)
             dispatcher = _Dispatcher(*await stack.enter_async_context(streams))
         else:
-            transport = GuardedTransport(self._http, server.label, limits)
+            transport = self._transport = GuardedTransport(self._http, server.label, limits)
             client = await stack.enter_async_context(http_client(transport, headers))
             dispatcher = _Dispatcher(
                 *await stack.enter_async_context(
@@ -246,7 +240,13 @@ class Connection:
         )
 
     def _broken(self, exchange: Exchange) -> None:
+        self.fault = exchange
         self.close()
+
+    def renew(self) -> None:
+        """Let the server's own stream be as long again: its length is bounded for each request of ours."""
+        if self._transport is not None:
+            self._transport.renew()
 
     async def _meet(self, session: ClientSession) -> bool:
         """Find out the generation, or shake hands as it is known: whether it is the one without sessions."""

@@ -62,6 +62,11 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self._broken = broken
         self._targets: dict[str, URL] = {}
         self._next_stream = 0.0
+        self._budget = _Budget(limits)
+
+    def renew(self) -> None:
+        """Let the server's own streams be as long again."""
+        self._budget.renew()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         exchange = current()
@@ -112,6 +117,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             return _TO_END_S
         if body is None:
             return None
+        if self._broken is not None:
+            return self._limits.connect_timeout_s
         try:
             head = msgspec.json.decode(body, type=_Head)
         except (msgspec.DecodeError, RecursionError):
@@ -128,7 +135,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         try:
             if response.status in REDIRECTS:
                 self._check_redirect(request, response)
-            stream = _Body(response, self._label, self._limits.max_message_bytes, exchange)
+            budget = self._budget if request.method == "GET" else _Budget(self._limits)
+            stream = _Body(response, self._label, budget, exchange)
         except Refused as refused:
             response.close()
             exchange.fail(McpRefused(about(self._label, str(refused))))
@@ -154,30 +162,51 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         return httpx2.Response(_NO_ANSWER, content=b"")
 
 
+class _Budget:
+    """How long an answer may be. A stream of events may be as long as two of the largest messages, for what comes
+    before the answer.
+    """
+
+    def __init__(self, limits: McpLimits) -> None:
+        self.max_bytes = limits.max_message_bytes
+        self._spent = 0
+        self._events = 0
+
+    def renew(self) -> None:
+        self._spent = self._events = 0
+
+    def room(self, *, streams: bool) -> int:
+        return self.max_bytes * (2 if streams else 1) - self._spent
+
+    def spend(self, piece: bytes, *, streams: bool) -> None:
+        """Raises Refused for too many messages."""
+        self._spent += len(piece)
+        if streams:
+            self._events += piece.count(b"\ndata:")
+            if self._events > MAX_EVENTS:
+                raise Refused(f"holds more than {MAX_EVENTS} messages, the limit here")
+
+
 class _Body(httpx2.AsyncByteStream):
     """The body of an answer, as it comes, unpacked and bounded. Where it breaks off it ends, without an error."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, label: str, max_bytes: int, exchange: Exchange
+        self, response: aiohttp.ClientResponse, label: str, budget: _Budget, exchange: Exchange
     ) -> None:
         self._response = response
         self._label = label
-        self._max_bytes = max_bytes
+        self._budget = budget
         self._exchange = exchange
-        self._unpack = Unpacking(response.headers.get("content-encoding", ""), max_bytes)
+        self._unpack = Unpacking(response.headers.get("content-encoding", ""), budget.max_bytes)
         self._streams = response.headers.get("content-type", "").lower().startswith("text/event-stream")
         self._whole = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """A stream of events may be as long as two of the largest messages, for what comes before the answer."""
-        room = self._max_bytes * (2 if self._streams else 1)
-        events = 0
+        budget = self._budget
         try:
             async for piece in self._response.content.iter_any():
-                plain = self._unpack.feed(piece, room)
-                room -= len(plain)
-                events += plain.count(b"\ndata:") if self._streams else 0
-                _check_events(events)
+                plain = self._unpack.feed(piece, budget.room(streams=self._streams))
+                budget.spend(plain, streams=self._streams)
                 yield plain
             self._whole = True
         except Refused as refused:
@@ -196,11 +225,6 @@ class _Body(httpx2.AsyncByteStream):
                         await self._response.content.readexactly(_LAST_BYTES)
         finally:
             self._response.close()
-
-
-def _check_events(count: int) -> None:
-    if count > MAX_EVENTS:
-        raise Refused(f"holds more than {MAX_EVENTS} messages, the limit here")
 
 
 def http_client(transport: GuardedTransport, headers: Mapping[str, str]) -> httpx2.AsyncClient:
