@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from bench.program import Program, start_antiphon
+from tests.clients import mcp_world
 from tests.integration.upstream import Upstream
+from tests.support.mcp_servers import Case, McpServers
 
 CONFIG = """\
 version: 2
@@ -135,6 +137,21 @@ def server(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture
 def base_url(server: Program) -> str:
     return f"{server.url}/v1"
+
+
+@pytest.fixture(scope="session")
+def mcp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A server whose models use tools of MCP servers."""
+    folder = tmp_path_factory.mktemp("mcp")
+    with start_antiphon(folder, mcp_world.CONFIG % {"folder": folder}) as program:
+        program.wait_ready()
+        yield program
+
+
+@pytest.fixture
+def desk(mcp_servers: McpServers) -> Case:
+    """An MCP server that only this test knows."""
+    return mcp_servers.case()
 
 
 @pytest.fixture(scope="session")
