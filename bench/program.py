@@ -26,7 +26,16 @@ class ProgramFailed(Exception):
 class Program:
     """A running server process. `port` is where it listens on 127.0.0.1."""
 
-    def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        announces: re.Pattern[str] = _LISTENING,
+    ) -> None:
+        """`announces` finds the port in what the program prints once it listens."""
+        self._announces = announces
         self.lines: list[str] = []
         self.port = 0
         self.started_at = time.perf_counter()
@@ -65,7 +74,7 @@ class Program:
         with self.process.stdout as lines:
             for line in lines:
                 self.lines.append(line)
-                found = None if self.port else _LISTENING.search(line)
+                found = None if self.port else self._announces.search(line)
                 if found is not None:
                     self.port = int(found[1])
                     self._settled.set()
