@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
@@ -17,6 +17,7 @@ import httpx2
 import mcp_types as types
 from mcp.client.session import ClientRequestContext, ClientSession, IncomingMessage
 from mcp.client.streamable_http import streamable_http_client
+from mcp.client.subscriptions import listen
 from mcp.shared.exceptions import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -183,7 +184,8 @@ class Connection:
             self._known.note(self.server, way, modern=self.modern)
             if not self.ready.done():
                 self.ready.set_result(None)
-            await self._closing.wait()
+            async with self._listening(session):
+                await self._closing.wait()
             if self._last_words:
                 with contextlib.suppress(Exception):
                     async with asyncio.timeout(_LAST_WORDS_S):
@@ -276,6 +278,36 @@ class Connection:
         except (MCPError, ValueError, RuntimeError) as error:
             raise failure_of(error, exchange, self.server) from None
         return session.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    @contextlib.asynccontextmanager
+    async def _listening(self, session: ClientSession) -> AsyncIterator[None]:
+        """Servers with sessions say by themselves that their tools have changed; those without are asked to."""
+        tools = session.server_capabilities.tools if session.server_capabilities else None
+        if not self.modern or tools is None or not tools.list_changed:
+            yield
+            return
+        listener = asyncio.create_task(self._listen(session), name=f"mcp listens {self.server.label}")
+        try:
+            yield
+        finally:
+            listener.cancel()
+            await asyncio.wait((listener,))
+
+    async def _listen(self, session: ClientSession) -> None:
+        """Until the server ends it, or the connection does. What is said after that is missed, so that it counts as a
+        change.
+        """
+        CURRENT.set(Exchange())
+        heard = False
+        try:
+            async with listen(session, tools_list_changed=True) as changes:
+                heard = True
+                async for _ in changes:
+                    self._tools_changed()
+        except (MCPError, RuntimeError, ValueError) as error:
+            _log.debug("%s: listens no more for changes: %s", self.server.label, type(error).__name__)
+        if heard:
+            self._tools_changed()
 
     # --- what the server says by itself --------------------------------------------------------------------------
     async def _elicit(

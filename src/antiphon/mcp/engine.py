@@ -164,6 +164,8 @@ class Engine:
             return None
         timer.cancel()
         del self._parked[token.parked]
+        if call.failed:  # its connection broke off while the user was asked: as after a restart
+            return None
         call.go_on(token.replies[-1], host)
         return call
 
