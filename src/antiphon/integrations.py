@@ -16,6 +16,7 @@ from antiphon.fetching.urls import Refused, read
 from antiphon.knowledge import Knowledge, make_egress
 from antiphon.mcp.client import SdkMcpClient
 from antiphon.mcp.limits import McpLimits
+from antiphon.mcp_server.connector_tools import ConnectorTools
 from antiphon.mcp_server.file_tools import FileTools
 from antiphon.mcp_server.origins import Origins
 from antiphon.mcp_server.questions import Questions as UserQuestions
@@ -32,7 +33,7 @@ from antiphon.mcp_tools.targets import Targets
 from antiphon.oauth.clients import Front
 from antiphon.oauth.routes import OAuthRoutes
 from antiphon.oauth.service import UserAuthorizations
-from antiphon.ports import Clock, Ids, Sealer, Store, ToolRuntime
+from antiphon.ports import Clock, Ids, Owner, Sealer, Store, ToolRuntime
 from antiphon.ports.mcp import (
     Authorizations,
     Connectors,
@@ -168,7 +169,7 @@ def make_registry(parts: Parts) -> ConnectorRegistry:
 def check_connectors(settings: Settings) -> None:
     """Raises ConfigError for a connector whose URL is none."""
     for one in settings.connectors:
-        urls = {"url": one.url, "oauth": one.oauth.issuer if one.oauth is not None else ""}
+        urls = {"url": one.url, "oauth.issuer": one.oauth.issuer if one.oauth is not None else ""}
         for key, url in urls.items():
             try:
                 if url:
@@ -218,6 +219,16 @@ def make_front(settings: Settings) -> Front:
     return Front(url, read_url.raw_host or "")
 
 
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """The `ConnectorIds` of a registry."""
+
+    registry: ConnectorRegistry
+
+    async def ids(self, owner: Owner) -> list[str]:
+        return [one.id for one in await self.registry.list_all(owner)]
+
+
 def mcp_server_routes(
     settings: Settings,
     responses: ResponseService,
@@ -228,12 +239,11 @@ def mcp_server_routes(
     """Our own MCP server; nothing where the operator does not want one."""
     if not settings.mcp.serve:
         return []
-    del own
+    most = settings.mcp.max_output_chars
     sources: list[ToolSource] = [
-        FileTools(
-            knowledge.searcher, responses.store.knowledge, responses.clock, settings.mcp.max_output_chars
-        ),
+        FileTools(knowledge.searcher, responses.store.knowledge, responses.clock, most),
         ResponseTool(responses),
+        ConnectorTools(_Ids(own.connectors.registry), own.tools, most),
     ]
     questions = UserQuestions(responses.sealer, responses.clock, settings.mcp.elicitation_ttl_s)
     origins = Origins(bool(settings.server.auth.keys), settings.mcp.public_url)

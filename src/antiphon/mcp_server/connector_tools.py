@@ -29,6 +29,7 @@ from antiphon.core.shown_tools import shown_name
 from antiphon.core.signals import ToolDone, ToolsListed
 from antiphon.core.tools import McpTool
 from antiphon.core.wire import JsonObject, encode
+from antiphon.mcp_server.passing_on import passed_on
 from antiphon.mcp_server.tools import (
     AuthorizationNeeded,
     Exchange,
@@ -40,7 +41,7 @@ from antiphon.mcp_server.tools import (
     text_block,
 )
 from antiphon.ports import Owner, ToolRuntime
-from antiphon.ports.mcp import SamplingRefused
+from antiphon.ports.mcp import CallHost, CallResult, SamplingRefused
 
 log = logging.getLogger("antiphon.mcp_server")
 AUTHORIZE: Final = "authorize"
@@ -60,10 +61,18 @@ class ConnectorIds(Protocol):
         ...
 
 
-class _NoRun:
-    """The `CallHost` of calls that belong to no response: there is no model that a server could have called."""
+class _Passing:
+    """The `CallHost` of calls that belong to no response: what comes back is passed on, and nothing kept. There is no
+    model that a server could have called.
+    """
 
-    keeps = True
+    keeps = False
+
+    def __init__(self) -> None:
+        self.taken: CallResult | None = None
+
+    def take(self, result: CallResult) -> None:
+        self.taken = result
 
     async def sample(self, asked: Sampling) -> Sampled:
         del asked
@@ -72,10 +81,11 @@ class _NoRun:
 
 @dataclass(frozen=True, slots=True)
 class ConnectorTools:
-    """A `ToolSource`."""
+    """A `ToolSource`. `max_chars` bounds the text of one result."""
 
     connectors: ConnectorIds
     runtime: ToolRuntime
+    max_chars: int
     patience_s: float = PATIENCE_S
 
     async def tools(self, owner: Owner, *, from_server: bool) -> Sequence[Tool]:
@@ -133,7 +143,9 @@ class ConnectorTools:
         listed = await self._listed(owner, connector_id)
         tool = next((one for one in listed.item.tools if _name(connector_id, one.name) == name), None)
         if tool is not None:
-            return _outcome(await self._made(owner, connector_id, tool.name, arguments, answer))
+            host = _Passing()
+            done = await self._made(owner, connector_id, tool.name, arguments, host, answer)
+            return _outcome(done) if host.taken is None else passed_on(host.taken, self.max_chars)
         needed = _authorization(connector_id, listed.asks)
         if needed is not None:
             return needed
@@ -142,7 +154,13 @@ class ConnectorTools:
         return ToolResult.failed(listed.item.error) if listed.item.error else None
 
     async def _made(
-        self, owner: Owner, connector_id: str, tool: str, arguments: JsonObject, answer: UserAnswer | None
+        self,
+        owner: Owner,
+        connector_id: str,
+        tool: str,
+        arguments: JsonObject,
+        host: CallHost,
+        answer: UserAnswer | None,
     ) -> ToolDone:
         asked = _ASKED.decode(answer.state) if answer is not None else None
         text = asked.arguments if asked is not None else encode(arguments).decode()
@@ -153,7 +171,7 @@ class ConnectorTools:
             item,
             None if asked is None or answer is None else _checked(asked, answer),
         )
-        return await self.runtime.run(owner, call, _NoRun())
+        return await self.runtime.run(owner, call, host)
 
 
 def _checked(asked: McpElicitationRequest, answer: UserAnswer) -> ElicitationAnswer:

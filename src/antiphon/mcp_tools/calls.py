@@ -14,11 +14,11 @@ from antiphon.core.tools import McpTool
 from antiphon.core.wire import JsonObject, decode_json
 from antiphon.mcp_tools.limits import FairLimit, NoPlace
 from antiphon.mcp_tools.questions import CannotAsk, CannotGoOn, Questions
-from antiphon.mcp_tools.results import Files, Keeping, error_content, text_of
+from antiphon.mcp_tools.results import Files, Keeping, cleaned, error_content, text_of
 from antiphon.mcp_tools.targets import Target
 from antiphon.mcp_tools.texts import Scrubber
 from antiphon.ports import Owner
-from antiphon.ports.mcp import CallHost, CallResult, McpClient, McpRefused, McpServer, Question
+from antiphon.ports.mcp import CallHost, CallResult, McpClient, McpRefused, McpServer, Question, TakesResults
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,8 @@ class Calls:
         return ToolDone(asked.call.call.call_id, "", waiting, (ask,))
 
     async def _result(self, asked: Asked, target: Target, result: CallResult) -> McpCall:
+        if isinstance(asked.host, TakesResults):
+            asked.host.take(cleaned(result, target.scrub))
         keeping = Keeping(self._files, asked.owner, asked.item.name, asked.host.keeps)
         text = await text_of(result, target.scrub, keeping, self._limits.max_output_chars)
         if result.is_error:

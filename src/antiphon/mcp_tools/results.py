@@ -5,7 +5,7 @@ import mimetypes
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, assert_never
 
 from antiphon.core.errors import AntiphonError
@@ -133,6 +133,28 @@ def _name_of(uri: str) -> str:
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:
     for at in range(0, len(data), _PIECE):
         yield data[at : at + _PIECE]
+
+
+def cleaned(result: CallResult, scrub: Scrubber) -> CallResult:
+    """The result for who passes it on: its texts cleaned, structured content that is nested too deep left out."""
+    try:
+        structured = scrub.value(result.structured)
+    except RecursionError:
+        structured = None
+    return CallResult([_cleaned(one, scrub) for one in result.content], structured, result.is_error)
+
+
+def _cleaned(content: Content, scrub: Scrubber) -> Content:
+    match content:
+        case TextContent(text=text, uri=uri):
+            return TextContent(scrub.text(text), scrub.text(uri))
+        case BinaryContent(media_type=media_type, uri=uri):
+            return replace(content, media_type=_known_type(media_type), uri=scrub.text(uri))
+        case LinkContent():
+            about = (content.uri, content.name, content.description, content.media_type)
+            return LinkContent(*(scrub.text(one) for one in about))
+        case _:
+            assert_never(content)
 
 
 def error_content(text: str) -> Sequence[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from antiphon.core.hosted_items import ElicitationAction, McpListedTool
 from antiphon.core.mcp import Sampled, Sampling
@@ -156,6 +156,15 @@ class CallHost(Protocol):
 
     async def sample(self, asked: Sampling) -> Sampled:
         """Ask the run's model, within the run's limits. Raises SamplingRefused."""
+        ...
+
+
+@runtime_checkable
+class TakesResults(Protocol):
+    """A `CallHost` that passes results on, besides what a model would read of them."""
+
+    def take(self, result: CallResult) -> None:
+        """What the tool returned, without the secrets that its server was sent. Called once, or not at all."""
         ...
 
 
