@@ -21,7 +21,7 @@ from antiphon.fetching.urls import Refused
 from antiphon.mcp.exchange import Exchange, current
 from antiphon.mcp.failures import about
 from antiphon.mcp.limits import MAX_EVENTS, McpLimits
-from antiphon.ports.mcp import McpRefused, McpUnreachable
+from antiphon.ports.mcp import HOP_HEADER, McpRefused, McpUnreachable
 
 _NO_ANSWER: Final = 599
 _OURS: Final = frozenset(
@@ -90,6 +90,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         headers = {name: value for name, value in request.headers.items() if name not in _OURS}
         headers["accept-encoding"] = "identity"
         headers["user-agent"] = "antiphon"
+        headers[HOP_HEADER] = "1"
         body = await request.aread() or None
         if request.method == "GET":
             await self._in_turn()
