@@ -95,7 +95,10 @@ def test_the_form_of_0_2_is_read_as_it_is(tmp_path: Path) -> None:
         in notes
     )
     assert [one.provider_id for one in settings.providers.vector_io] == ["faiss"]
-    assert "tool_runtime (remote::brave-search): server-side tools are not served yet" in notes
+    assert (
+        "tool_runtime (remote::brave-search): of server-side tools, file search and MCP servers are served"
+        in notes
+    )
     assert "rag-runtime" not in notes
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.app import make_providers
+from antiphon.config.mcp_settings import ConnectorSettings
 from antiphon.config.settings import ConfigError, MappedLine, RefusedParts, Settings, without_password
+from antiphon.integrations import check_connectors
 from antiphon.knowledge import check_knowledge
 from antiphon.models.router import rules_in_words
 from antiphon.providers.upstream import UpstreamClient
@@ -53,6 +55,7 @@ def explain(settings: Settings) -> list[str]:
 def _check_adapters(settings: Settings) -> None:
     make_providers(settings, UpstreamClient(SystemClock()), SystemIds())
     check_knowledge(settings)
+    check_connectors(settings)
 
 
 def table(lines: Sequence[MappedLine]) -> Iterator[str]:
@@ -98,6 +101,8 @@ def _lines(settings: Settings) -> Iterator[str]:
                 yield f"             {one.model}{f' when {rules}' if rules else ''}"
             continue
         yield f"model      {model.model_id} = {model.provider_id}/{model.upstream_name}"
+    for connector in settings.connectors:
+        yield f"connector  {connector.connector_id}{_leads_to(connector)}{_whose(connector)}"
     for note in settings.notes:
         yield f"note       {note}"
 
@@ -149,6 +154,10 @@ def _document(
             for one in (settings.providers.inference if settings is not None else ())
         ],
         "models": [one.model_id for one in (settings.models if settings is not None else ())],
+        "connectors": [
+            {"connector_id": one.connector_id, "transport": one.transport, "url": _plain(one.url) or None}
+            for one in (settings.connectors if settings is not None else ())
+        ],
         "notes": list(settings.notes) if settings is not None else [],
         "lines": [
             {"line": row.line, "outcome": row.outcome, "key": row.key, "text": row.text} for row in lines
@@ -163,6 +172,24 @@ def _document(
 def _where(config: dict[str, Any]) -> str | None:
     where = config.get("base_url") or config.get("url")
     return without_password(str(where)) if where else None
+
+
+def _leads_to(connector: ConnectorSettings) -> str:
+    if connector.command:
+        return f" = {connector.command[0]}"
+    return f" at {_plain(connector.url)}"
+
+
+def _whose(connector: ConnectorSettings) -> str:
+    """How its server knows who asks, and which tenants may."""
+    by = ", users authorise it" if connector.oauth is not None else ""
+    tenants = f", for {', '.join(connector.tenants)}" if connector.tenants else ""
+    return by + tenants
+
+
+def _plain(url: str) -> str:
+    """Without its query, in which there are tokens now and then."""
+    return url.partition("?")[0]
 
 
 def _address(settings: Settings) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from antiphon.config.connector_rules import check_connectors, lines_of_connectors
 from antiphon.config.mapping import switched_off
-from antiphon.config.mcp_settings import ConnectorSettings, McpSettings
+from antiphon.config.mcp_settings import CONNECTOR_ID, ConnectorSettings, McpSettings
 from antiphon.config.routes import check_routes, with_live_candidates
 from antiphon.config.settings import (
     HOST_PATTERN,
@@ -29,7 +29,7 @@ from antiphon.config.yaml_nodes import Node, plain
 
 LATER: Mapping[str, str] = {
     "safety": "guardrails are not served yet; remove it, and check content in the application until then",
-    "tool_runtime": "server-side tools are not served yet; remove it, and pass them as `function` tools",
+    "tool_runtime": "file search is built in, and MCP servers stand under `connectors`; remove it",
     "shields": "guardrails are not served yet; remove it, and check content in the application until then",
     "tool_groups": "tool groups are not served yet; name MCP servers under `connectors`, and use their ids",
 }
@@ -195,6 +195,9 @@ def _plain_words(text: str) -> str:
     text = text.replace("^sha256:[0-9a-f]{64}$", "sha256: and 64 hex digits")
     text = text.replace(
         f"`str` matching regex {HOST_PATTERN!r}", "a host: example.com, or *.example.com with all below it"
+    )
+    text = text.replace(
+        f"`str` matching regex {CONNECTOR_ID!r}", "up to 128 letters, digits, dots, dashes and underscores"
     )
     return re.sub(r"^Object missing required field `(\w+)`", r'"\1" is missing', text)
 

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from antiphon.config.bind import unknown_key
+from antiphon.config.llama_connectors import Connectors, is_mcp_group
 from antiphon.config.llama_files import Files
 from antiphon.config.llama_inference import Inference
 from antiphon.config.llama_tables import (
     BUILT_IN,
+    DONE_BY,
     IGNORED,
     NEVER,
     NOT_YET,
@@ -39,6 +41,7 @@ _KNOWN = (
     *RESOURCES_NEVER,
     *RESOURCES_NOT_YET,
     *_EXTERNAL,
+    "connectors",
     "models",
     "providers",
     "registered_resources",
@@ -109,6 +112,7 @@ class _Translation:
                 },
             ),
             "models": replace(root, value=list(inference.models(models))),
+            "connectors": replace(root, value=list(Connectors(self.mapping).found(root))),
             "server": self._server(root["server"]),
         }
         if "vector_stores" in root.mapping() and not isinstance(root["vector_stores"].value, list):
@@ -173,9 +177,7 @@ class _Translation:
         if switched_off(entry):
             self.mapping.add(entry.line, key, "off", f"switched off{origin(owner)}")
         elif kind in BUILT_IN.get(api, ()):
-            why = (
-                "search over files comes later" if api == "tool_runtime" else "the Responses API is built in"
-            )
+            why = DONE_BY.get(kind, "the Responses API is built in")
             self.mapping.add(entry.line, key, "changed", why)
         elif api in NEVER:
             why = f"the {NEVER[api]} API is not part of this server; run it with its own tool"
@@ -200,7 +202,8 @@ class _Translation:
             if not node.value:
                 self.mapping.add(line_of(source, name), f"{path}{name}", "ignored", "empty")
             for entry in node.items():
-                self._resource(entry, f"{path}{name}", name, why)
+                if name != "tool_groups" or not is_mcp_group(entry):
+                    self._resource(entry, f"{path}{name}", name, why)
 
     def _never(self, source: Node, name: str, path: str, what: str) -> None:
         line, key = line_of(source, name), f"{path}{name}"

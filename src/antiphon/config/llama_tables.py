@@ -76,13 +76,21 @@ EMBEDDERS: Final = frozenset({"inline::sentence-transformers", "inline::transfor
 BUILT_IN: Final[Mapping[str, frozenset[str]]] = {
     "agents": frozenset({"inline::meta-reference", "inline::builtin"}),
     "responses": frozenset({"inline::meta-reference", "inline::builtin"}),
-    "tool_runtime": frozenset({"inline::rag-runtime", "inline::file-search"}),
+    "tool_runtime": frozenset(
+        {"inline::rag-runtime", "inline::file-search", "remote::model-context-protocol"}
+    ),
 }
 """Types whose work this server does itself."""
 
+DONE_BY: Final[Mapping[str, str]] = {
+    "remote::model-context-protocol": "MCP servers are asked by the Responses API; name them as connectors",
+    "inline::rag-runtime": "`file_search` and the RAG tool are built in",
+    "inline::file-search": "`file_search` is built in",
+}
+"""By what, where it is not the Responses API as such."""
+
 NOT_YET: Final[Mapping[str, str]] = {
     "batches": "batches are not served yet",
-    "connectors": "connectors are not served yet",
     "conversations": "conversations are not served yet",
     "file_processors": "files are not read yet",
     "interactions": "the interactions API is not served yet",
@@ -91,7 +99,7 @@ NOT_YET: Final[Mapping[str, str]] = {
     "safety": "guardrails are not served yet",
     "skills": "skills are not served yet",
     "telemetry": "traces are not exported yet",
-    "tool_runtime": "server-side tools are not served yet",
+    "tool_runtime": "of server-side tools, file search and MCP servers are served",
 }
 """APIs that come later: their providers are left out, with a note."""
 
@@ -111,9 +119,8 @@ RESOURCES_NEVER: Final[Mapping[str, str]] = {
 """Resources of those: registering one says that the API is really used, and is refused."""
 
 RESOURCES_NOT_YET: Final[Mapping[str, str]] = {
-    "connectors": NOT_YET["connectors"],
     "shields": NOT_YET["safety"],
-    "tool_groups": NOT_YET["tool_runtime"],
+    "tool_groups": "tool groups are served where they are MCP servers, by their `mcp_endpoint`",
     "vector_dbs": "vector stores are made by requests",
     "vector_stores": "vector stores are made by requests",
 }

@@ -6,7 +6,8 @@ from msgspec import Meta
 
 from antiphon.models.breaker import Closed
 
-ConnectorId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+CONNECTOR_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"
+ConnectorId = Annotated[str, Meta(pattern=CONNECTOR_ID)]
 _Seconds = Annotated[float, Meta(gt=0, le=3600)]
 _Host = Annotated[str, Meta(pattern=r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")]
 

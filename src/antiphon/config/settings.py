@@ -413,9 +413,9 @@ class Settings(_Section):
         return ConfigError(self.source, line, f"provider {provider_id}: {message}")
 
     def connector_error(self, connector_id: str, key: str, message: str) -> ConfigError:
-        """An error in a connector, at the line of its `key`."""
+        """An error in a connector, at the line of its `key` (`url`, `oauth.issuer`)."""
         name = f"connector:{connector_id}"
-        line = self.lines.get(f"{name}.{key}") or self.lines.get(name)
+        line = self.lines.get(f"{name}.{key.partition('.')[0]}") or self.lines.get(name)
         return ConfigError(self.source, line, f"connector {connector_id}: {key} {message}")
 
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from antiphon.config.mcp_settings import ConnectorId
 from antiphon.core.body import Metadata
 from antiphon.core.mcp_rules import MAX_HEADERS, MAX_URL
 from antiphon.core.wire import UNSET, JsonObject, UnsetType, Wire
 
-ConnectorId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
 Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,127}\Z")]
 Address = Annotated[str, Meta(min_length=1, max_length=MAX_URL)]
 Description = Annotated[str, Meta(max_length=4096)]
