@@ -27,6 +27,7 @@ from antiphon.ports.mcp import (
     CallResult,
     Connector,
     Listing,
+    McpClient,
     McpServer,
     Question,
     Reply,
@@ -36,6 +37,7 @@ from antiphon.storage.memory import MemoryStore
 from antiphon.testing import FakeClock, FakeIds, PlainSealer
 from antiphon.tools.none import NoTools
 
+PUBLIC = Egress()
 OWNER = Owner("acme", "ada")
 URL = "https://mcp.example.com/mcp"
 Called = Callable[["Call"], Awaitable[CallResult | Question]]
@@ -155,12 +157,18 @@ class Host:
 
 
 class World:
-    """A runtime over the parts above, whose time the test moves."""
+    """A runtime over the parts above, whose time the test moves; with another client where the test has one."""
 
     def __init__(
-        self, *, policy: ServerPolicy | None = None, limits: Limits | None = None, lifetime_s: float = 300.0
+        self,
+        *,
+        policy: ServerPolicy | None = None,
+        limits: Limits | None = None,
+        lifetime_s: float = 300.0,
+        client: McpClient | None = None,
     ) -> None:
         self.client = ScriptedMcp()
+        speaks = client or self.client
         self.connectors = MemoryConnectors()
         self.authorizations = MemoryAuthorizations()
         self.clock = FakeClock()
@@ -170,8 +178,8 @@ class World:
             self.store.files, MemoryBlobs(), self.clock, FakeIds(), max_file_bytes=64 * 1024 * 1024
         )
         questions = Questions(PlainSealer(), self.clock, 600)
-        self.listings = Listings(self.client, lambda: self.now, lifetime_s, 20.0)
-        self.calls = Calls(self.client, questions, self.files, limits or Limits())
+        self.listings = Listings(speaks, lambda: self.now, lifetime_s, 20.0)
+        self.calls = Calls(speaks, questions, self.files, limits or Limits())
         self.tools = McpTools(
             Targets(policy or ServerPolicy(read, "any"), self.connectors, self.authorizations),
             self.listings,
@@ -205,9 +213,9 @@ class World:
         return [(file.filename, file.media_type, await self.files.read(file, 1 << 30)) for file in found]
 
 
-def read(text: str) -> Address:
+def read(text: str, egress: Egress = PUBLIC) -> Address:
     try:
-        url = Egress().target(text)
+        url = egress.target(text)
     except Refused as refused:
         raise AddressRefused(str(refused)) from None
     return Address(str(url), (url.raw_host or "").lower())
