@@ -140,7 +140,7 @@ class Player:
 
     def new_items(self, turn: Turn, before: JsonObject | None) -> list[list[JsonObject]]:
         """What a client sends in this turn, request by request: what was asked of it, then what the user says."""
-        output = before["output"] if before else []
+        output: list[JsonObject] = before["output"] if before else []
         answers: list[JsonObject] = [
             {"type": "function_call_output", "call_id": one["call_id"], "output": "sunny"}
             for one in output

@@ -174,12 +174,19 @@ def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:
     place = {call_id: at for at, call_id in enumerate(outputs)}
     ordered: list[TranscriptItem] = []
     step = set(outputs) - called
+    waiting = set(step)
     for item in kept:
         if isinstance(item, Call):
             step.add(item.call_id)
-        elif step and not is_models_own(item):
+            waiting.add(item.call_id)
+        elif isinstance(item, CallOutput):
+            waiting.discard(item.call_id)
+        if isinstance(item, CallOutput) and waiting:
+            continue  # the step goes on: a call that this server answered at once stands beside one of the client's
+        if step and not is_models_own(item):
             ordered += [outputs[call_id] for call_id in sorted(step & place.keys(), key=place.__getitem__)]
             step.clear()
+            waiting.clear()
         if not isinstance(item, CallOutput):
             ordered.append(item)
     return ordered + [outputs[call_id] for call_id in sorted(step & place.keys(), key=place.__getitem__)]
