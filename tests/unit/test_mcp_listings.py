@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from antiphon.core.errors import InvalidRequest, NotFound
+from antiphon.core.errors import InvalidRequest
 from antiphon.core.hosted_items import McpAuthorizationRequest
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.tools import FunctionTool, McpTool
@@ -416,7 +416,7 @@ async def test_a_foreign_connector_answers_as_an_unknown_one(world: World) -> No
     await world.tools.check(OWNER, [connected("desk")])
     said: list[str] = []
     for owner, connector_id in ((ELSEWHERE, "desk"), (OWNER, "dask")):
-        with pytest.raises(NotFound) as unknown:
+        with pytest.raises(InvalidRequest) as unknown:
             await world.tools.check(owner, [connected(connector_id)])
         assert unknown.value.param == "tools[0].connector_id"
         said.append(unknown.value.message.replace(connector_id, "*"))

@@ -58,8 +58,8 @@ class McpTools:
     max_tools: int = 512
 
     async def check(self, owner: Owner, tools: Sequence[AnyTool]) -> None:
-        """Raises InvalidRequest for a server that this owner may not have asked, and NotFound for a connector that is
-        unknown or foreign. An address that a name has is only known when it is connected to: the list says so then.
+        """Raises InvalidRequest for a server that this owner may not have asked, and for a connector that is unknown or
+        foreign. An address that a name has is only known when it is connected to: the list says so then.
         """
         for at, tool in enumerate(tools):
             if isinstance(tool, McpTool):

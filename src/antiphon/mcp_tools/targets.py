@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlsplit
 
-from antiphon.core.errors import InvalidRequest, NotFound
+from antiphon.core.errors import InvalidRequest
 from antiphon.core.tools import McpTool
 from antiphon.mcp_tools.addresses import ServerPolicy
 from antiphon.mcp_tools.texts import Scrubber, scrubber
@@ -54,7 +54,7 @@ class Targets:
     async def check(self, owner: Owner, tool: McpTool, path: str) -> None:
         """Whether the tool names a server that this owner may ask. Nothing is asked.
 
-        Raises InvalidRequest and NotFound with the field below `path`.
+        Raises InvalidRequest with the field below `path`.
         """
         if tool.server_url:
             self.policy.address(owner, tool.server_url, f"{path}.server_url")
@@ -64,7 +64,7 @@ class Targets:
     async def find(self, owner: Owner, tool: McpTool) -> Target:
         """The server, with everything that is sent to it.
 
-        Raises InvalidRequest and NotFound as `check` does, NotAuthorized, McpFailure.
+        Raises InvalidRequest as `check` does, NotAuthorized, McpFailure.
         """
         if tool.connector_id:
             connector = await self._connector(owner, tool.connector_id, "connector_id")
@@ -85,7 +85,7 @@ class Targets:
                 " `server_url`.",
                 param=param,
             )
-        raise NotFound(
+        raise InvalidRequest(
             f'`{param}`: there is no connector "{connector_id[:200]}". GET /v1/connectors lists those there are.',
             param=param,
         )
