@@ -110,6 +110,12 @@ def server(case: Case, flavour: str = "mcp", label: str = "desk", **more: Any) -
     }
 
 
+def respond(client: openai.OpenAI, **request: Any) -> Any:
+    """A response of the obedient model, as a request says that no type of the client's describes."""
+    create: Any = client.responses.create
+    return create(model=MODEL, **request)
+
+
 def kinds(response: Any) -> list[str]:
     return [item.type for item in response.output]
 

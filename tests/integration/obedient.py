@@ -2,8 +2,8 @@
 
     client.responses.create(model="obedient", input=script(calls("add", a=1, b=2), "it is {outputs}"), …)
 
-A step is a text or a list of calls. Which step it is follows from the messages after the user's. `{outputs}` are the
-results of all tools since then, joined by ` | `. After the last step it says `done`.
+A step is a text or a list of calls. Which step it is follows from what there is after the user's message. `{outputs}`
+are the results of all tools since then, joined by ` | `. After the last step it says `done`.
 """
 
 import json
@@ -40,8 +40,7 @@ def obeyed(body: Json) -> tuple[list[Json], str]:
     messages: Sequence[Json] = body["messages"]
     at, steps = _script(messages)
     since = messages[at + 1 :]
-    done = sum(message["role"] == "assistant" for message in since)
-    step = steps[done] if done < len(steps) else "done"
+    step = _step(steps, since)
     if not isinstance(step, str) and (body.get("tool_choice") == "none" or not body.get("tools")):
         step = "I may not call anything."
     if isinstance(step, str):
@@ -55,6 +54,21 @@ def obeyed(body: Json) -> tuple[list[Json], str]:
         rest = {"index": index, "function": {"arguments": one["arguments"][half:]}}
         deltas += [{"tool_calls": [made]}, {"tool_calls": [rest]}]
     return deltas, "tool_calls"
+
+
+def _step(steps: Sequence[Step], since: Sequence[Json]) -> Step:
+    """The next one, by how many calls and texts there were: the calls of a step may be in several turns."""
+    said = [message for message in since if message["role"] == "assistant"]
+    made = sum(len(message.get("tool_calls") or ()) for message in said)
+    texts = sum(not message.get("tool_calls") for message in said)
+    for step in steps:
+        if isinstance(step, str):
+            texts -= 1
+        else:
+            made -= len(step)
+        if texts < 0 or made < 0:
+            return step
+    return "done"
 
 
 def _script(messages: Sequence[Json]) -> tuple[int, list[Step]]:

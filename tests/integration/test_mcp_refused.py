@@ -8,7 +8,7 @@ import pytest
 
 from tests.conformance.recorder import Recorder
 from tests.integration.clients import Raw, sync_client
-from tests.integration.mcp_world import MODEL, StartMcp, server
+from tests.integration.mcp_world import MODEL, StartMcp, respond, server
 from tests.integration.obedient import script
 from tests.integration.test_keys import key
 from tests.support.mcp_wire import Case
@@ -21,7 +21,7 @@ def without(*names: str, **more: Any) -> dict[str, Any]:
     return {**{name: value for name, value in GOOD.items() if name not in names}, **more}
 
 
-TOOLS: dict[str, tuple[list[dict[str, Any]], str]] = {
+_TOOLS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "no label": ([without("server_label")], "tools[0].server_label"),
     "label null": ([without(server_label=None)], "tools[0].server_label"),
     "label of another type": ([without(server_label=7)], "tools[0].server_label"),
@@ -123,8 +123,12 @@ HEADERS = (
     "via",
     "origin",
 )
-TOOLS |= {
-    f"the header {name}": ([without(headers={name: SECRET})], f"tools[0].headers.{name}") for name in HEADERS
+TOOLS = {
+    **_TOOLS,
+    **{
+        f"the header {name}": ([without(headers={name: SECRET})], f"tools[0].headers.{name}")
+        for name in HEADERS
+    },
 }
 
 
@@ -143,7 +147,7 @@ def test_a_definition_that_cannot_be_used_is_refused_by_its_field(mcp_raw: Raw, 
 def test_no_server_is_asked_by_a_request_that_is_refused(
     asking: openai.OpenAI, mcp_case: Case, stream: bool
 ) -> None:
-    bad = {**server(mcp_case, label="other"), "headers": {"host": "x"}}
+    bad = server(mcp_case, label="other", headers={"host": "x"})
     with pytest.raises(openai.BadRequestError):
         asking.responses.create(model=MODEL, input=script("hi"), tools=[server(mcp_case), bad], stream=stream)
     assert mcp_case.seen.asked == []
@@ -220,14 +224,14 @@ def test_servers_of_several_tenants_have_to_be_listed(
     section = f'server: {{egress: {{allow_private: ["127.0.0.0/8"]}}, {keys}}}'
     hosts = "mcp: {tenant_hosts: {second: [127.0.0.1]}}"
     program = start_mcp(section, hosts)
-    request: Any = {"model": MODEL, "input": script("hi"), "tools": [server(mcp_case)]}
+    request: Any = {"input": script("hi"), "tools": [server(mcp_case)]}
     with sync_client(program.url, recorder, api_key="key-of-cyd") as cyd:
-        assert cyd.responses.create(**request).output_text == "hi"
+        assert respond(cyd, **request).output_text == "hi"
     with (
         sync_client(program.url, recorder, api_key="key-of-ann") as ann,
         pytest.raises(openai.BadRequestError) as refused,
     ):
-        ann.responses.create(**request)
+        respond(ann, **request)
     assert refused.value.param == "tools[0].server_url"
     assert mcp_case.count("tools/list") == 1
 
