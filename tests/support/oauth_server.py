@@ -18,6 +18,7 @@ import hashlib
 import itertools
 import json
 import secrets
+import threading
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.support.asgi import AsgiServer
+from tests.support.asgi import LIMIT_S, AsgiServer
 
 Json = dict[str, Any]
 RESOURCE: Final = "/.well-known/oauth-protected-resource"
@@ -98,8 +99,14 @@ class OAuthCase:
         self.refreshes = True
         self.scope = ""
         self._server = server
+        self._changed = threading.Condition()
 
     # --- for tests
+    def wait_for(self, endpoint: str, times: int) -> None:
+        """Return as soon as an endpoint has been asked so often; fail when it is not within a generous limit."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.asked(endpoint)) >= times, LIMIT_S), endpoint
+
     def twist(self, endpoint: str, **how: Any) -> Twist:
         """Endpoints: resource, metadata, openid, register, authorize, token, mcp."""
         made = self.twists[endpoint] = Twist(**how)
@@ -134,6 +141,12 @@ class OAuthCase:
     def subjects(self) -> dict[str, str]:
         """Whose each access token is that holds."""
         return {token: one.subject for token, one in self.access.items()}
+
+    # --- for the server
+    def note(self, seen: Seen) -> None:
+        with self._changed:
+            self.seen.append(seen)
+            self._changed.notify_all()
 
     # --- what it says
     def resource_metadata(self) -> Json:
@@ -241,7 +254,7 @@ async def _answer(case: OAuthCase, endpoint: str, request: Request) -> Response 
     """None: it is for the protected server, and has a token that holds."""
     body = await request.body() if endpoint in {"register", "token"} else b""
     form = dict(request.query_params) if request.method == "GET" else dict(parse_qsl(body.decode()))
-    case.seen.append(Seen(endpoint, dict(request.headers), form))
+    case.note(Seen(endpoint, dict(request.headers), form))
     twist = case.twists.get(endpoint)
     if twist is not None and twist.times > 0:
         twist.times -= 1

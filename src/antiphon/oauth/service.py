@@ -154,6 +154,8 @@ class UserAuthorizations:
         if current is not None and current.refresh != token.refresh:
             return current
         if not denied.is_final:
+            if self._still_good(token):
+                return token
             raise denied
         await self._records.delete_token(owner, token.server)
         await self._forget_client(owner, token.client_key, denied.code)
