@@ -127,7 +127,7 @@ class ConnectorTools:
         exchange: Exchange,
         answer: UserAnswer | None = None,
     ) -> Outcome | None:
-        if exchange.from_server or "__" not in name:
+        if exchange.from_server:
             return None
         for connector_id in await self.connectors.ids(owner):
             if _is_of(name, connector_id):
