@@ -73,15 +73,15 @@ async def test_a_server_that_says_its_tools_changed_is_listed_again(
     world: World, mcp_case: Case, flavour: str
 ) -> None:
     tool = tools_of(mcp_case, flavour)
-    await world.list_tools(tool)
-    assert not world.tools.outdated(OWNER, tool)
+    known = await world.list_tools(tool)
+    assert not world.tools.outdated(OWNER, tool, known)
     await world.run("change_tools", '{"description": "adds up"}', tool=tool)
     async with asyncio.timeout(20):
-        while not world.tools.outdated(OWNER, tool):  # noqa: ASYNC110 a port without an event: heard when it is heard
+        while not world.tools.outdated(OWNER, tool, known):  # noqa: ASYNC110 a port without an event: heard when it is heard
             await asyncio.sleep(0.01)
     again = await world.list_tools(tool)
     assert {"adds up"} == {one.description for one in again.tools if one.name == "add"}
-    assert not world.tools.outdated(OWNER, tool)
+    assert not world.tools.outdated(OWNER, tool, again)
 
 
 async def test_results_of_every_kind(world: World, mcp_case: Case) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from antiphon.core.errors import InvalidRequest
-from antiphon.core.hosted_items import McpAuthorizationRequest
+from antiphon.core.hosted_items import McpAuthorizationRequest, McpListTools
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.tools import FunctionTool, McpTool
 from antiphon.mcp_tools.addresses import Rule, ServerPolicy
@@ -115,15 +115,36 @@ async def test_no_credential_is_held_by_the_keys_of_what_is_kept(world: World) -
     assert "token-of-ada" not in repr(world.client.listed)
 
 
+def outdated(world: World, known: McpListTools, owner: Owner = OWNER) -> bool:
+    return world.tools.outdated(owner, server(), known)
+
+
 async def test_a_server_that_said_its_tools_changed_is_asked_again(world: World) -> None:
-    await world.list_tools()
-    assert not world.tools.outdated(OWNER, server())
+    known = await world.list_tools()
+    assert not outdated(world, known)
     world.client.changed[URL] += 1
-    assert world.tools.outdated(OWNER, server())
-    assert not world.tools.outdated(BOB, server())  # who has listed nothing has nothing that is out of date
+    assert outdated(world, known)
+    assert not outdated(world, known, BOB)  # who has listed nothing has nothing that is out of date
     world.client.listing = Listing([listed("sub")])
-    assert names((await world.list_tools()).tools) == ["sub"]
-    assert not world.tools.outdated(OWNER, server())
+    again = await world.list_tools()
+    assert names(again.tools) == ["sub"]
+    assert not outdated(world, again)
+
+
+async def test_a_change_that_another_conversation_found_makes_a_list_outdated(world: World) -> None:
+    known = await world.list_tools()
+    world.now = 1000.0
+    same = await world.list_tools()
+    assert not outdated(world, same)
+    world.client.listing = Listing([listed("add", description="does worse"), listed("hello"), listed("new")])
+    world.now = 2000.0
+    found = await world.list_tools()
+    assert outdated(world, known)
+    assert not outdated(world, found)
+    some = msgspec.structs.replace(
+        known, tools=known.tools[1:]
+    )  # `allowed_tools` left the one out that changed
+    assert not outdated(world, some)
 
 
 async def test_a_change_during_the_request_makes_its_list_outdated(world: World) -> None:
@@ -132,8 +153,7 @@ async def test_a_change_during_the_request_makes_its_list_outdated(world: World)
         return Listing([listed("add")])
 
     world.client.on_list = changing
-    await world.list_tools()
-    assert world.tools.outdated(OWNER, server())
+    assert outdated(world, await world.list_tools())
 
 
 async def test_what_is_kept_is_bounded_and_what_was_used_last_stays() -> None:

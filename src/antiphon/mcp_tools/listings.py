@@ -10,9 +10,10 @@ import hmac
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from antiphon.core.hosted_items import McpListedTool
+from antiphon.core.mcp import definition_digest
 from antiphon.core.tools import McpTool
 from antiphon.core.wire import encode
 from antiphon.ports import Owner
@@ -21,24 +22,35 @@ from antiphon.ports.mcp import Listing, McpClient, McpServer
 Tools = Sequence[McpListedTool]
 MAX_LIFETIME_S = 86_400.0
 """Whatever a server says: its tools are listed again after a day."""
-_NOTED = 10_000
+_NOTED = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """`changes` is how often the server had said so when it was asked; `size` in bytes of JSON."""
+    """A list. `changes` is how often the server had said so when it was asked; `size` in bytes of JSON."""
 
     tools: Tools
+    definitions: frozenset[bytes]
     until: float
     changes: int
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """Of the last list that an owner got for a tool. `varied`: an earlier one was another."""
+
+    server: McpServer
+    changes: int
+    definitions: frozenset[bytes]
+    varied: bool = False
 
 
 @dataclass(slots=True)
 class _Asking:
     """A list that is on its way; `waiting` counts who wants it."""
 
-    task: "asyncio.Task[Tools]"
+    task: "asyncio.Task[_Kept]"
     waiting: int = 0
 
 
@@ -57,9 +69,7 @@ class Listings:
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _kept: "OrderedDict[bytes, _Kept]" = field(default_factory=OrderedDict[bytes, _Kept])
     _asking: dict[bytes, _Asking] = field(default_factory=dict[bytes, _Asking])
-    _noted: "OrderedDict[bytes, tuple[McpServer, int]]" = field(
-        default_factory=OrderedDict[bytes, tuple[McpServer, int]]
-    )
+    _noted: "OrderedDict[bytes, _Noted]" = field(default_factory=OrderedDict[bytes, "_Noted"])
     _bytes: int = 0
 
     async def get(
@@ -73,18 +83,24 @@ class Listings:
         kept = self._kept.get(key)
         if kept is not None and kept.until > self.monotonic() and kept.changes == self.client.changes(server):
             self._kept.move_to_end(key)
-            self._note(owner, tool, server, kept.changes)
+            self._note(owner, tool, _Noted(server, kept.changes, kept.definitions))
             return kept.tools
         self._drop(key)
         changes = self.client.changes(server)
-        tools = await self._shared(key, lambda: self._ask(key, server, changes, read))
-        self._note(owner, tool, server, changes)
-        return tools
+        found = await self._shared(key, lambda: self._ask(key, server, changes, read))
+        self._note(owner, tool, _Noted(server, found.changes, found.definitions))
+        return found.tools
 
-    def outdated(self, owner: Owner, tool: McpTool) -> bool:
-        """Whether the server has said since this owner's last list that its tools are others now."""
+    def outdated(self, owner: Owner, tool: McpTool, known: Tools) -> bool:
+        """Whether the server has said since this owner's last list that its tools are others now, or that list
+        has not all of these tools as they are here. Only where lists have differed they are compared.
+        """
         noted = self._noted.get(self._tool_key(owner, tool))
-        return noted is not None and self.client.changes(noted[0]) != noted[1]
+        if noted is None:
+            return False
+        return self.client.changes(noted.server) != noted.changes or (
+            noted.varied and not _definitions(known) <= noted.definitions
+        )
 
     @property
     def kept_bytes(self) -> int:
@@ -98,7 +114,7 @@ class Listings:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- one request for all who ask ----------------------------------------------------------------------
-    async def _shared(self, key: bytes, ask: Callable[[], Awaitable[Tools]]) -> Tools:
+    async def _shared(self, key: bytes, ask: Callable[[], Awaitable[_Kept]]) -> _Kept:
         """Whoever is cancelled leaves the others their list; with the last one the request is cancelled."""
         asking = self._asking.get(key)
         if asking is None:
@@ -121,15 +137,15 @@ class Listings:
 
     async def _ask(
         self, key: bytes, server: McpServer, changes: int, read: Callable[[Listing], Tools]
-    ) -> Tools:
+    ) -> _Kept:
         asked_at = self.monotonic()
         listing = await self.client.list_tools(server, timeout_s=self.timeout_s)
-        tools = read(listing)
-        said = listing.lifetime_s
+        tools, said = read(listing), listing.lifetime_s
         lifetime_s = self.lifetime_s if said is None else min(max(said, 0.0), MAX_LIFETIME_S)
+        found = _Kept(tools, _definitions(tools), asked_at + lifetime_s, changes, len(encode(tools)))
         if lifetime_s > 0:
-            self._keep(key, _Kept(tools, asked_at + lifetime_s, changes, len(encode(tools))))
-        return tools
+            self._keep(key, found)
+        return found
 
     # --- what is kept -------------------------------------------------------------------------------------
     def _keep(self, key: bytes, kept: _Kept) -> None:
@@ -146,9 +162,12 @@ class Listings:
         if gone is not None:
             self._bytes -= gone.size
 
-    def _note(self, owner: Owner, tool: McpTool, server: McpServer, changes: int) -> None:
+    def _note(self, owner: Owner, tool: McpTool, now: _Noted) -> None:
         key = self._tool_key(owner, tool)
-        self._noted[key] = (server, changes)
+        before = self._noted.get(key)
+        if before is not None and (before.varied or before.definitions != now.definitions):
+            now = replace(now, varied=True)
+        self._noted[key] = now
         self._noted.move_to_end(key)
         if len(self._noted) > _NOTED:
             self._noted.popitem(last=False)
@@ -161,6 +180,11 @@ class Listings:
 
     def _digest(self, parts: object) -> bytes:
         return hmac.digest(self._secret, encode(parts), hashlib.sha256)
+
+
+def _definitions(tools: Tools) -> frozenset[bytes]:
+    """Of each tool half of its digest, which is enough to tell it from what it was."""
+    return frozenset(bytes.fromhex(definition_digest(one)[:32]) for one in tools)
 
 
 def _parts(server: McpServer) -> object:

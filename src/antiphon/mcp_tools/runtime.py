@@ -78,8 +78,8 @@ class McpTools:
         read = partial(usable, scrub=target.scrub, label=tool.server_label, max_tools=self.max_tools)
         return await self.listings.get(owner, tool, target.server, read)
 
-    def outdated(self, owner: Owner, tool: McpTool) -> bool:
-        return self.listings.outdated(owner, tool)
+    def outdated(self, owner: Owner, tool: McpTool, known: McpListTools) -> bool:
+        return self.listings.outdated(owner, tool, known.tools)
 
     async def run(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:
         """See `ports.ToolRuntime.run`."""

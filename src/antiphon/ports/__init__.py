@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
 
 from antiphon.core.commands import CallModel, CallTool, ListTools
+from antiphon.core.hosted_items import McpListTools
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal, ToolDone, ToolsListed
@@ -206,8 +207,10 @@ class ToolRuntime(Protocol):
         """The tools of an MCP server. What goes wrong is said in the item; only cancellation raises."""
         ...
 
-    def outdated(self, owner: Owner, tool: McpTool) -> bool:
-        """Whether the server has said that its tools are others now than when they were listed for this owner."""
+    def outdated(self, owner: Owner, tool: McpTool, known: McpListTools) -> bool:
+        """Whether the server's tools are known to be others now than this list of the conversation has: the server said
+        so since they were listed for this owner, or they were found to be others in another conversation.
+        """
         ...
 
     async def run(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:

@@ -165,7 +165,11 @@ class ResponseService:
         servers = [tool for tool in request.tools or () if isinstance(tool, McpTool)]
         if not servers:
             return NOTHING
-        outdated = frozenset(tool.server_label for tool in servers if self.tools.outdated(owner, tool))
+        outdated = frozenset(
+            tool.server_label
+            for tool in servers
+            if (known := context.lists.get(tool.server_label)) and self.tools.outdated(owner, tool, known)
+        )
         return McpBeginning(context.lists, outdated, context.given.resumed)
 
     def _keeper(self, request: ResponseRequest, continues: str | None) -> ResponseKeeper | None:

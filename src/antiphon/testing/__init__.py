@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from antiphon.core.commands import CallTool, ListTools
-from antiphon.core.hosted_items import McpCall, McpListedTool
+from antiphon.core.hosted_items import McpCall, McpListedTool, McpListTools
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.mcp import failed_listing
 from antiphon.core.signals import ToolDone, ToolsListed
@@ -70,7 +70,7 @@ class ToolBox:
             return ToolsListed(label, failed_listing(label, f'there is no server "{label}"'))
         return ToolsListed(label, msgspec.structs.replace(asked.item, tools=list(self.servers[label])))
 
-    def outdated(self, owner: Owner, tool: McpTool) -> bool:
+    def outdated(self, owner: Owner, tool: McpTool, known: McpListTools) -> bool:
         return False
 
     async def run(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:

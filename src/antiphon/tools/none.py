@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from antiphon.core.commands import CallTool, ListTools
+from antiphon.core.hosted_items import McpListTools
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.mcp import failed_listing
 from antiphon.core.signals import ToolDone, ToolsListed
@@ -20,7 +21,7 @@ class NoTools:
         label = asked.tool.server_label
         return ToolsListed(label, failed_listing(label, "this server calls no MCP servers"))
 
-    def outdated(self, owner: Owner, tool: McpTool) -> bool:
+    def outdated(self, owner: Owner, tool: McpTool, known: McpListTools) -> bool:
         return False
 
     async def run(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:

@@ -10,7 +10,7 @@ from antiphon.core.commands import CallTool, ListTools
 from antiphon.core.errors import AntiphonError
 from antiphon.core.file_search import DEFAULT_RESULTS
 from antiphon.core.filters import Attributes, Scalar, checked
-from antiphon.core.hosted_items import FileSearchCall, FileSearchResult
+from antiphon.core.hosted_items import FileSearchCall, FileSearchResult, McpListTools
 from antiphon.core.hosted_tools import AnyTool
 from antiphon.core.json_values import is_object
 from antiphon.core.ranking_options import ranking_of
@@ -59,8 +59,8 @@ class FileSearch:
     async def list_tools(self, owner: Owner, asked: ListTools) -> ToolsListed:
         return await self.others.list_tools(owner, asked)
 
-    def outdated(self, owner: Owner, tool: McpTool) -> bool:
-        return self.others.outdated(owner, tool)
+    def outdated(self, owner: Owner, tool: McpTool, known: McpListTools) -> bool:
+        return self.others.outdated(owner, tool, known)
 
     async def run(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:
         """A search that fails is an item of status `failed`, of which the model is told."""
