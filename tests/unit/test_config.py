@@ -65,6 +65,13 @@ def test_flags_win_over_environment_and_environment_over_file(load_text: Load) -
     assert (settings.server.host, settings.server.port) == ("::1", 0)
 
 
+def test_a_flag_lets_urls_lead_to_private_networks(load_text: Load) -> None:
+    flags = Flags(allow_private=["localhost", "10.1.2.3/8"])
+    assert load_text(BASE, {}, flags).server.egress.allow_private == ("127.0.0.0/8", "::1/128", "10.0.0.0/8")
+    with pytest.raises(ConfigError, match='--allow-private: "here" is no network'):
+        load_text(BASE, {}, Flags(allow_private=["here"]))
+
+
 def test_two_loads_share_nothing(tmp_path: Path) -> None:
     first = load(cwd=tmp_path, environ={"ANTIPHON_PORT": "1"})
     second = load(cwd=tmp_path, environ={"ANTIPHON_PORT": "2"})

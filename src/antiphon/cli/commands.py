@@ -47,6 +47,14 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (8321); 0 takes a free one")
     serve.add_argument(
+        "--allow-private",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="URLs of requests may lead to this private network (10.0.0.0/8), or to localhost; may be given several"
+        " times",
+    )
+    serve.add_argument(
         "--model",
         dest="models",
         action="append",
@@ -120,7 +128,8 @@ def _serve(options: argparse.Namespace) -> int:
     from antiphon.cli.serve import serve
     from antiphon.config.load import Flags, load
 
-    settings = load(options.config, flags=Flags(host=options.host, port=options.port))
+    flags = Flags(host=options.host, port=options.port, allow_private=options.allow_private)
+    settings = load(options.config, flags=flags)
     return serve(settings, options.models)
 
 

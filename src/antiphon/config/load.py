@@ -3,7 +3,7 @@
 import hashlib
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,17 @@ VARIABLES: Mapping[str, str] = {
 """The environment variables that are read, and what each does."""
 
 
+LOCALHOST = ("127.0.0.0/8", "::1/128")
+
+
 @dataclass(frozen=True, slots=True)
 class Flags:
     """What the command line overrides; None where it says nothing."""
 
     host: str | None = None
     port: int | None = None
+    allow_private: Sequence[str] = ()
+    """Networks that are added to `server.egress.allow_private`; `localhost` is this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +280,23 @@ def _with_flags(settings: Settings, flags: Flags) -> Settings:
         server = msgspec.structs.replace(server, host=flags.host)
     if flags.port is not None:
         server = msgspec.structs.replace(server, port=_port(str(flags.port), "--port"))
+    if flags.allow_private:
+        networks = [one for given in flags.allow_private for one in _networks(given)]
+        egress = server.egress
+        egress = msgspec.structs.replace(egress, allow_private=(*egress.allow_private, *networks))
+        server = msgspec.structs.replace(server, egress=egress)
     return msgspec.structs.replace(settings, server=server)
+
+
+def _networks(given: str) -> Sequence[str]:
+    """Raises ConfigError for what is no network."""
+    if given == "localhost":
+        return LOCALHOST
+    try:
+        return (str(ipaddress.ip_network(given, strict=False)),)
+    except ValueError:
+        message = f'--allow-private: "{given}" is no network; write 10.0.0.0/8, fd00::/8 or localhost'
+        raise ConfigError(None, None, message) from None
 
 
 def is_loopback(host: str) -> bool:

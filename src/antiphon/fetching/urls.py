@@ -76,7 +76,7 @@ class Egress:
 
 CLOSED = (
     "leads to no public address. Addresses of private networks are asked only where the operator allows them"
-    " (`server.egress.allow_private`)"
+    " (`server.egress.allow_private`, or `antiphon serve --allow-private NETWORK`)"
 )
 
 
