@@ -23,7 +23,6 @@ PROCESS_FIELDS = ("command", "args", "env", "cwd", "folder", "environment")
 HIDDEN = "***"
 _AUTHORIZATION = "authorization"
 _CLIENT_SECRET = re.compile(r"[\x20-\x7e]{1,2048}\Z")  # RFC 6749, A.2
-_QUERY_VALUE = re.compile(r"(?<=[?&])([^=&#]*=)?[^&#]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +172,10 @@ def refuse(body: JsonObject) -> None:
     quoted. Raises InvalidRequest.
     """
     _refuse_processes(body)
+    if body.get("url", "") is None:
+        raise InvalidRequest(
+            "`url`: null, and a connector has to have one; send it, or leave it out.", param="url"
+        )
     oauth, headers = body.get("oauth"), body.get("headers")
     secrets = {"authorization": body.get("authorization")}
     if is_object(oauth):
@@ -199,8 +202,17 @@ def _refuse_processes(body: JsonObject) -> None:
 
 def shown_url(url: str) -> str:
     """The URL with `***` for each value of its query, where credentials often are."""
-    address, mark, fragment = url.partition("#")
-    return _QUERY_VALUE.sub(lambda found: (found[1] or "") + HIDDEN, address) + mark + fragment
+    whole, hash_mark, fragment = url.partition("#")
+    address, mark, query = whole.partition("?")
+    shown = "&".join(_hidden(*part.partition("=")) for part in query.split("&"))
+    return address + mark + shown + hash_mark + fragment
+
+
+def _hidden(name: str, equals: str, value: str) -> str:
+    """A part of a query; without a name it is all value."""
+    if not equals:
+        return HIDDEN if name else ""
+    return name + equals + (HIDDEN if value else "")
 
 
 def _text(value: object, path: str) -> str:
