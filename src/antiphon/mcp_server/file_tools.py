@@ -188,6 +188,7 @@ class FileTools:
 
     async def _search(self, owner: Owner, asked: SearchArguments) -> ToolResult:
         queries = _queries(asked)
+        where = checked(asked.filters, "filters") if asked.filters else None
         named, all_of_them = asked.vector_store_ids or [], True
         if not named:
             named, all_of_them = await self._last_used(owner)
@@ -201,7 +202,7 @@ class FileTools:
             store_ids=store_ids,
             queries=queries,
             limit=asked.max_num_results or DEFAULT_RESULTS,
-            where=checked(asked.filters, "filters") if asked.filters else None,
+            where=where,
         )
         found = (await self.searcher.search(owner, request)).found
         shown = bounded(found, self.max_chars)
