@@ -108,7 +108,9 @@ class OAuthCase:
             assert self._changed.wait_for(lambda: len(self.asked(endpoint)) >= times, LIMIT_S), endpoint
 
     def twist(self, endpoint: str, **how: Any) -> Twist:
-        """Endpoints: resource, metadata, openid, register, authorize, token, mcp."""
+        """Endpoints: resource, metadata, register, authorize, token, mcp; openid and appended are not there but for
+        a twist.
+        """
         made = self.twists[endpoint] = Twist(**how)
         return made
 
@@ -224,7 +226,7 @@ class OAuthServers:
             if path.startswith(prefix):
                 return self._cases.get(path[len(prefix) :].strip("/").partition("/")[0]), endpoint
         name, _, endpoint = path[1:].partition("/")
-        return self._cases.get(name), "openid" if endpoint.startswith(".well-known/openid") else endpoint
+        return self._cases.get(name), "appended" if f"/{endpoint}" == OPENID else endpoint
 
     @asynccontextmanager
     async def _started(self) -> AsyncGenerator[None]:
@@ -267,6 +269,8 @@ async def _answer(case: OAuthCase, endpoint: str, request: Request) -> Response 
         case "resource":
             return _said(case.resource_metadata(), changes)
         case "metadata":
+            return _said(case.metadata(), changes)
+        case "openid" | "appended" if twist is not None:
             return _said(case.metadata(), changes)
         case "register":
             return _said(_registered(case, json.loads(body)), changes, 201)
