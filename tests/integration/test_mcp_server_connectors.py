@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import aiohttp
 import httpx2
 import mcp_types as types
 import pytest
@@ -22,6 +23,7 @@ from bench.program import Program, start_antiphon
 from tests.support.mcp_servers import McpServers
 from tests.support.mcp_tools import BEEP, PIXEL
 from tests.support.mcp_wire import Case, Events
+from tests.support.oauth_server import OAuthCase, OAuthServers
 
 MODES = ("legacy", "auto")
 KEYS = {"ann": "sk-ann", "bob": "sk-bob", "eve": "sk-eve"}
@@ -34,7 +36,7 @@ def a_dead_port() -> int:
         return int(free.getsockname()[1])
 
 
-def configuration(case: Case, folder: Any) -> str:
+def configuration(case: Case, notes: OAuthCase, folder: Any) -> str:
     def digest(text: str) -> str:
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
@@ -51,6 +53,7 @@ mcp: {{servers: any, connect_timeout_s: 2, list_timeout_s: 2, call_timeout_s: 5,
 connectors:
 - {{connector_id: desk, url: "{case.url("mcp")}", authorization: "desk-secret-token", tenants: [acme]}}
 - {{connector_id: old.desk, url: "{case.url("handshake")}", tenants: [acme]}}
+- {{connector_id: notes, url: "{notes.mcp}", oauth: {{}}, tenants: [acme]}}
 - {{connector_id: down, url: "http://127.0.0.1:{a_dead_port()}/mcp"}}
 providers:
   inference:
@@ -66,9 +69,16 @@ def case(mcp_servers: McpServers) -> Case:
 
 
 @pytest.fixture(scope="module")
-def program(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def notes() -> Iterator[OAuthCase]:
+    """A server whose users authorise each for themselves."""
+    with OAuthServers() as servers:
+        yield servers.case()
+
+
+@pytest.fixture(scope="module")
+def program(case: Case, notes: OAuthCase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("mcp-server")
-    with start_antiphon(folder, configuration(case, folder)) as running:
+    with start_antiphon(folder, configuration(case, notes, folder)) as running:
         running.wait_ready()
         yield running
 
@@ -274,3 +284,37 @@ async def test_a_server_that_is_a_connector_of_itself_does_not_go_round_in_circl
                 assert "`connector_ids`" in "".join(texts(refused))
         finally:
             await http.delete(f"{program.url}/v1/connectors/me")
+
+
+async def grant(url: str, user: str) -> None:
+    """Open the page as this user's browser does, and go where it sends."""
+    async with (
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), cookies={"user": user}) as browser,
+        browser.get(url) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+
+
+async def test_each_user_authorises_for_themselves_and_their_tools_are_there(program: Program) -> None:
+    async def in_the_browser(_: ClientRequestContext, params: Any) -> types.ElicitResult:
+        await grant(params.url, "bob")
+        return types.ElicitResult(action="accept")
+
+    async with client(program, "legacy", elicitation_callback=in_the_browser) as ann:
+        names = [one.name for one in (await ann.list_tools()).tools if one.name.startswith("notes__")]
+        assert names == ["notes__authorize"]
+        with pytest.raises(MCPError) as needed:
+            await ann.call_tool("notes__authorize")
+        assert needed.value.code == -32042
+        data = types.ElicitationRequiredErrorData.model_validate(needed.value.data)
+        await grant(data.elicitations[0].url, "ann")
+        names = [one.name for one in (await ann.list_tools()).tools if one.name.startswith("notes__")]
+        assert "notes__whoami" in names
+        assert "notes__authorize" not in names
+        assert texts(await ann.call_tool("notes__whoami")) == ["you are ann"]
+        async with client(program, "auto", "bob", elicitation_callback=in_the_browser) as bob:
+            assert texts(await bob.call_tool("notes__whoami")) == ["you are bob"]
+        assert texts(await ann.call_tool("notes__whoami")) == ["you are ann"]
+    async with client(program, who="eve") as eve:
+        with pytest.raises(MCPError, match="there is no tool"):
+            await eve.call_tool("notes__authorize")
