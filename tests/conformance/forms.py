@@ -24,12 +24,21 @@ CHOICES = (
 
 
 def without_own(body: Json) -> Json:
-    """A response or a list of items without the items that are ours alone."""
+    """A response or a list of items without what is ours alone: items, and ids of connectors, of which the document has
+    those of OpenAI.
+    """
+    tools: Any = body.get("tools")
+    if is_array(tools):
+        body = {**body, "tools": [_with_known_connector(one) for one in tools]}
     for key in ("output", "data"):
         shown: Any = body.get(key)
         if is_array(shown):
             body = {**body, key: [one for one in shown if not _is_own(one)]}
     return body
+
+
+def _with_known_connector(tool: Json) -> Json:
+    return {**tool, "connector_id": "connector_gmail"} if tool.get("connector_id") else tool
 
 
 def _is_own(item: Any) -> bool:
