@@ -85,9 +85,9 @@ def asking(connection: Connection) -> Iterator[None]:
     except (MCPError, RuntimeError, ValueError, OSError) as error:
         if isinstance(error, MCPError) and error.code == _URLS_FIRST:
             raise
-        exchange = connection.fault or exchange
+        exchange = connection.seen(exchange)
         failure = failure_of(error, exchange, connection.server)
-        if exchange.unsent or is_session_over(connection, error, exchange):
+        if exchange.unsent or is_session_over(exchange):
             raise Unexecuted(failure) from None
         raise failure from None
     finally:
@@ -112,10 +112,9 @@ async def send(
         return await connection.session.send_request(types.CallToolRequest(params=params), _RESULT)
 
 
-def is_session_over(connection: Connection, error: Exception, exchange: Exchange) -> bool:
-    """Whether a server knows the session no more (404), so that it did not take the request."""
-    ended = isinstance(error, MCPError) and error.message == "Session terminated"
-    return ended and exchange.status == 404 and not connection.modern
+def is_session_over(exchange: Exchange) -> bool:
+    """Whether the server knows the session no more, so that it did not take the request."""
+    return exchange.in_session and exchange.status == 404
 
 
 # --- the revision without sessions -------------------------------------------------------------------------------

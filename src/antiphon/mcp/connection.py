@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 import httpx2
@@ -24,13 +25,13 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from antiphon.fetching.guarded_http import GuardedHttp
 from antiphon.mcp.exchange import CURRENT, Exchange
-from antiphon.mcp.failures import about, failure_of, without_secrets
+from antiphon.mcp.failures import NO_ANSWER, about, failure_of, without_secrets
 from antiphon.mcp.http_transport import GuardedTransport, http_client
 from antiphon.mcp.limits import MAX_SAID, McpLimits
 from antiphon.mcp.sse import NoEndpoint, sse_streams
 from antiphon.mcp.stdio import stdio_streams
 from antiphon.mcp.wording import line
-from antiphon.ports.mcp import McpFailure, McpHttpFailure, McpServer, McpUnreachable
+from antiphon.ports.mcp import McpFailure, McpHttpFailure, McpProtocolFailure, McpServer, McpUnreachable
 from antiphon.version import __version__
 
 Way = Literal["streamable_http", "sse", "stdio"]
@@ -101,12 +102,15 @@ class Connection:
         self.idle_since = 0.0
         self.ended = False
         self.asked: Asked | None = None
-        self.fault: Exchange | None = None
+        self._fault: Exchange | None = None
         self._http = http
         self._limits = limits
         self._known = known
         self._tools_changed = tools_changed
         self._session: ClientSession | None = None
+        self._dispatcher: JSONRPCDispatcher | None = None
+        self._attempt: asyncio.Timeout | None = None
+        self._stream = Exchange()
         self._transport: GuardedTransport | None = None
         self._failure: McpFailure | None = None
         self._last_words = False
@@ -129,6 +133,8 @@ class Connection:
         """Begin to close. `last_words`: what was sent just now, a cancellation, is waited for to be taken."""
         self._last_words = self._last_words or last_words
         self._closing.set()
+        if not self.ready.done():
+            self.task.cancel()
 
     async def _run(self) -> None:
         try:
@@ -167,11 +173,11 @@ class Connection:
 
     async def _live(self, way: Way) -> None:
         """Open, and stay until it is closed or ends; `_failure` is why it could not be opened."""
-        exchange = Exchange()
+        exchange = self._stream = Exchange()
         CURRENT.set(exchange)
         async with AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(self._limits.connect_timeout_s):
+                async with asyncio.timeout(self._limits.connect_timeout_s) as self._attempt:
                     session = await self._open(way, stack)
                     self.modern = way != "sse" and await self._meet(session)
                     if way == "sse":
@@ -179,6 +185,8 @@ class Connection:
             except Exception as error:  # noqa: BLE001 whatever a server makes the SDK raise is why it has failed
                 self._failure = self._why(error, exchange)
                 return
+            finally:
+                self._attempt = None
             self.way = way
             self._session = session
             self._known.note(self.server, way, modern=self.modern)
@@ -192,19 +200,17 @@ class Connection:
                         await session.send_ping()
 
     def _why(self, error: Exception, exchange: Exchange) -> McpFailure:
-        if isinstance(error, httpx2.HTTPError | NoEndpoint):
-            status = exchange.status
-            if exchange.failure is None and status:
-                what = (
-                    f"answered with status {status}" if status >= 400 else "does not answer as MCP servers do"
-                )
-                return McpHttpFailure(about(self.server.label, what), status, exchange.challenge)
-        elif isinstance(error, OSError) and not isinstance(error, TimeoutError) and self.server.command:
-            return McpUnreachable(about(self.server.label, "could not be started"))
-        if isinstance(error, TimeoutError) and exchange.failure is None:
-            return McpUnreachable(
-                about(self.server.label, f"did not shake hands within {self._limits.connect_timeout_s:g} s")
-            )
+        label, status = self.server.label, exchange.status
+        if isinstance(error, TimeoutError | httpx2.HTTPError | NoEndpoint) and exchange.failure is None:
+            if status >= 400:
+                what = f"answered with status {status}"
+                return McpHttpFailure(about(label, what), status, exchange.challenge)
+            if isinstance(error, TimeoutError):
+                what = f"did not shake hands within {self._limits.connect_timeout_s:g} s"
+                return McpUnreachable(about(label, what))
+            return McpProtocolFailure(about(label, "does not answer as MCP servers do"), NO_ANSWER)
+        if isinstance(error, OSError) and self.server.command:
+            return McpUnreachable(about(label, "could not be started"))
         return failure_of(error, exchange, self.server)
 
     async def _open(self, way: Way, stack: AsyncExitStack) -> ClientSession:
@@ -228,7 +234,8 @@ class Connection:
                     )
                 )
             )
-        dispatcher.ended = self.close
+        dispatcher.ended = partial(self._stopped, dispatcher)
+        self._dispatcher = dispatcher
         return await stack.enter_async_context(
             ClientSession(
                 dispatcher=dispatcher,
@@ -241,9 +248,24 @@ class Connection:
             )
         )
 
+    def _stopped(self, dispatcher: JSONRPCDispatcher) -> None:
+        """Nothing more comes from the server. An attempt that has failed stops, too, and means nothing."""
+        if dispatcher is self._dispatcher and self.ready.done():
+            self._closing.set()
+
     def _broken(self, exchange: Exchange) -> None:
-        self.fault = exchange
-        self.close()
+        """A message did not get through, to which no answer comes otherwise."""
+        self._fault = exchange
+        if self.ready.done():
+            self._closing.set()
+        elif self._attempt is not None:
+            self._attempt.reschedule(0)
+
+    def seen(self, exchange: Exchange) -> Exchange:
+        """What tells most of a request that failed. With the older transport answers come over another one."""
+        if self.way != "sse" or exchange.failure is not None:
+            return exchange
+        return self._fault or (self._stream if self._stream.failure is not None else exchange)
 
     def renew(self) -> None:
         """Let the server's own stream be as long again: its length is bounded for each request of ours."""

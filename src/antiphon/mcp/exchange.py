@@ -13,12 +13,13 @@ from antiphon.ports.mcp import McpFailure
 
 @dataclass(slots=True)
 class Exchange:
-    """`unsent`: it surely reached no server. `failure`: why there is no answer. `status` and `challenge` are those of
-    the HTTP answer, 0 and "" without one.
+    """`unsent`: it surely reached no server. `in_session`: it named a session. `failure`: why there is no answer.
+    `status` and `challenge` are those of the HTTP answer, 0 and "" without one.
     """
 
     failure: McpFailure | None = None
     unsent: bool = False
+    in_session: bool = False
     status: int = 0
     challenge: str = ""
 

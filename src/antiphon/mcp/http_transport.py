@@ -23,6 +23,7 @@ from antiphon.mcp.failures import about
 from antiphon.mcp.limits import MAX_EVENTS, McpLimits
 from antiphon.ports.mcp import HOP_HEADER, McpRefused, McpUnreachable
 
+_SESSION: Final = "mcp-session-id"
 _NO_ANSWER: Final = 599
 _OURS: Final = frozenset(
     {"host", "accept-encoding", "connection", "content-length", "transfer-encoding", "user-agent"}
@@ -71,7 +72,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         exchange = current()
         try:
-            response = await self._sent(request)
+            response = await self._sent(request, exchange)
         except Refused as refused:
             exchange.unsent = True
             exchange.fail(McpRefused(about(self._label, f"was not asked: its address {refused}")))
@@ -85,9 +86,10 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             return await self._received(request, response, exchange)
         return self._failed(exchange)
 
-    async def _sent(self, request: httpx2.Request) -> aiohttp.ClientResponse:
+    async def _sent(self, request: httpx2.Request, exchange: Exchange) -> aiohttp.ClientResponse:
         target = self._target(str(request.url))
         headers = {name: value for name, value in request.headers.items() if name not in _OURS}
+        exchange.in_session = _SESSION in headers
         headers["accept-encoding"] = "identity"
         headers["user-agent"] = "antiphon"
         headers[HOP_HEADER] = "1"
