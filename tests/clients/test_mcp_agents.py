@@ -147,9 +147,11 @@ async def test_approvals_where_the_server_keeps_the_conversation(
     assert desk.calls("erase") == 1
 
 
-async def test_a_choice_of_one_tool(client: openai.AsyncOpenAI, desk: Case) -> None:
-    asked = tool(desk, require_approval="never", allowed_tools=["hello", "echo"])
-    agent = agent_of(client, "demo", asked, tool_choice=MCPToolChoice("desk", "hello"))
+@pytest.mark.parametrize("choice", [MCPToolChoice("desk", "hello"), "mcp"])
+async def test_a_choice_of_a_tool_or_of_any(client: openai.AsyncOpenAI, desk: Case, choice: Any) -> None:
+    """What the SDK calls "mcp" names no server."""
+    asked = tool(desk, require_approval="never", allowed_tools=["hello"])
+    agent = agent_of(client, "demo", asked, tool_choice=choice)
     result = await Runner.run(agent, "Whatever.")
     assert [item["name"] for item in _sent_back(result, "mcp_call")] == ["hello"]
     assert "hello" in result.final_output
