@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from antiphon.config.settings import ConfigError, Settings
-from antiphon.connectors.asking import ConnectorQuestions
+from antiphon.connectors.asking import ConnectorQuestions, QuestionLimits
 from antiphon.connectors.registry import ConnectorRegistry
 from antiphon.connectors.routes import ConnectorRoutes
 from antiphon.connectors.service import ConnectorService
@@ -184,7 +184,12 @@ def make_connectors(
     asked = parts.settings.mcp
     service = ConnectorService(registry, parts.store.mcp, authorizations.forget, parts.clock)
     questions = ConnectorQuestions(
-        registry, client, authorizations, parts.clock, asked.list_timeout_s, HEALTH_TIMEOUT_S
+        registry,
+        client,
+        authorizations,
+        parts.clock,
+        Targets(registry.policy, registry, authorizations),
+        QuestionLimits(asked.list_timeout_s, HEALTH_TIMEOUT_S, asked.max_tools),
     )
     return ConnectorRoutes(registry, service, questions)
 

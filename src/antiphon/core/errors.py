@@ -395,7 +395,7 @@ class ConnectorFailed(AntiphonError):
     code = "connector_failed"
 
     def __init__(self, connector_id: str, why: str) -> None:
-        super().__init__(f'the server of connector "{connector_id}": {why}', param="connector_id")
+        super().__init__(f'connector "{connector_id}": {why}', param="connector_id")
 
 
 class TooManyStreams(AntiphonError):
