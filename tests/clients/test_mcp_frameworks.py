@@ -120,14 +120,21 @@ def pydantic_agent(model: OpenAIResponsesModel, desk: Case) -> Agent[None, str]:
     return Agent(model, capabilities=[NativeTool(tool)])
 
 
+SENT_BACK: dict[str, OpenAIResponsesModelSettings] = {
+    "text": {},
+    "ids": {"openai_send_reasoning_ids": True},
+    "nothing": {"openai_previous_response_id": "auto"},
+}
+
+
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("chained", [False, True])
+@pytest.mark.parametrize("sent_back", SENT_BACK)
 async def test_pydantic_ai(
-    pydantic_model: OpenAIResponsesModel, desk: Case, chained: bool, stream: bool
+    pydantic_model: OpenAIResponsesModel, desk: Case, sent_back: str, stream: bool
 ) -> None:
-    """It sends its parts of a list and of calls back empty, by their ids, for the server to know."""
+    """With ids it sends lists and calls back without what was in them: the server knows. Else it leaves them out."""
     agent = pydantic_agent(pydantic_model, desk)
-    settings = OpenAIResponsesModelSettings(openai_previous_response_id="auto") if chained else None
+    settings = SENT_BACK[sent_back]
     if stream:
         async with agent.run_stream(QUESTION, model_settings=settings) as streamed:
             said = await streamed.get_output()
@@ -146,4 +153,4 @@ async def test_pydantic_ai(
     assert {(one["authorization"], one["x-token"]) for one in desk.headers("tools/call")} == {
         ("Bearer secret-of-the-desk", "t")
     }
-    assert desk.count("tools/list") == (1 if chained else 2)  # a list that comes back empty is none
+    assert desk.count("tools/list") == (2 if sent_back == "text" else 1)
