@@ -71,7 +71,7 @@ def _check_credentials(settings: ConnectorSettings, node: Node) -> None:
         return
     if settings.authorization or own:
         what = (
-            "each user sends a token of their own, so `authorization` would never be sent; keep one of them"
+            "has each user send a token of their own: `authorization` would never be sent; keep one of them"
         )
         raise _error(settings, node, "oauth", what)
     if settings.oauth.client_secret and not settings.oauth.client_id:

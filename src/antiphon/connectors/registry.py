@@ -48,7 +48,7 @@ class ConnectorRegistry:
     shows_addresses: bool = True
 
     async def find(self, owner: Owner, connector_id: str) -> Connector | None:
-        """Raises InvalidRequest for one that is there and cannot be used; the message says what to do."""
+        """See `ports.mcp.Connectors.find`."""
         settings = self.configured_for(owner).get(connector_id)
         if settings is not None:
             return _configured(owner, settings)

@@ -75,7 +75,10 @@ class Targets:
         return Target(server, scrubber([*(value for _, value in headers), *_of_query(address.url)]))
 
     async def _connector(self, owner: Owner, connector_id: str, param: str) -> Connector:
-        found = await self.connectors.find(owner, connector_id)
+        try:
+            found = await self.connectors.find(owner, connector_id)
+        except InvalidRequest as unusable:
+            raise InvalidRequest(unusable.message, param=param) from None
         if found is not None:
             return found
         if connector_id in OPENAIS_CONNECTORS:

@@ -231,7 +231,9 @@ class Connectors(Protocol):
     """Servers that have an id here, from the configuration or from `/v1/connectors`."""
 
     async def find(self, owner: Owner, connector_id: str) -> "Connector | None":
-        """None when it is unknown or another tenant's."""
+        """None when it is unknown or another tenant's. Raises InvalidRequest for one that cannot be used as it is: its
+        secrets cannot be opened any more, or its address is no longer let through.
+        """
         ...
 
 
@@ -344,6 +346,12 @@ class GrantKeeper(Protocol):
         """Add all of them; those that expired long ago may be removed on the way. Durable when it returns."""
         ...
 
+    async def use_grants(self, owner: Owner, ids: Sequence[str], now: int) -> str | None:
+        """Mark all as used, in one transaction. None when that was done; else the id of one that is unknown, used or
+        expired, and nothing changed.
+        """
+        ...
+
 
 class McpRecords(GrantKeeper, Protocol):
     """Connectors belong to a tenant: everybody of it reads and changes them. All else belongs to an owner. A foreign id
@@ -371,12 +379,6 @@ class McpRecords(GrantKeeper, Protocol):
 
     async def get_grants(self, owner: Owner, ids: Sequence[str]) -> Mapping[str, GrantState]:
         """Those that are known, by id."""
-        ...
-
-    async def use_grants(self, owner: Owner, ids: Sequence[str], now: int) -> str | None:
-        """Mark all as used, in one transaction. None when that was done; else the id of one that is unknown, used or
-        expired, and nothing changed.
-        """
         ...
 
     async def put_token(self, owner: Owner, token: StoredToken) -> None:
