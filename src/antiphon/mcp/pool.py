@@ -114,6 +114,7 @@ class Pool:
         first = self._first.get(server)
         if first is not None:
             await asyncio.shield(first.ready)
+            await asyncio.sleep(0)  # whoever made it has its turn before this one looks again
             return None
         await self._room(server)
         if server in self._first or server in self._shared:

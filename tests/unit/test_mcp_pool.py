@@ -1,0 +1,57 @@
+"""How connections to MCP servers are shared, in the turns of the loop that no real server can be made to hit."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from antiphon.mcp.connection import Connection
+from antiphon.mcp.limits import McpLimits
+from antiphon.mcp.pool import Pool
+from antiphon.ports.mcp import McpServer
+from antiphon.testing.store_contract import ALICE
+
+SERVER = McpServer(ALICE, "desk", "http://127.0.0.1:9/mcp")
+PATIENCE = 100
+
+
+class Ready:
+    """A connection that is there when `there` is done; whoever looks for that without an end is stopped."""
+
+    def __init__(self, *, modern: bool) -> None:
+        self.server = SERVER
+        self.modern = modern
+        self.usable = True
+        self.users = self.uses = 0
+        self.there = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(asyncio.sleep(0))
+        self._looked = 0
+
+    @property
+    def ready(self) -> "asyncio.Future[None]":
+        self._looked += 1
+        if self._looked > PATIENCE:
+            raise RecursionError("the loop gets no turn")
+        return self.there
+
+
+@pytest.mark.parametrize("modern", [True, False])
+async def test_who_comes_in_the_very_turn_in_which_a_connection_is_there_lets_its_maker_go_first(
+    modern: bool,
+) -> None:
+    made: list[Ready] = []
+
+    def connect(server: McpServer) -> Connection:
+        made.append(Ready(modern=modern))
+        if len(made) > 1:
+            made[-1].there.set_result(None)
+        return cast("Connection", made[-1])
+
+    pool = Pool(McpLimits(), connect, lambda: False)
+    first = asyncio.create_task(pool.take(SERVER))
+    while not made:
+        await asyncio.sleep(0)
+    made[0].there.set_result(None)
+    second = await pool.take(SERVER)
+    assert (await first is second) == modern
+    assert len(made) == (1 if modern else 2)
