@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from antiphon.oauth.callbacks import CallbackRefused, read_returned
-from antiphon.oauth.clients import Front
+from antiphon.oauth.clients import REGISTRATION_S, Front
 from antiphon.oauth.service import FLOW_S, SKEW_S, UserAuthorizations
 from antiphon.oauth.tokens import TokenDenied
 from antiphon.ports.mcp import McpFailure, McpRefused, McpUnreachable
@@ -260,6 +260,20 @@ async def test_a_registration_whose_secret_has_ended_is_made_anew(
     world.clock.at += 100
     await authorizations.begin(ALICE, connector_to(case))
     assert len(case.clients) == 2
+
+
+async def test_a_registration_is_not_used_for_ever(
+    authorizations: UserAuthorizations, case: OAuthCase, world: World
+) -> None:
+    connector = connector_to(case)
+    await authorize(authorizations, ALICE, connector)
+    world.clock.at += REGISTRATION_S
+    assert await token_of(authorizations, ALICE, connector)
+    assert len(case.clients) == 1
+    await authorize(authorizations, BOB, connector)
+    assert len(case.clients) == 2
+    world.clock.at += 3600
+    assert await token_of(authorizations, ALICE, connector), "with the client that it was got with"
 
 
 async def test_a_registration_that_the_server_has_forgotten_is_made_anew(

@@ -72,7 +72,7 @@ class Served:
             return answer.status, text, answer.headers
 
     async def connect(self, case: OAuthCase, key: str = "sk-alice") -> None:
-        body = {"connector_id": case.name, "url": case.mcp, "oauth": {}}
+        body: Json = {"connector_id": case.name, "url": case.mcp, "oauth": {}}
         assert (await self.ask("POST", "/v1/connectors", key, body))[0] == 200
 
     async def respond(self, case: OAuthCase, key: str, **more: Any) -> Json:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from antiphon.fetching.addresses import Reach, is_public, parsed
+from antiphon.fetching.addresses import EVERYWHERE, Reach, is_public, parsed
 from antiphon.fetching.resolving import guarded_socket
 from antiphon.fetching.urls import Egress, Refused, read
 
@@ -66,6 +66,15 @@ def test_an_address_that_is_not_public_is_out_of_reach(address: str) -> None:
     assert not Reach().covers(address)
     with pytest.raises(Refused, match="no public address"):
         Egress().target(f"http://[{address}]/" if ":" in address else f"http://{address}/")
+
+
+@pytest.mark.parametrize("address", [*PUBLIC, *PRIVATE])
+def test_a_reach_without_the_public_ones_covers_what_the_operator_names_alone(address: str) -> None:
+    assert not Reach(public=False).covers(address)
+    named = Reach.of(["10.0.0.0/8", "8.8.8.0/24"])
+    narrow = Reach(named.allowed, public=False)
+    assert narrow.covers(address) == named.names(address)
+    assert EVERYWHERE.covers(address)
 
 
 @pytest.mark.parametrize("address", PUBLIC)

@@ -13,7 +13,7 @@ from typing import Any
 from antiphon.app import make_providers
 from antiphon.config.mcp_settings import ConnectorSettings
 from antiphon.config.settings import ConfigError, MappedLine, RefusedParts, Settings, without_password
-from antiphon.integrations import check_connectors
+from antiphon.integrations import check_connectors, make_front
 from antiphon.knowledge import check_knowledge
 from antiphon.models.router import rules_in_words
 from antiphon.providers.upstream import UpstreamClient
@@ -56,6 +56,7 @@ def _check_adapters(settings: Settings) -> None:
     make_providers(settings, UpstreamClient(SystemClock()), SystemIds())
     check_knowledge(settings)
     check_connectors(settings)
+    make_front(settings)
 
 
 def table(lines: Sequence[MappedLine]) -> Iterator[str]:

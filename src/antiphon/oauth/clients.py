@@ -10,6 +10,8 @@ from ipaddress import ip_address
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
+from msgspec.structs import replace
+
 from antiphon.core.json_values import json_name
 from antiphon.core.wire import JsonObject, encode
 from antiphon.oauth.asking import Asking
@@ -21,6 +23,10 @@ from antiphon.ports.mcp import Connector, McpFailure, McpRefused
 CALLBACK = "/v1/connectors/oauth/callback"
 DOCUMENT = "/v1/connectors/oauth/client.json"
 NAME = "Antiphon"
+REGISTRATION_S = 30 * 86_400
+"""A registration is used for new flows so long at most: servers forget some, and tell only the user, on a page of
+their own. Tokens go on with the one that they were got with.
+"""
 _BASIC: ClientAuth = "client_secret_basic"
 _POST: ClientAuth = "client_secret_post"
 _NONE: ClientAuth = "none"
@@ -95,10 +101,12 @@ class Clients:
         key = client_key(server.issuer, self.front.callback, tuple(scopes))
         async with self._locks.setdefault((owner.tenant, key), asyncio.Lock()):
             known = await self.vault.client(owner.tenant, key)
-            if known is not None and not 0 < known.expires_at <= self.clock.now():
+            now = self.clock.now()
+            if known is not None and not 0 < known.expires_at <= now:
                 return known, key
             client = await self._register(asking, server, scopes)
-            await self.vault.keep_client(owner.tenant, key, client)
+            ends = min(client.expires_at or now + REGISTRATION_S, now + REGISTRATION_S)
+            await self.vault.keep_client(owner.tenant, key, replace(client, expires_at=ends))
             return client, key
 
     async def _check_pin(self, owner: Owner, connector: Connector, issuer: str) -> None:

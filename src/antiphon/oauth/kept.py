@@ -24,7 +24,7 @@ class _Secret(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Client(_Secret, frozen=True, kw_only=True):
-    """Who we are to an authorisation server. `expires_at` (Unix seconds) is when the secret ends, 0 for never."""
+    """Who we are to an authorisation server; from `expires_at` on (Unix seconds, 0 for never) not for new flows."""
 
     id: str
     secret: str = ""
