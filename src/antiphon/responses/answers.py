@@ -34,10 +34,15 @@ Answer = McpApprovalResponse | McpElicitationResponse
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What was answered: the calls that go on, and the ids of all questions that are answered by it."""
+    """What was answered: the calls that go on, and the ids of the requests that are denied."""
 
     resumed: Sequence[Resumed] = ()
-    ids: Sequence[str] = ()
+    denied: Sequence[str] = ()
+
+    @property
+    def claims(self) -> list[str]:
+        """The ids of what is to be marked as answered before a call goes on."""
+        return [one.asked.id for one in self.resumed]
 
 
 NOTHING = Given()
@@ -67,7 +72,7 @@ def with_what_was_asked(items: Sequence[StoredItem], history: Sequence[PastTurn]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Reads answers and sees to it that each question is answered once, in time, by whom it was asked."""
+    """Reads answers, and refuses those to what was not asked of this owner, is too late, or was answered before."""
 
     records: McpRecords
     clock: Clock
@@ -75,7 +80,10 @@ class Answers:
     async def given(
         self, owner: Owner, request: ResponseRequest, items: Sequence[StoredItem], history: Sequence[PastTurn]
     ) -> Given:
-        """Nothing is marked yet: see `use`. Raises InvalidRequest for an answer that cannot be taken."""
+        """Nothing is marked yet: the run does that when it begins.
+
+        Raises InvalidRequest for an answer that cannot be taken.
+        """
         answers = [(at, item) for at, item in _answers(items)]
         if not answers:
             return NOTHING
@@ -83,28 +91,32 @@ class Answers:
         states = await self.records.get_grants(owner, [asked_id(item) for _, item in answers])
         tools = {tool.server_label: tool for tool in request.tools or () if isinstance(tool, McpTool)}
         resumed: list[Resumed] = []
-        ids: list[str] = []
+        denied: list[str] = []
+        seen: set[str] = set()
         for at, item in answers:
             path = f"input[{at}].{_field(item)}"
             asked, state = questions.get(asked_id(item)), states.get(asked_id(item))
             if asked is None or state is None or not _fits(asked, item):
                 raise _unknown(asked_id(item), path)
-            self._check(state, asked, tools.get(asked.server_label), path)
-            if asked.id in ids:
+            if state.used:
+                raise InvalidRequest(
+                    f'`{path}`: "{asked.id}" was answered before, and each is answered once.', param=path
+                )
+            if asked.id in seen:
                 raise InvalidRequest(
                     f"`{path}`: answered twice in this request; send one answer.", param=path
                 )
-            ids.append(asked.id)
+            seen.add(asked.id)
             one = _resumed(asked, item, state, f"input[{at}]")
-            if one is not None:
-                resumed.append(one)
-        return Given(resumed, ids)
+            if one is None:
+                denied.append(asked.id)
+                continue
+            self._check(state, asked, tools.get(asked.server_label), path)
+            resumed.append(one)
+        return Given(resumed, denied)
 
     def _check(self, state: GrantState, asked: Asked, tool: McpTool | None, path: str) -> None:
-        if state.used:
-            raise InvalidRequest(
-                f'`{path}`: "{asked.id}" was answered before, and each is answered once.', param=path
-            )
+        """Whether the call may go on. Raises InvalidRequest."""
         if state.grant.expires_at <= self.clock.now():
             raise InvalidRequest(
                 f'`{path}`: "{asked.id}" has expired; have the model make the call again.', param=path
@@ -120,16 +132,6 @@ class Answers:
                 f'`{path}`: "{asked.id}" was asked about another server, tool or arguments than are named now; send the'
                 " request as it was, and the same server under its label.",
                 param=path,
-            )
-
-    async def use(self, owner: Owner, given: Given) -> None:
-        """Mark the questions as answered, all or none. Raises InvalidRequest when another request was faster."""
-        if not given.ids:
-            return
-        refused = await self.records.use_grants(owner, given.ids, self.clock.now())
-        if refused is not None:
-            raise InvalidRequest(
-                f'`input`: "{refused}" was answered meanwhile, and each is answered once.', param="input"
             )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from antiphon.conversations.keeper import ConversationKeeper
 from antiphon.conversations.turns import Turns
 from antiphon.core.compacting import is_triggered, nothing_to_compact, whole
-from antiphon.core.errors import NotFound
+from antiphon.core.errors import InvalidRequest, NotFound
 from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
 from antiphon.core.loop import Loop
 from antiphon.core.mcp_turn import NOTHING, McpBeginning
@@ -32,7 +32,6 @@ from antiphon.ports import (
     ToolRuntime,
 )
 from antiphon.prompts.filling import FilledPrompt, filled
-from antiphon.responses.answers import Answers
 from antiphon.responses.assembly import Assembled, Assembly, TurnMemory
 from antiphon.responses.attached import Attached
 from antiphon.responses.attachments import Attachments
@@ -93,6 +92,12 @@ class ResponseService:
         request = asked.loop.request
         if is_triggered(request) and not whole(asked.loop.transcript).is_worth_it:
             raise nothing_to_compact()
+        if is_triggered(request) and (context.given.resumed or context.given.denied):
+            raise InvalidRequest(
+                "`input`: a compaction_trigger asks for nothing but a compaction; send the answers to MCP servers in a"
+                " request of their own first.",
+                param="input",
+            )
         keeper = self._keeper(request, context.continues)
         if memory is not None:
             keeper = memory.keeper(keeper)
@@ -126,8 +131,9 @@ class ResponseService:
                 self.sampler,
             ),
             prompt=prompt.stored if prompt is not None else None,
+            claims=context.given.claims,
+            denied=context.given.denied,
         )
-        await Answers(self.store.mcp, self.clock).use(owner, context.given)
         if self.watch is not None:
             self.watch(run)
         return run

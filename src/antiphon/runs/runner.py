@@ -31,6 +31,7 @@ from antiphon.core.errors import (
     AntiphonError,
     CompactionFailed,
     ConversationChanged,
+    InvalidRequest,
     ProviderContextLength,
     ProviderError,
     ProviderRateLimited,
@@ -144,6 +145,10 @@ class Run:
     """It sees something that was sent with `store: false`, be it a turn that its connection remembers."""
     prompt: StoredPrompt | None = None
     """The version of the prompt that was filled for it."""
+    claims: Sequence[str] = ()
+    """What the user has answered for, so that calls go on: marked as answered before the first of them is made."""
+    denied: Sequence[str] = ()
+    """What the user did not allow: marked as answered when the model was told."""
     emit: Emit | None = None
     watcher: RunWatcher | None = None
     state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
@@ -188,7 +193,16 @@ class Run:
         return await self._conclude()
 
     async def skip(self) -> bytes:
-        """End as completed with no output, and return the final response object: no model is asked."""
+        """End as completed with no output, and return the final response object: no model is asked.
+
+        Raises InvalidRequest for answers to MCP servers, which nobody would act on.
+        """
+        if self.claims or self.denied:
+            raise InvalidRequest(
+                "`input`: holds answers to MCP servers, and a response that is only prepared acts on none; send them"
+                " without `generate: false`.",
+                param="input",
+            )
         if self.watcher is not None:
             self.emit = self.watcher.around(self.emit)
         self.begin()
@@ -214,6 +228,7 @@ class Run:
 
     # --- steps --------------------------------------------------------------------------------------------
     async def _drive(self) -> None:
+        await self._claim()
         self._apply(self.loop.start())
         while self._finish is None:
             if self._call is not None:
@@ -225,6 +240,16 @@ class Run:
                 await self._run_tools(calls)
             else:
                 raise RuntimeError("the loop waits for nothing and has not finished")
+
+    async def _claim(self) -> None:
+        """Raises InvalidRequest when another request has answered first."""
+        if not self.claims:
+            return
+        refused = await self.ports.grants.use_grants(self.owner, self.claims, self.ports.clock.now())
+        if refused is not None:
+            raise InvalidRequest(
+                f'`input`: "{refused}" was answered meanwhile, and each is answered once.', param="input"
+            )
 
     async def _carry_out(self, step: CallModel | CountTokens | Compact) -> None:
         provider, model = self.ports.provider, self.ports.upstream_model
@@ -460,6 +485,8 @@ class Run:
         if self._grants:  # before anybody can answer
             grants, self._grants = self._grants, []
             await self.ports.grants.add_grants(self.owner, grants)
+        if self.denied:
+            await self.ports.grants.use_grants(self.owner, self.denied, self.ports.clock.now())
         if self.ports.store is None:
             return
         request = self.loop.request
