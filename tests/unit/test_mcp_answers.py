@@ -36,7 +36,7 @@ class Model:
         outputs = [str(item.output) for item in items if isinstance(item, FunctionCallOutput)]
         if self.fails:
             self.fails -= 1
-            raise ProviderRateLimited("up", "slow down", retry_after=1)
+            raise ProviderRateLimited("up", "slow down")
         yield ()
         if outputs:
             self.told = outputs
@@ -78,9 +78,9 @@ class World:
         made: JsonObject = decode_json(await run.execute())
         return made
 
-    async def asked(self, **more: object) -> tuple[JsonObject, str]:
+    async def asked(self, *, store: bool = True) -> tuple[JsonObject, str]:
         """A response that waits for approval, and the id of the request."""
-        made = await self.say("erase it", **more)
+        made = await self.say("erase it", store=store)
         return made, made["output"][-1]["id"]
 
     @property
