@@ -33,7 +33,7 @@ from antiphon.mcp_tools.targets import Targets
 from antiphon.oauth.clients import Front
 from antiphon.oauth.routes import OAuthRoutes
 from antiphon.oauth.service import UserAuthorizations
-from antiphon.ports import Clock, Ids, Owner, Sealer, Store, ToolRuntime
+from antiphon.ports import Clock, Ids, Sealer, Store, ToolRuntime
 from antiphon.ports.mcp import (
     Authorizations,
     Connectors,
@@ -224,16 +224,6 @@ def make_front(settings: Settings) -> Front:
     return Front(url, read_url.raw_host or "")
 
 
-@dataclass(frozen=True, slots=True)
-class _Ids:
-    """The `ConnectorIds` of a registry."""
-
-    registry: ConnectorRegistry
-
-    async def ids(self, owner: Owner) -> list[str]:
-        return [one.id for one in await self.registry.list_all(owner)]
-
-
 def mcp_server_routes(
     settings: Settings,
     responses: ResponseService,
@@ -248,7 +238,7 @@ def mcp_server_routes(
     sources: list[ToolSource] = [
         FileTools(knowledge.searcher, responses.store.knowledge, responses.clock, most),
         ResponseTool(responses),
-        ConnectorTools(_Ids(own.connectors.registry), own.tools, most),
+        ConnectorTools(own.connectors.registry, own.tools, most),
     ]
     questions = UserQuestions(responses.sealer, responses.clock, settings.mcp.elicitation_ttl_s)
     origins = Origins(bool(settings.server.auth.keys), settings.mcp.public_url)

@@ -14,6 +14,7 @@ from bench.program import Program
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 ADDRESS = "http://127.0.0.1:8321"
 SAID: dict[str, set[str]] = {
+    "connectors.md": {"object", "connector_id", "url", "has_authorization", "problem"},
     "embeddings.md": {"object", "data", "model", "usage"},
     "list-responses.md": {"object", "data", "first_id", "last_id", "has_more"},
     "prompts.md": {"id", "prompt", "instructions", "data"},

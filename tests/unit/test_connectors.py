@@ -131,7 +131,8 @@ async def test_one_of_the_configuration_is_trusted_and_comes_first() -> None:
     await world.create(connector_id="b")
     world.clock.at += 1
     await world.create(connector_id="c")
-    listed = await world.registry.list_all(ALICE)
+    assert await world.registry.ids(ALICE) == ["tickets", "b", "c"]
+    listed = [world.registry.shown(ALICE, one) for one in await world.registry.list_all(ALICE)]
     assert [one.id for one in listed] == ["tickets", "b", "c"]
     assert listed[0].url == "http://10.0.0.7/mcp?key=***"
     assert listed[0].source == "config"
@@ -151,7 +152,7 @@ async def test_what_the_configuration_keeps_for_some_tenants_is_unknown_to_other
     found = await world.registry.find(EVE, "a")
     assert found is not None
     assert found.server.url == URL
-    assert [one.source for one in await world.registry.list_all(EVE)] == ["config"]
+    assert await world.registry.list_all(EVE) == list(world.configured)
 
 
 async def test_a_foreign_connector_is_an_unknown_one() -> None:
@@ -459,6 +460,7 @@ _WRONG: list[tuple[dict[str, Any], str]] = [
     ({"headers": {"x": 8_714_255}}, "headers.x"),
     ({"headers": ["CANARY"]}, "headers"),
     ({"headers": {f"x{n}": "CANARY" for n in range(65)}}, "headers"),
+    ({"headers": {f"x{n}": "CANARY" * 2000 for n in range(3)}}, "headers"),
     ({"authorization": "CANARY", "oauth": {}}, "oauth"),
     ({"headers": {"authorization": "CANARY"}, "oauth": {}}, "oauth"),
     ({"oauth": {"client_secret": "CANARY"}}, "oauth.client_secret"),

@@ -21,6 +21,7 @@ from antiphon.ports import Owner
 
 PROCESS_FIELDS = ("command", "args", "env", "cwd", "folder", "environment")
 HIDDEN = "***"
+MAX_HEADER_CHARS = 32 * 1024
 _AUTHORIZATION = "authorization"
 _CLIENT_SECRET = re.compile(r"[\x20-\x7e]{1,2048}\Z")  # RFC 6749, A.2
 
@@ -132,6 +133,11 @@ def check(draft: Draft, owner: Owner, policy: ServerPolicy) -> None:
     """Raises InvalidRequest with the field in `param`; no message repeats a secret."""
     policy.address(owner, draft.url, "url")
     check_headers(draft.headers, "headers")
+    if sum(len(name) + len(value) for name, value in draft.headers.items()) > MAX_HEADER_CHARS:
+        raise InvalidRequest(
+            f"`headers`: more than {MAX_HEADER_CHARS} characters together; servers take no more.",
+            param="headers",
+        )
     if draft.authorization:
         check_token(draft.authorization, "authorization")
     own = next((name for name in draft.headers if name.lower() == _AUTHORIZATION), None)

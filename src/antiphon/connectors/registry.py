@@ -21,6 +21,12 @@ from antiphon.ports import Owner, SealBroken, Sealer
 from antiphon.ports.mcp import Connector, McpRecords, McpServer, OAuthSettings, StoredConnector
 
 PURPOSE = "mcp_connector"
+Entry = ConnectorSettings | StoredConnector
+"""A connector of either kind, as it is kept."""
+
+
+def id_of(entry: Entry) -> str:
+    return entry.connector_id if isinstance(entry, ConnectorSettings) else entry.id
 
 
 class SecretLost(InvalidRequest):
@@ -58,17 +64,18 @@ class ConnectorRegistry:
     async def get(self, owner: Owner, connector_id: str) -> ConnectorObject | None:
         """As callers are shown it."""
         settings = self.configured_for(owner).get(connector_id)
-        if settings is not None:
-            return self._shown_settings(settings)
-        stored = await self.records.get_connector(owner, connector_id)
+        stored = settings or await self.records.get_connector(owner, connector_id)
         return None if stored is None else self.shown(owner, stored)
 
-    async def list_all(self, owner: Owner) -> list[ConnectorObject]:
+    async def list_all(self, owner: Owner) -> list[Entry]:
         """Those of the configuration in the order of the file, then the others, the oldest first."""
         configured = self.configured_for(owner)
         stored = [one for one in await self.records.list_connectors(owner) if one.id not in configured]
-        first = [self._shown_settings(one) for one in configured.values()]
-        return [*first, *(self.shown(owner, one) for one in reversed(stored))]
+        return [*configured.values(), *reversed(stored)]
+
+    async def ids(self, owner: Owner) -> Sequence[str]:
+        """Of `list_all`."""
+        return [id_of(one) for one in await self.list_all(owner)]
 
     def configured_for(self, owner: Owner) -> Mapping[str, ConnectorSettings]:
         """The configuration's connectors that this owner may use, by id."""
@@ -76,7 +83,13 @@ class ConnectorRegistry:
             one.connector_id: one for one in self.configured if not one.tenants or owner.tenant in one.tenants
         }
 
-    def shown(self, owner: Owner, stored: StoredConnector) -> ConnectorObject:
+    def shown(self, owner: Owner, entry: Entry) -> ConnectorObject:
+        """As callers are shown it, but for its secrets."""
+        if isinstance(entry, ConnectorSettings):
+            return self._shown_settings(entry)
+        return self._shown_stored(owner, entry)
+
+    def _shown_stored(self, owner: Owner, stored: StoredConnector) -> ConnectorObject:
         public = read_public(stored.body)
         return ConnectorObject(
             id=stored.id,

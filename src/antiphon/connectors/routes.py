@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from antiphon.connectors.asking import ConnectorQuestions
 from antiphon.connectors.drafts import refuse
-from antiphon.connectors.registry import ConnectorRegistry
+from antiphon.connectors.registry import ConnectorRegistry, id_of
 from antiphon.connectors.service import ConnectorService
 from antiphon.connectors.shapes import (
     AuthorizeConnector,
@@ -45,8 +45,10 @@ class ConnectorRoutes:
         query = request.query()
         refuse_unknown(query, *(one.name for one in _QUERY))
         page = Page.of(query, limit=100)
-        connectors = await self.registry.list_all(request.owner)
-        return json_reply(page.cut(connectors, [one.id for one in connectors]))
+        entries = await self.registry.list_all(request.owner)
+        found = page.cut(entries, [id_of(one) for one in entries])
+        found["data"] = [self.registry.shown(request.owner, one) for one in found["data"]]
+        return json_reply(found)
 
     async def get(self, request: Request) -> Reply:
         _refuse_query(request)
@@ -142,7 +144,6 @@ class ConnectorRoutes:
                 self.authorize,
                 "Begin to authorise a connector: where the user goes",
                 _TAG,
-                request="AuthorizeConnector",
                 response="ConnectorAuthorization",
             ),
             Route(

@@ -24,7 +24,7 @@ from antiphon.core.wire import UNSET, encode
 from antiphon.ports import Clock, Owner
 from antiphon.ports.mcp import Connector, McpRecords, StoredConnector
 
-MAX_CONNECTORS = 1000
+MAX_CONNECTORS = 500
 """Of one tenant, besides those of the configuration."""
 
 ForgetTokens = Callable[[str, Connector], Awaitable[object]]

@@ -74,7 +74,7 @@ class CreateConnector(Wire):
 
 
 class AuthorizeConnector(Wire):
-    """Nothing is said yet: the connector's `oauth` says it all."""
+    """A body that may be left out: the connector's `oauth` says it all."""
 
 
 # --- what is stored ------------------------------------------------------------------------------------------
@@ -206,7 +206,6 @@ class DeletedAuthorization(Wire):
 
 
 TYPES: dict[str, Any] = {
-    "AuthorizeConnector": AuthorizeConnector,
     "Connector": ConnectorObject,
     "ConnectorAuthorization": ConnectorAuthorization,
     "ConnectorHealth": ConnectorHealth,
