@@ -40,7 +40,7 @@ async def test_metadata_of_the_authorisation_server_is_found_wherever_it_may_be(
     await authorize(authorizations, ALICE, connector_to(case))
     order = [one.endpoint for one in case.seen]
     looked = ["metadata", "openid", "appended"]
-    assert order[: order.index("register")] == ["resource", *looked[: looked.index(place) + 1]]
+    assert order[: order.index("register")] == ["mcp", "resource", *looked[: looked.index(place) + 1]]
 
 
 async def test_a_challenge_says_where_the_metadata_of_the_server_is(
@@ -52,6 +52,31 @@ async def test_a_challenge_says_where_the_metadata_of_the_server_is(
     link = await authorizations.begin(ALICE, connector_to(case), f'Bearer resource_metadata="{where}"')
     assert link.url.startswith(case.issuer)
     assert not case.asked("resource")
+
+
+async def test_a_server_is_asked_what_it_wants_before_a_user_is(
+    authorizations: UserAuthorizations, oauth_servers: OAuthServers, case: OAuthCase
+) -> None:
+    """Without a challenge at hand: it may be the only place that says where the metadata is."""
+    elsewhere = oauth_servers.case()
+    elsewhere.twist("resource", document={"resource": case.mcp, "authorization_servers": [case.issuer]})
+    where = f"{elsewhere.base}/.well-known/oauth-protected-resource/{elsewhere.name}/mcp"
+    header = f'Bearer resource_metadata="{where}", scope="notes:read"'
+    case.twist("mcp", status=401, headers={"www-authenticate": header})
+    link = await authorizations.begin(ALICE, connector_to(case))
+    assert asked_in(link)["scope"] == "notes:read"
+    assert len(elsewhere.asked("resource")) == 1
+    assert not case.asked("resource")
+    (first, *_) = case.seen
+    assert "authorization" not in first.headers
+
+
+@pytest.mark.parametrize("how", [{"status": 500}, {"status": 404}, {"status": 200, "body": b"x" * 1000}])
+async def test_a_server_that_says_nothing_of_it_may_have_its_metadata_all_the_same(
+    authorizations: UserAuthorizations, case: OAuthCase, how: dict[str, object]
+) -> None:
+    case.twist("mcp", **how)
+    assert (await authorizations.begin(ALICE, connector_to(case))).url.startswith(case.issuer)
 
 
 async def test_a_place_of_a_challenge_that_has_nothing_is_passed_over(

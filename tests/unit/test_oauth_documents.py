@@ -138,7 +138,7 @@ def test_an_issuer_is_compared_as_text_but_for_the_slash_of_a_root() -> None:
 
 def test_a_server_is_named_without_a_slash_that_means_nothing() -> None:
     assert canonical(address("HTTPS://A.example/")) == "https://a.example"
-    assert canonical(address("https://a.example/mcp/#top")) == "https://a.example/mcp/"
+    assert canonical(address("https://a.example/mcp/?key=secret#top")) == "https://a.example/mcp/"
 
 
 @pytest.mark.parametrize(
@@ -331,4 +331,5 @@ def test_a_document_says_who_this_server_is_where_it_has_an_https_address() -> N
     assert metadata["redirect_uris"] == ["https://agents.example.com/v1/connectors/oauth/callback"]
     assert (metadata["token_endpoint_auth_method"], metadata["application_type"]) == ("none", "web")
     assert Front("http://127.0.0.1:8321", "127.0.0.1").document == ""
+    assert Front("https://127.0.0.1:8321", "127.0.0.1").document == ""
     assert Front("http://127.0.0.1:8321", "127.0.0.1").application_type == "native"

@@ -78,7 +78,8 @@ async def _exchange(http: GuardedHttp, asked: Exchange) -> Answer:
     response = await http.send(asked.method, target, {**_HEADERS, **dict(asked.headers)}, asked.body)
     async with response:
         fetched = await answers.read(response, target, http.egress.max_bytes)
-        return Answer(response.status, fetched.content)
+        challenge = ", ".join(response.headers.getall("www-authenticate", []))
+        return Answer(response.status, fetched.content, challenge)
 
 
 def _address(url: URL) -> WebAddress:

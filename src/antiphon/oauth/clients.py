@@ -50,8 +50,9 @@ class Front:
 
     @property
     def document(self) -> str:
-        """The client id that is a URL; "" where we cannot have one, since it has to be https."""
-        return self.url + DOCUMENT if self.url.startswith("https://") else ""
+        """The client id that is a URL; "" where we cannot have one: it has to be https, and reached by others."""
+        reached = self.url.startswith("https://") and self.application_type == "web"
+        return self.url + DOCUMENT if reached else ""
 
     @property
     def application_type(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from antiphon.oauth.asking import Asking
-from antiphon.oauth.challenges import Challenge, usable_scopes
+from antiphon.oauth.challenges import Challenge, read_challenge, usable_scopes
 from antiphon.oauth.documents import ResourceMetadata, ServerMetadata, Unreadable, decoded
 from antiphon.ports.exchanges import Answer, WebAddress
 from antiphon.ports.mcp import McpFailure, McpRefused, McpUnreachable
@@ -18,6 +18,8 @@ _SERVER = "/.well-known/oauth-authorization-server"
 _OPENID = "/.well-known/openid-configuration"
 _PKCE = "S256"
 _MAX_LINK = 8192
+_UNAUTHORIZED = 401
+_PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,18 @@ class Authority:
     resource: str
     scopes: Sequence[str]
     server: ServerMetadata
+
+
+async def ask_unauthorized(asking: Asking, server_url: str) -> Challenge:
+    """What a server says to a request without a token: where its metadata is, and which scopes it wants. Nothing where
+    it says nothing. Raises McpRefused for an address that may not be asked.
+    """
+    headers = {"accept": "application/json, text/event-stream"}
+    try:
+        answer = await asking.post(server_url, "the server", _PING, "application/json", headers)
+    except McpUnreachable:
+        return Challenge()  # its metadata may be there all the same
+    return read_challenge(answer.challenge) if answer.status == _UNAUTHORIZED else Challenge()
 
 
 async def find_authority(asking: Asking, server_url: str, challenge: Challenge, issuer: str) -> Authority:
@@ -46,8 +60,10 @@ async def find_authority(asking: Asking, server_url: str, challenge: Challenge, 
 
 
 def canonical(address: WebAddress) -> str:
-    """A server's name as a resource (RFC 8707): without a slash at the end that means nothing, and no fragment."""
-    return address.origin if address.url == f"{address.origin}/" else address.url
+    """A server's name as a resource (RFC 8707, section 2): without a slash that means nothing, without a query, which
+    may hold a key, and without a fragment.
+    """
+    return address.origin if address.path == "/" else address.origin + address.path
 
 
 def resource_urls(address: WebAddress, challenge: Challenge) -> list[str]:

@@ -17,9 +17,9 @@ from antiphon.oauth.asking import Asking, trusted_origins
 from antiphon.oauth.callbacks import CallbackRefused, Returned, check_returned
 from antiphon.oauth.challenges import Challenge, read_challenge
 from antiphon.oauth.clients import Clients, Front
-from antiphon.oauth.discovery import Authority, find_authority
+from antiphon.oauth.discovery import Authority, ask_unauthorized, find_authority
 from antiphon.oauth.documents import ServerMetadata
-from antiphon.oauth.kept import Client, Flow, Token, Vault, settings_of, token_key
+from antiphon.oauth.kept import Client, Flow, Token, Vault, pin_key, settings_of, token_key
 from antiphon.ports import Clock, Owner, Sealer
 from antiphon.ports.exchanges import Exchanges
 from antiphon.ports.mcp import (
@@ -98,6 +98,7 @@ class UserAuthorizations:
         """Forget everybody's tokens, and the flows that were begun, as when a connector is deleted, or leads elsewhere
         from now on. How many tokens.
         """
+        await self._records.delete_client(tenant, pin_key(connector))
         return await self._records.delete_tokens(tenant, token_key(connector))
 
     def _is_old(self, token: Token) -> bool:
@@ -187,11 +188,11 @@ class UserAuthorizations:
                 "a server that is a command has its credentials in its environment, not by OAuth"
             )
         asking = self._asking(connector)
-        asked = read_challenge(challenge)
         try:
             async with asyncio.timeout(DISCOVERY_S):
-                oauth = settings_of(connector)
-                authority = await find_authority(asking, connector.server.url, asked, oauth.issuer)
+                oauth, server_url = settings_of(connector), connector.server.url
+                asked = read_challenge(challenge) if challenge else await ask_unauthorized(asking, server_url)
+                authority = await find_authority(asking, server_url, asked, oauth.issuer)
                 scopes = await self._scopes(owner, connector, asked, authority)
                 client, client_key = await self._clients.find(
                     asking, owner, connector, authority.server, scopes

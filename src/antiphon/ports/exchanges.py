@@ -38,10 +38,13 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whole. Redirects come back as they are: they are not followed."""
+    """What came back, whole. Redirects come back as they are: they are not followed. `challenge` is what stands in
+    `WWW-Authenticate`, several of them joined by commas.
+    """
 
     status: int
     body: bytes = field(repr=False)
+    challenge: str = field(default="", repr=False)
 
 
 class NotAsked(Exception):
