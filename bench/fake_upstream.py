@@ -9,12 +9,12 @@ chat alone.
 import asyncio
 import re
 from functools import cache
-from typing import cast
 
 import msgspec
 import uvloop
 
 from bench.fake_responses import ResponsesAnswers
+from bench.raw_http import RawConnection, json_reply, serve
 
 CHUNKS = 100
 WORD = "token "
@@ -68,13 +68,7 @@ def _completion(message: dict[str, object], finish: str, model: str) -> bytes:
             "system_fingerprint": None,
         }
     )
-    return _json_reply(body)
-
-
-def _json_reply(body: bytes, status: bytes = b"200 OK") -> bytes:
-    return (
-        b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
-    ) + body
+    return json_reply(body)
 
 
 def _event(model: str, choices: list[dict[str, object]], **more: object) -> bytes:
@@ -145,7 +139,7 @@ def _responses_of(name: str) -> ResponsesAnswers:
 _RESPONSES = {name.encode(): _responses_of(name) for name in MODELS}
 _CHAT_MODELS = (*MODELS, *(name.decode() for name in CALLERS))
 _ANSWERS = {name.encode(): Answers(name, PACED.get(name.encode(), (CHUNKS, 0.0))[0]) for name in _CHAT_MODELS}
-_MODEL_LIST = _json_reply(
+_MODEL_LIST = json_reply(
     msgspec.json.encode(
         {
             "object": "list",
@@ -155,7 +149,7 @@ _MODEL_LIST = _json_reply(
         }
     )
 )
-_NOT_FOUND = _json_reply(
+_NOT_FOUND = json_reply(
     b'{"error":{"message":"no such model or route","type":"not_found"}}', b"404 Not Found"
 )
 
@@ -181,40 +175,22 @@ def _call_of(model: bytes, body: bytes, answers: Answers) -> tuple[bytes, bytes]
     return _calls(model.decode(), tool[1].decode(), *CALLERS[model]) if tool is not None else None
 
 
-class FakeUpstream(asyncio.Protocol):
+class FakeUpstream(RawConnection):
     """One connection. Answers in order; a client that leaves stops the stream it was getting."""
 
     def __init__(self) -> None:
-        self._transport: asyncio.Transport | None = None
-        self._buffer = b""
+        super().__init__()
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
     def connection_lost(self, exc: Exception | None) -> None:
-        del exc
+        super().connection_lost(exc)
         if self._timer is not None:
             self._timer.cancel()
-        self._transport = None
 
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            head = self._buffer[:end].lower()
-            at = head.find(b"content-length:")
-            length = int(head[at + 15 : (head + b"\r\n").find(b"\r\n", at)]) if at >= 0 else 0
-            whole = end + 4 + length
-            if len(self._buffer) < whole:
-                return
-            body = self._buffer[end + 4 : whole]
-            self._buffer = self._buffer[whole:]
-            self._answer(head, body)
-
-    def _answer(self, head: bytes, body: bytes) -> None:
-        assert self._transport is not None
+    def answer(self, head: bytes, body: bytes) -> None:
+        assert self.transport is not None
         if head.startswith(b"get /v1/models"):
-            self._transport.write(_MODEL_LIST)
+            self.transport.write(_MODEL_LIST)
             return
         model = _model(body)
         if head.startswith(b"post /v1/responses") and model in _RESPONSES:
@@ -222,33 +198,33 @@ class FakeUpstream(asyncio.Protocol):
             return
         answers = _ANSWERS.get(model)
         if answers is None or not head.startswith(b"post /v1/chat/completions"):
-            self._transport.write(_NOT_FOUND)
+            self.transport.write(_NOT_FOUND)
             return
         call = _call_of(model, body, answers)
         if not _flag(body, b"stream"):
-            self._transport.write(answers.text if call is None else call[0])
+            self.transport.write(answers.text if call is None else call[0])
             return
         tail = answers.usage + answers.end if _flag(body, b"include_usage") else answers.end
         if call is not None:
-            self._transport.write(_STREAM_HEAD + call[1] + tail)
+            self.transport.write(_STREAM_HEAD + call[1] + tail)
         elif model in PACED:
-            self._transport.write(_STREAM_HEAD + answers.first)
+            self.transport.write(_STREAM_HEAD + answers.first)
             self._pace([answers.token] * answers.chunks, PACED[model][1], answers.stop + tail)
         else:
-            self._transport.write(_STREAM_HEAD + answers.burst + tail)
+            self.transport.write(_STREAM_HEAD + answers.burst + tail)
 
     def _respond(self, answers: ResponsesAnswers, model: bytes, body: bytes) -> None:
-        assert self._transport is not None
+        assert self.transport is not None
         called = model == b"fake-tools" and b'"tools":' in body and b'"function_call_output"' not in body
         if not _flag(body, b"stream"):
-            self._transport.write(_json_reply(answers.call_whole if called else answers.whole))
+            self.transport.write(json_reply(answers.call_whole if called else answers.whole))
         elif called:
-            self._transport.write(_STREAM_HEAD + answers.call_stream + _LAST_CHUNK)
+            self.transport.write(_STREAM_HEAD + answers.call_stream + _LAST_CHUNK)
         elif model in PACED:
-            self._transport.write(_STREAM_HEAD + answers.first)
+            self.transport.write(_STREAM_HEAD + answers.first)
             self._pace(answers.tokens, PACED[model][1], answers.end + _LAST_CHUNK)
         else:
-            self._transport.write(_STREAM_HEAD + answers.burst + answers.end + _LAST_CHUNK)
+            self.transport.write(_STREAM_HEAD + answers.burst + answers.end + _LAST_CHUNK)
 
     def _pace(self, tokens: list[bytes], interval: float, tail: bytes) -> None:
         """Send one token now and then one each `interval` seconds, on an absolute schedule."""
@@ -256,24 +232,16 @@ class FakeUpstream(asyncio.Protocol):
         start = loop.time()
 
         def tick(sent: int) -> None:
-            if self._transport is None:
+            if self.transport is None:
                 return
             if sent == len(tokens):
-                self._transport.write(tail)
+                self.transport.write(tail)
                 return
-            self._transport.write(tokens[sent])
+            self.transport.write(tokens[sent])
             self._timer = loop.call_at(start + (sent + 1) * interval, tick, sent + 1)
 
         tick(0)
 
 
-async def serve() -> None:
-    server = await asyncio.get_running_loop().create_server(FakeUpstream, "127.0.0.1", 0, backlog=1024)
-    port = server.sockets[0].getsockname()[1]
-    print(f"listening on http://127.0.0.1:{port}", flush=True)
-    async with server:
-        await server.serve_forever()
-
-
 if __name__ == "__main__":
-    uvloop.run(serve())
+    uvloop.run(serve(FakeUpstream))
