@@ -1,6 +1,8 @@
 """One call of a tool of a server: its place among the calls that run, its answer, and what that becomes."""
 
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import cast
 
 import msgspec
 
@@ -96,14 +98,20 @@ class Calls:
         return ToolDone(asked.call.call.call_id, "", waiting, (ask,))
 
     async def _result(self, asked: Asked, target: Target, result: CallResult) -> McpCall:
-        if isinstance(asked.host, TakesResults):
-            asked.host.take(cleaned(result, target.scrub))
+        if _takes_results(type(asked.host)):
+            cast("TakesResults", asked.host).take(cleaned(result, target.scrub))
         keeping = Keeping(self._files, asked.owner, asked.item.name, asked.host.keeps)
         text = await text_of(result, target.scrub, keeping, self._limits.max_output_chars)
         if result.is_error:
             error = McpToolExecutionError(content=error_content(text))
             return msgspec.structs.replace(asked.item, status="failed", output=None, error=error)
         return msgspec.structs.replace(asked.item, status="completed", output=text, error=None)
+
+
+@cache
+def _takes_results(host: type[CallHost]) -> bool:
+    """Once for each type: to look through a protocol takes longer than all else that is done with a short result."""
+    return issubclass(host, TakesResults)
 
 
 @dataclass(frozen=True, slots=True)
