@@ -133,6 +133,7 @@ def test_the_document_has_all_facts(capsys: pytest.CaptureFixture[str], folder: 
             {"provider_id": "gpu", "provider_type": "remote::vllm", "base_url": "http://127.0.0.1:8000/v1"}
         ],
         "models": ["small"],
+        "connectors": [],
         "notes": [],
         "counts": {"taken": 10, "off": 1},
         "error": None,
