@@ -68,6 +68,7 @@ class ScriptedMcp:
     calls: list[Call] = field(default_factory=list[Call])
     forgotten: list[bytes] = field(default_factory=list[bytes])
     changed: Counter[str] = field(default_factory=Counter[str])
+    on_changes: Callable[[McpServer], int] | None = None
 
     async def list_tools(self, server: McpServer, *, timeout_s: float) -> Listing:
         self.listed.append(server)
@@ -91,7 +92,7 @@ class ScriptedMcp:
         self.forgotten.append(reply_token)
 
     def changes(self, server: McpServer) -> int:
-        return self.changed[server.url]
+        return self.changed[server.url] if self.on_changes is None else self.on_changes(server)
 
     async def ping(self, server: McpServer, *, timeout_s: float) -> JsonObject:
         return {"name": server.label, "version": "1", "protocol_version": "", "instructions": ""}

@@ -271,7 +271,7 @@ async def test_a_server_that_echoes_credentials_shows_none(
             TextContent(sent),
             TextContent("x", uri=f"memo://{TOKEN}"),
             LinkContent(f"https://e.com/{TOKEN}", TOKEN, sent),
-            BinaryContent("image", "image/png", b"x", uri=f"https://e.com/{TOKEN}.png"),
+            BinaryContent("image", "image/png", f"x {sent}".encode(), uri=f"https://e.com/{TOKEN}.png"),
         ]
         return CallResult(content, {sent: [sent]})
 
@@ -279,6 +279,9 @@ async def test_a_server_that_echoes_credentials_shows_none(
     host = Host()
     shown = msgspec.json.encode(await world.run(tool=tool, host=host)).decode() + repr(host.asked)
     shown += repr(await world.files.list_page(OWNER, limit=9, newest_first=True, after=None, purpose=None))
+    ((_, _, data),) = await world.kept()
+    assert data.startswith(b"x authorization: *****")
+    shown += data.decode()
     for error in (McpUnreachable(f"no {TOKEN}"), McpProtocolFailure(f"{TOKEN} other-secret", -1)):
         world.client.on_call = fails_with(error)
         shown += msgspec.json.encode(await world.run(tool=tool)).decode()

@@ -147,6 +147,33 @@ async def test_a_change_that_another_conversation_found_makes_a_list_outdated(wo
     assert not outdated(world, some)
 
 
+async def test_a_server_is_heard_whichever_token_of_the_user_it_is_asked_with(world: World) -> None:
+    """Tokens are renewed between the requests of a conversation, and each has connections of its own."""
+    told: dict[str, int] = {}
+    world.client.on_changes = lambda one: told.get(dict(one.headers).get("authorization", ""), 0)
+    known = await world.list_tools(server(authorization="of-monday"))
+    await world.run("add", tool=server(authorization="of-tuesday"))
+    wednesday = server(authorization="of-wednesday")
+    assert not world.tools.outdated(OWNER, wednesday, known)
+    told["Bearer of-tuesday"] = 1
+    assert world.tools.outdated(OWNER, wednesday, known)
+    known = await world.list_tools(wednesday)
+    assert not world.tools.outdated(OWNER, wednesday, known)
+    for day in range(20):
+        await world.run("add", tool=server(authorization=f"of-day-{day}"))
+    told["Bearer of-day-19"] = 1
+    assert world.tools.outdated(OWNER, wednesday, known)
+
+
+async def test_what_a_server_says_after_a_restart_is_heard(world: World) -> None:
+    known = await world.list_tools()
+    again = World()
+    assert not outdated(again, known)
+    await again.run("add")
+    again.client.changed[URL] += 1
+    assert outdated(again, known)
+
+
 async def test_a_change_during_the_request_makes_its_list_outdated(world: World) -> None:
     async def changing(_: McpServer) -> Listing:
         world.client.changed[URL] += 1

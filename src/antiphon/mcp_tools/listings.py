@@ -5,24 +5,20 @@ that no credential is held as one.
 """
 
 import asyncio
-import hashlib
-import hmac
-import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from antiphon.core.hosted_items import McpListedTool
-from antiphon.core.mcp import definition_digest
 from antiphon.core.tools import McpTool
 from antiphon.core.wire import encode
+from antiphon.mcp_tools.news import Definitions, KeyedDigest, News, definitions
 from antiphon.ports import Owner
 from antiphon.ports.mcp import Listing, McpClient, McpServer
 
 Tools = Sequence[McpListedTool]
 MAX_LIFETIME_S = 86_400.0
 """Whatever a server says: its tools are listed again after a day."""
-_NOTED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +26,10 @@ class _Kept:
     """A list. `changes` is how often the server had said so when it was asked; `size` in bytes of JSON."""
 
     tools: Tools
-    definitions: frozenset[bytes]
+    definitions: Definitions
     until: float
     changes: int
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Noted:
-    """Of the last list that an owner got for a tool. `varied`: an earlier one was another."""
-
-    server: McpServer
-    changes: int
-    definitions: frozenset[bytes]
-    varied: bool = False
 
 
 @dataclass(slots=True)
@@ -66,11 +52,14 @@ class Listings:
     timeout_s: float
     max_lists: int = 1000
     max_bytes: int = 32 * 1024 * 1024
-    _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    digest: KeyedDigest = field(default_factory=KeyedDigest)
     _kept: "OrderedDict[bytes, _Kept]" = field(default_factory=OrderedDict[bytes, _Kept])
     _asking: dict[bytes, _Asking] = field(default_factory=dict[bytes, _Asking])
-    _noted: "OrderedDict[bytes, _Noted]" = field(default_factory=OrderedDict[bytes, "_Noted"])
     _bytes: int = 0
+    news: News = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.news = News(self.client, self.digest)
 
     async def get(
         self, owner: Owner, tool: McpTool, server: McpServer, read: Callable[[Listing], Tools]
@@ -79,28 +68,17 @@ class Listings:
 
         Raises McpFailure, and whatever `read` raises; nothing is kept then.
         """
-        key = self._digest(_parts(server))
+        key = self.digest(_parts(server))
         kept = self._kept.get(key)
         if kept is not None and kept.until > self.monotonic() and kept.changes == self.client.changes(server):
             self._kept.move_to_end(key)
-            self._note(owner, tool, _Noted(server, kept.changes, kept.definitions))
+            self.news.listed(owner, tool, server, kept.changes, kept.definitions)
             return kept.tools
         self._drop(key)
         changes = self.client.changes(server)
         found = await self._shared(key, lambda: self._ask(key, server, changes, read))
-        self._note(owner, tool, _Noted(server, found.changes, found.definitions))
+        self.news.listed(owner, tool, server, found.changes, found.definitions)
         return found.tools
-
-    def outdated(self, owner: Owner, tool: McpTool, known: Tools) -> bool:
-        """Whether the server has said since this owner's last list that its tools are others now, or that list
-        has not all of these tools as they are here. Only where lists have differed they are compared.
-        """
-        noted = self._noted.get(self._tool_key(owner, tool))
-        if noted is None:
-            return False
-        return self.client.changes(noted.server) != noted.changes or (
-            noted.varied and not _definitions(known) <= noted.definitions
-        )
 
     @property
     def kept_bytes(self) -> int:
@@ -142,7 +120,7 @@ class Listings:
         listing = await self.client.list_tools(server, timeout_s=self.timeout_s)
         tools, said = read(listing), listing.lifetime_s
         lifetime_s = self.lifetime_s if said is None else min(max(said, 0.0), MAX_LIFETIME_S)
-        found = _Kept(tools, _definitions(tools), asked_at + lifetime_s, changes, len(encode(tools)))
+        found = _Kept(tools, definitions(tools), asked_at + lifetime_s, changes, len(encode(tools)))
         if lifetime_s > 0:
             self._keep(key, found)
         return found
@@ -161,30 +139,6 @@ class Listings:
         gone = self._kept.pop(key, None)
         if gone is not None:
             self._bytes -= gone.size
-
-    def _note(self, owner: Owner, tool: McpTool, now: _Noted) -> None:
-        key = self._tool_key(owner, tool)
-        before = self._noted.get(key)
-        if before is not None and (before.varied or before.definitions != now.definitions):
-            now = replace(now, varied=True)
-        self._noted[key] = now
-        self._noted.move_to_end(key)
-        if len(self._noted) > _NOTED:
-            self._noted.popitem(last=False)
-
-    def _tool_key(self, owner: Owner, tool: McpTool) -> bytes:
-        """Of what a request says of a server, before it is resolved."""
-        headers = sorted((tool.headers or {}).items())
-        said = (tool.server_url or None, tool.connector_id or None, tool.authorization or None, headers)
-        return self._digest((owner.tenant, owner.subject, tool.server_label, said))
-
-    def _digest(self, parts: object) -> bytes:
-        return hmac.digest(self._secret, encode(parts), hashlib.sha256)
-
-
-def _definitions(tools: Tools) -> frozenset[bytes]:
-    """Of each tool half of its digest, which is enough to tell it from what it was."""
-    return frozenset(bytes.fromhex(definition_digest(one)[:32]) for one in tools)
 
 
 def _parts(server: McpServer) -> object:

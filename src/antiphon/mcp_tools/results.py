@@ -104,7 +104,7 @@ async def _part(content: Content, scrub: Scrubber, keeping: Keeping) -> str:
 
 async def _binary(content: BinaryContent, scrub: Scrubber, keeping: Keeping) -> str:
     media_type = _known_type(content.media_type)
-    kept = await keeping.keep(content.data, media_type, _name_of(scrub.line(content.uri)))
+    kept = await keeping.keep(scrub.blackened(content.data), media_type, _name_of(scrub.line(content.uri)))
     where = f" {scrub.line(content.uri)}" if content.uri else ""
     return f"[{content.kind}{where}: {media_type}, {len(content.data)} bytes; {kept}]"
 
@@ -149,7 +149,8 @@ def _cleaned(content: Content, scrub: Scrubber) -> Content:
         case TextContent(text=text, uri=uri):
             return TextContent(scrub.text(text), scrub.text(uri))
         case BinaryContent(media_type=media_type, uri=uri):
-            return replace(content, media_type=_known_type(media_type), uri=scrub.text(uri))
+            data = scrub.blackened(content.data)
+            return replace(content, media_type=_known_type(media_type), data=data, uri=scrub.text(uri))
         case LinkContent():
             about = (content.uri, content.name, content.description, content.media_type)
             return LinkContent(*(scrub.text(one) for one in about))

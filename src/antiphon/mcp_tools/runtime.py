@@ -79,7 +79,7 @@ class McpTools:
         return await self.listings.get(owner, tool, target.server, read)
 
     def outdated(self, owner: Owner, tool: McpTool, known: McpListTools) -> bool:
-        return self.listings.outdated(owner, tool, known.tools)
+        return self.listings.news.outdated(owner, tool, known.tools)
 
     async def run(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:
         """See `ports.ToolRuntime.run`."""
@@ -87,11 +87,15 @@ class McpTools:
         if not isinstance(tool, McpTool) or not isinstance(item, McpCall):
             return await self.others.run(owner, call, host)
         asked = Asked(owner, tool, item, call, host)
-        found = await self._attempt(owner, tool, partial(self.calls.make, asked))
+        found = await self._attempt(owner, tool, partial(self._called, asked))
         if isinstance(found, Trouble):
             failed = msgspec.structs.replace(item, status="failed", output=None, error=found.error)
             return ToolDone(call.call.call_id, "", failed, found.asks)
         return found
+
+    async def _called(self, asked: Asked, target: Target) -> ToolDone:
+        self.listings.news.asked(asked.owner, asked.tool, target.server)
+        return await self.calls.make(asked, target)
 
     async def aclose(self) -> None:
         """Give up what is on its way."""
