@@ -315,7 +315,7 @@ def test_a_client_shows_who_it_is_in_the_way_that_the_server_takes() -> None:
     with pytest.raises(McpFailure):
         configured("me", "s", server("private_key_jwt", "tls_client_auth"))
     form, headers = shown(Client(id="a:b", secret="s/é", auth="client_secret_basic"), {"x": "y"})
-    assert form == {"x": "y"}
+    assert form == {"x": "y", "client_id": "a:b"}
     assert headers == {"authorization": "Basic YSUzQWI6cyUyRiVDMyVBOQ=="}
     assert shown(Client(id="me", secret="s", auth="client_secret_post"), {}) == (
         {"client_id": "me", "client_secret": "s"},

@@ -205,12 +205,15 @@ def chosen_auth(server: ServerMetadata) -> ClientAuth:
 
 
 def shown(client: Client, form: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """A form for the token endpoint, and headers, that show who we are (RFC 6749, section 2.3.1)."""
+    """A form for the token endpoint, and headers, that show who we are (RFC 6749, section 2.3.1). The id is always in
+    the form: servers made with the MCP SDK look for it there alone (mcp 2.3).
+    """
+    form = {**form, "client_id": client.id}
     match client.auth:
         case "client_secret_basic":
             pair = f"{quote(client.id, safe='')}:{quote(client.secret, safe='')}"
-            return dict(form), {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+            return form, {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
         case "client_secret_post":
-            return {**form, "client_id": client.id, "client_secret": client.secret}, {}
+            return {**form, "client_secret": client.secret}, {}
         case "none":
-            return {**form, "client_id": client.id}, {}
+            return form, {}
