@@ -11,12 +11,16 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
+import msgspec
 from msgspec import Raw
 
 from antiphon.core.commands import CallModel
 from antiphon.core.errors import AntiphonError, ProviderError
+from antiphon.core.mcp import without_secrets
 from antiphon.core.prompt_turn import lasting_turns
+from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ModelSignal, StepDone
+from antiphon.core.tools import McpTool
 from antiphon.core.wire import JsonObject, decode_json, encode
 from antiphon.core.writer import Event
 from antiphon.models.catalog import Resolved
@@ -137,7 +141,7 @@ class _RecordedRun(_Recorded):
         """The history is that of the run: its first call may be for a summary, and has none."""
         clean, used = self._recorder.redactor.json, self._run.prompt
         return Asked(
-            request=Raw(clean(encode(self._run.loop.request))),
+            request=Raw(clean(encode(_without_secrets(self._run.loop.request)))),
             input=Raw(clean(self._run.stored_input)),
             history=[
                 Turn(id=turn.id, input=Raw(clean(turn.input)), output=Raw(clean(turn.output)))
@@ -146,6 +150,12 @@ class _RecordedRun(_Recorded):
             prompt=UsedPrompt(version=used.version, body=Raw(clean(used.body))) if used is not None else None,
             unenforced=sorted(self._inner.unenforced(call.request)),
         )
+
+
+def _without_secrets(request: ResponseRequest) -> ResponseRequest:
+    """The request without the credentials that it brings for MCP servers: used once, and written nowhere."""
+    tools = [without_secrets(tool) if isinstance(tool, McpTool) else tool for tool in request.tools or ()]
+    return msgspec.structs.replace(request, tools=tools) if tools else request
 
 
 class _RecordedPassing(_Recorded):
