@@ -10,6 +10,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
+from antiphon.config.mcp_settings import ConnectorOAuth, ConnectorSettings
 from antiphon.config.settings import ConfigError, RecordingSettings, Settings
 from antiphon.core.items import CustomToolCall, FunctionCall, Logprob, Message, OutputText
 from antiphon.core.signals import (
@@ -392,3 +393,21 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_asked(tmp_p
     folder = tmp_path / "made"
     make_recorder(Settings(recording=RecordingSettings(path=str(folder))), FakeClock()).close()
     assert not folder.exists()
+
+
+def test_what_connectors_of_the_configuration_send_is_known_to_be_secret(tmp_path: Path) -> None:
+    secrets = [f"canary-{number}" for number in range(4)]
+    connectors = (
+        ConnectorSettings(connector_id="a", url="https://a.example", authorization=secrets[0]),
+        ConnectorSettings(connector_id="b", url="https://b.example", headers={"x-api-key": secrets[1]}),
+        ConnectorSettings(connector_id="c", transport="stdio", command=("x",), env={"TOKEN": secrets[2]}),
+        ConnectorSettings(
+            connector_id="d",
+            url="https://d.example",
+            oauth=ConnectorOAuth(client_id="public-id", client_secret=secrets[3]),
+        ),
+    )
+    settings = Settings(recording=RecordingSettings(path=str(tmp_path)), connectors=connectors)
+    recorder = make_recorder(settings, FakeClock())
+    assert recorder.redactor.text(" ".join([*secrets, "public-id"])) == "*** *** *** *** public-id"
+    recorder.close()

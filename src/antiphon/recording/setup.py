@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import msgspec
+
 from antiphon.config.settings import ConfigError, Settings, secrets_in
 from antiphon.ports import Clock
 from antiphon.recording.file import RecordingFiles
@@ -27,7 +29,9 @@ def make_recorder(settings: Settings, clock: Clock) -> Recorder:
     except OSError as error:
         message = f"recording.path: {recording.path} cannot be written: {error.strerror or error}"
         raise ConfigError(settings.source, None, message) from None
-    secrets = {text for one in settings.providers.inference for text in secrets_in(one.config)}
+    known = [one.config for one in settings.providers.inference]
+    known += [msgspec.to_builtins(one) for one in settings.connectors]
+    secrets = {text for one in known for text in secrets_in(one)}
     try:
         redactor = Redactor(recording.redact, sorted(secrets))
     except re.error as error:
