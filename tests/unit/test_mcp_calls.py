@@ -318,6 +318,31 @@ def test_secrets_are_found_in_the_forms_that_they_come_back_in(value: str, text:
     assert value not in repr(scrub)
 
 
+async def test_a_large_text_is_cleaned_as_a_small_one_is_and_others_have_their_turn() -> None:
+    scrub = scrubber(["Bearer abcdefgh"])
+    text = "x\x00\r\nabcdefgh\r" * 100_000
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    cleaned = await scrub.whole(text)
+    beside.cancel()
+    assert cleaned == scrub.text(text) == "x\ufffd\n***\n" * 100_000
+    assert turns >= 2
+    assert scrub.line("a \x07" + " b" * 10_000, 6) == "a \ufffd b …"
+
+
+async def test_a_secret_in_structured_content_is_found_as_json_writes_it(world: World) -> None:
+    world.client.on_call = returns(CallResult([], {"echo": 'quo"ted\\secret', 'quo"ted\\secret': 1}))
+    item = await world.run(tool=server(headers={"X-Key": 'quo"ted\\secret'}))
+    assert item.output == '{"echo":"***","***":1}'
+
+
 # --- limits --------------------------------------------------------------------------------------------------
 async def test_calls_over_the_limit_wait_and_all_are_made() -> None:
     world = World(limits=Limits(server_calls=3))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, assert_never
 
 from antiphon.core.errors import AntiphonError
-from antiphon.core.wire import encode
+from antiphon.core.wire import JsonObject, encode
 from antiphon.mcp_tools.texts import Scrubber
 from antiphon.ports import Owner
 from antiphon.ports.files import StoredFile
@@ -75,7 +75,7 @@ async def text_of(result: CallResult, scrub: Scrubber, keeping: Keeping, limit: 
     """
     parts = [await _part(one, scrub, keeping) for one in result.content]
     if result.structured is not None and not any(isinstance(one, TextContent) for one in result.content):
-        parts.append(_structured(result, scrub))
+        parts.append(await _structured(result.structured, scrub))
     text = "\n\n".join(part for part in parts if part)
     if len(text) <= limit:
         return text
@@ -83,17 +83,23 @@ async def text_of(result: CallResult, scrub: Scrubber, keeping: Keeping, limit: 
     return f"{text[:limit]}\n\n[cut here: {limit} of {len(text)} characters; the whole: {kept}]"
 
 
-def _structured(result: CallResult, scrub: Scrubber) -> str:
+async def _structured(structured: JsonObject, scrub: Scrubber) -> str:
+    """As JSON, whose escapes do as well as a replaced character; what cannot be encoded is cleaned value by value."""
     try:
-        return encode(scrub.value(result.structured)).decode()
+        try:
+            text = encode(structured).decode()
+        except UnicodeEncodeError:  # a lone surrogate
+            text = encode(scrub.value(structured)).decode()
     except RecursionError:
         return "[structured content, nested too deep to be shown]"
+    return await scrub.whole(text)
 
 
 async def _part(content: Content, scrub: Scrubber, keeping: Keeping) -> str:
     match content:
         case TextContent(text=text, uri=uri):
-            return f"[resource {scrub.line(uri)}]\n{scrub.text(text)}" if uri else scrub.text(text)
+            said = await scrub.whole(text)
+            return f"[resource {scrub.line(uri)}]\n{said}" if uri else said
         case BinaryContent():
             return await _binary(content, scrub, keeping)
         case LinkContent():

@@ -1,5 +1,6 @@
 """What comes from a server before anybody sees it: cleaned of what cannot be shown, and of the secrets it was sent."""
 
+import asyncio
 import base64
 import binascii
 import re
@@ -9,11 +10,13 @@ from typing import Any
 from urllib.parse import quote
 
 from antiphon.core.json_values import is_array, is_object
+from antiphon.core.wire import encode
 
 SHORTEST_SECRET = 8
 HIDDEN = "***"
+UNSHOWN = "\ufffd"
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_LINES = re.compile(r"\r\n?")
+_PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +26,22 @@ class Scrubber:
     secrets: Sequence[str] = ()
 
     def text(self, text: str) -> str:
+        return _UNSEEN.sub(UNSHOWN, self._hidden(text))
+
+    async def whole(self, text: str) -> str:
+        """The same of a text that may be large: between pieces others have their turn."""
+        hidden = self._hidden(text)
+        cleaned: list[str] = []
+        for at in range(0, len(hidden), _PIECE):
+            if at:
+                await asyncio.sleep(0)
+            cleaned.append(_UNSEEN.sub(UNSHOWN, hidden[at : at + _PIECE]))
+        return "".join(cleaned)
+
+    def _hidden(self, text: str) -> str:
         for secret in self.secrets:
             text = text.replace(secret, HIDDEN)
-        return _UNSEEN.sub("\ufffd", _LINES.sub("\n", text))
+        return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def blackened(self, data: bytes) -> bytes:
         """As many bytes, the secrets blackened: the rest of the format stays where it was."""
@@ -35,7 +51,8 @@ class Scrubber:
 
     def line(self, text: str, limit: int = 500) -> str:
         """One line, cut."""
-        found = " ".join(self.text(text).split())
+        shown = self._hidden(text)[: 8 * limit]
+        found = " ".join(_UNSEEN.sub(UNSHOWN, shown).split())
         return found if len(found) <= limit else f"{found[:limit]}…"
 
     def value(self, value: Any) -> Any:
@@ -53,16 +70,20 @@ class Scrubber:
 
 
 def scrubber(values: Iterable[str]) -> Scrubber:
-    """One for these header values and tokens: each whole, without its scheme (`Bearer …`), as a URL writes it, and the
-    password of a `Basic` one. What is shorter than 8 characters is no secret that could be told from other text.
+    """One for these header values and tokens: each whole, without its scheme (`Bearer …`), as a URL and as JSON writes
+    it, and the password of a `Basic` one. What is shorter than 8 characters could not be told from other text.
     """
     found: set[str] = set()
     for value in values:
         scheme, _, rest = value.strip().partition(" ")
         told = [value.strip(), rest.strip(), *_of_basic(scheme, rest)]
-        found.update(one for secret in told for one in (secret, quote(secret, safe="")))
+        found.update(form for secret in told for form in (secret, quote(secret, safe=""), _in_json(secret)))
     kept = [one for one in found if len(one) >= SHORTEST_SECRET]
     return Scrubber(tuple(sorted(kept, key=lambda one: (-len(one), one))))  # the whole before its parts
+
+
+def _in_json(text: str) -> str:
+    return encode(text).decode()[1:-1]
 
 
 def _of_basic(scheme: str, rest: str) -> list[str]:
