@@ -339,6 +339,22 @@ async def test_many_that_need_the_token_at_once_refresh_it_once(
     assert len([form for form in case.asked("token") if form["grant_type"] == "refresh_token"]) == 2
 
 
+async def test_a_thousand_requests_of_two_users_through_ten_refreshes_never_cross(
+    authorizations: UserAuthorizations, case: OAuthCase, world: World
+) -> None:
+    connector = connector_to(case)
+    users = (ALICE, BOB)
+    for owner in users:
+        await authorize(authorizations, owner, connector)
+    for _ in range(10):
+        world.clock.at += 3600
+        turns = [owner for _ in range(50) for owner in users]
+        found = await asyncio.gather(*(token_of(authorizations, owner, connector) for owner in turns))
+        whose = case.subjects()
+        assert [whose[token or ""] for token in found] == [owner.subject for owner in turns]
+    assert len(case.asked("token")) == 2 + 2 * 10
+
+
 async def test_a_refresh_goes_on_when_whoever_waited_for_it_left(
     authorizations: UserAuthorizations, case: OAuthCase, world: World
 ) -> None:

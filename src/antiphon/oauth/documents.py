@@ -2,7 +2,7 @@
 over, as each of these standards asks.
 """
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -74,7 +74,7 @@ class Unreadable(McpFailure):
 def decoded(answer: Answer, kind: type[DocumentT], what: str) -> DocumentT:
     """The document that an answer holds. Raises Unreadable, which repeats nothing of it."""
     try:
-        return _decoder(kind).decode(answer.body)
+        return msgspec.json.decode(answer.body, type=kind)
     except msgspec.ValidationError as error:
         # msgspec names types and, by `$`, where they are; of the text itself it repeats nothing.
         raise Unreadable(f"{what} cannot be used: {error}") from None
@@ -85,13 +85,6 @@ def decoded(answer: Answer, kind: type[DocumentT], what: str) -> DocumentT:
 def error_code(answer: Answer) -> str:
     """The `error` of an answer, "" where there is none that can be read."""
     try:
-        return _decoder(Denied).decode(answer.body).error
+        return msgspec.json.decode(answer.body, type=Denied).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-
-
-_DECODERS: dict[type[msgspec.Struct], msgspec.json.Decoder[Any]] = {}
-
-
-def _decoder(kind: type[DocumentT]) -> "msgspec.json.Decoder[DocumentT]":
-    return _DECODERS.setdefault(kind, msgspec.json.Decoder(kind))

@@ -4,7 +4,7 @@ is sealed, so a database by itself gives nobody access to anything.
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -156,11 +156,6 @@ class Vault:
 
     def _open(self, tenant: str, purpose: str, sealed: str, kind: type[SecretT]) -> SecretT | None:
         try:
-            return _decode(self.sealer.open(tenant, purpose, sealed), kind)
+            return msgspec.json.decode(self.sealer.open(tenant, purpose, sealed), type=kind)
         except (SealBroken, msgspec.DecodeError):
             return None
-
-
-def _decode(data: bytes, kind: type[SecretT]) -> SecretT:
-    found: Any = msgspec.json.decode(data, type=kind)
-    return found  # type: ignore[no-any-return]  # a struct of that kind
