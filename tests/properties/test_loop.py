@@ -15,6 +15,7 @@ from antiphon.core.hosted_items import McpCall, ToolSearchOutput
 from antiphon.core.items import Call, CallOutput
 from antiphon.core.loop import Loop
 from antiphon.core.machine_items import ShellCall
+from antiphon.core.server_calls import ServerCalls
 from antiphon.core.toolbox import Toolbox
 from antiphon.core.transcript import Transcript
 from antiphon.core.writer import Event, EventWriter
@@ -233,7 +234,8 @@ def users_are_waited_for(played: Played) -> bool:
     asked = [item["type"] for item in items_of(played) if item["type"] in asking]
     if "guarded" in ran:
         return False
-    return not asked or played.finishes[0].status in {"completed", "failed", "cancelled"}
+    ends = {"completed", "failed", "cancelled"}
+    return not asked or bool(played.finishes and played.finishes[0].status in ends)
 
 
 def questions_end_the_response(played: Played) -> bool:
@@ -386,12 +388,12 @@ class AnswersToo(Loop):
         self._rejections.append((call, "no"))
 
 
-class FindsInSilence(Loop):
+class FindsInSilence(ServerCalls):
     """Shows that it searched, and not what it found."""
 
-    def _show(self, item: signals.OutputItem) -> Iterator[Step]:
+    def show(self, item: signals.OutputItem) -> Iterator[Step]:
         if not isinstance(item, ToolSearchOutput):
-            yield from super()._show(item)
+            yield from super().show(item)
 
 
 class Unaware(Loop):
@@ -415,25 +417,27 @@ class SearchesInSilence(EventWriter):
             super()._call_event(open_item, event)
 
 
-class AsksAgain(Loop):
+class AsksAgain(ServerCalls):
     """Goes on with the model although the user was asked."""
 
     def _ask_user(self, asks: Any) -> Iterator[Step]:
         yield from super()._ask_user(asks)
-        self._asked = False
+        self.asked = False
 
-    def _asks_approval(self, call: Any) -> Any:
-        shown = yield from super()._asks_approval(call)
-        self._asked = False
-        return shown and False
+    def _asks_approval(self, call: Any, toolbox: Any) -> Any:
+        yield from super()._asks_approval(call, toolbox)
+        self.asked = False
+        return False
 
 
-class ListsEachTime(Loop):
-    def _go_on(self) -> Iterator[Step]:
-        yield from super()._go_on()
-        if len(self._servers.unlisted) > 1:
-            self._servers.unlisted.pop()
-            yield from self._begin()
+class ListsEachTime(ServerCalls):
+    """Asks a server again."""
+
+    def listed(self, signal: signals.ToolsListed) -> Iterator[Step]:
+        yield from super().listed(signal)
+        if len(self.servers.unlisted) > 1:
+            self.servers.unlisted.pop()
+            yield from self.list_tools()
 
 
 class EndsCallsInSilence(EventWriter):
@@ -463,6 +467,16 @@ def _play_by(loop: type[Loop]) -> Callable[[Script], Played]:
     return play
 
 
+def _play_with_calls_by(calls: type[ServerCalls]) -> Callable[[Script], Played]:
+    def play(script: Script) -> Played:
+        player = Player(script)
+        player.loop.ours = calls(script.request, player.loop.mcp)
+        player.loop.ours.citations = player.loop.citations
+        return player.play()
+
+    return play
+
+
 def _showing_server_calls(script: Script) -> Played:
     player = Player(script)
     player.loop.server_tools = frozenset()
@@ -486,13 +500,13 @@ def _showing_server_calls(script: Script) -> Played:
         (_play_by(OutOfLine), kinds_keep_the_models_order),
         (_play_by(Unaware), client_run_calls_are_items_of_their_own_type),
         (_play_by(AnswersToo), what_the_client_is_to_answer_is_not_answered_here),
-        (_play_by(FindsInSilence), searches_are_answered_at_once),
+        (_play_with_calls_by(FindsInSilence), searches_are_answered_at_once),
         (_play_with(ForgetsACommand), commands_add_up),
         (_play_with(SearchesInSilence), hosted_calls_tell_how_they_go),
         (_play_with(AnnotatesTwice), annotations_add_up),
-        (_play_by(AsksAgain), users_are_waited_for),
-        (_play_by(AsksAgain), questions_end_the_response),
-        (_play_by(ListsEachTime), servers_are_asked_once),
+        (_play_with_calls_by(AsksAgain), users_are_waited_for),
+        (_play_with_calls_by(AsksAgain), questions_end_the_response),
+        (_play_with_calls_by(ListsEachTime), servers_are_asked_once),
         (_play_with(EndsCallsInSilence), servers_tell_how_it_goes),
     ],
 )

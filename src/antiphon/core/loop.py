@@ -9,34 +9,26 @@ answered a question for; a call that needs approval, or an answer, ends the resp
 full the context is, where the request wants it compacted, and has it compacted when it is.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard, assert_never
 
-import msgspec
-
-from antiphon.core import compacting, hosted_calls, mcp_turn, signals, tool_search
+from antiphon.core import compacting, mcp_turn, signals, tool_search
 from antiphon.core.citations import Citations
 from antiphon.core.client_tools import BadArguments
 from antiphon.core.commands import (
     CallModel,
-    CallTool,
     CloseItem,
     Compact,
     CountTokens,
     Finish,
-    ListTools,
     OpenItem,
     Step,
 )
 from antiphon.core.compaction import compaction_item, seen_of
-from antiphon.core.hosted_calls import HostedCall
 from antiphon.core.hosted_items import (
-    FileSearchCall,
     McpApprovalRequest,
-    McpCall,
     McpElicitationRequest,
-    McpListTools,
     ToolSearchCall,
     ToolSearchOutput,
 )
@@ -52,22 +44,18 @@ from antiphon.core.items import (
     ItemStatus,
     Message,
 )
-from antiphon.core.mcp import arguments_text
-from antiphon.core.mcp_turn import McpBeginning, McpTurn, Resumed
+from antiphon.core.mcp_turn import McpBeginning
 from antiphon.core.permission import Permission
 from antiphon.core.prompt_turn import prompt_turns
 from antiphon.core.request import ResponseRequest
-from antiphon.core.signals import FinishReason, ItemDone, McpAsk, ModelItem, OutputItem, Signal
+from antiphon.core.server_calls import MAX_TOOL_CALLS, ServerCalls
+from antiphon.core.signals import FinishReason, ItemDone, ModelItem, Signal
 from antiphon.core.toolbox import Toolbox, wants_text
-from antiphon.core.tools import McpTool
 from antiphon.core.transcript import Transcript, searches
 from antiphon.core.usage import Usage
 
 MAX_REJECTED_STEPS = 3
 DEFAULT_MAX_STEPS = 64
-_INTERNAL_ERROR = -32603
-"""JSON-RPC's."""
-MAX_TOOL_CALLS = "Error: max_tool_calls is reached; answer without further calls."
 
 
 @dataclass(slots=True)
@@ -92,7 +80,6 @@ class Loop:
     _permission: Permission = field(init=False)
     _steps: int = 0
     _rejected_steps: int = 0
-    _server_calls: int = 0
     _repaired: bool = False
     _admitted: set[int] = field(default_factory=set[int])
     _refused: dict[int, str] = field(default_factory=dict[int, str])
@@ -108,30 +95,19 @@ class Loop:
         default_factory=dict[int, tuple[ItemDone, ItemStatus]]
     )
     _searched: bool = False
-    _own_slots: int = 0
     _summary_tokens: int = 0
-    _waiting: dict[str, FunctionCallOutput | None] = field(
-        default_factory=dict[str, FunctionCallOutput | None]
-    )
-
-    _open_calls: dict[str, tuple[int, HostedCall]] = field(default_factory=dict[str, tuple[int, HostedCall]])
-    """Calls of hosted tools that are being carried out, by their call id."""
-    _servers: McpTurn = field(init=False)
-    _listing: dict[str, int] = field(default_factory=dict[str, int])
-    """The slots of the lists that are being asked for, by label."""
-    _asks: list[McpAsk] = field(default_factory=list[McpAsk])
-    _asked: bool = False
-    """Whether the user has to do something before the model is asked again."""
+    ours: ServerCalls = field(init=False)
+    """The calls and lists that this server makes itself."""
     _fullness: compacting.Fullness = field(init=False)
     _split: compacting.Split | None = None
 
     def __post_init__(self) -> None:
         self._fullness = compacting.Fullness(compacting.threshold_of(self.request))
-        self._servers = McpTurn(self.request.tools or (), self.mcp)
-        self._use(Toolbox(self.request, self.brought, self._servers.lists))
+        self.ours = ServerCalls(self.request, self.mcp)
+        self._use(Toolbox(self.request, self.brought, self.ours.servers.lists))
         earlier = searches(self.transcript.history)
         may_cite = wants_text(self.request) and (earlier or self._toolbox.searches_files)
-        self.citations = Citations.of(earlier) if may_cite else None
+        self.citations = self.ours.citations = Citations.of(earlier) if may_cite else None
 
     def _use(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
@@ -163,12 +139,13 @@ class Loop:
                 self._fullness.measured(usage, self.transcript)
                 yield from self._after_step(finish)
             case signals.ToolDone():
-                yield from self._tool_done(signal)
+                yield from self.ours.done(signal)
+                yield from self._when_all_are_done()
             case signals.ToolsListed():
                 yield from self._tools_listed(signal)
             case signals.Sampled(item=item, usage=usage):
                 self._count(usage, None)
-                yield from self._show(item)
+                yield from self.ours.show(item)
             case signals.Invalid(usage=usage):
                 self._count(usage, None)
                 yield from self._release_all("completed")
@@ -284,14 +261,12 @@ class Loop:
             return
         self.transcript = self.transcript.plus(call)
         self._calls.append(call)
-        yield from self._show(item)
+        yield from self.ours.show(item)
 
     def _search(self, call: FunctionCall) -> Iterator[Step]:
         """Raises BadArguments."""
         arguments = tool_search.arguments_of(call)
-        self._server_calls += 1
-        limit = self.request.max_tool_calls
-        over = limit is not None and self._server_calls > limit
+        over = self.ours.is_over_limit()
         found = [] if over else tool_search.find(arguments, self._toolbox.findable)
         loaded = tool_search.definitions(found)
         text = MAX_TOOL_CALLS if over else tool_search.said([one.face.name for one in found])
@@ -301,16 +276,10 @@ class Loop:
             return
         self._use(self._toolbox.with_loaded(loaded))
         asked = ToolSearchCall(call_id=None, execution="server", arguments=arguments, status="completed")
-        yield from self._show(asked)
-        yield from self._show(
+        yield from self.ours.show(asked)
+        yield from self.ours.show(
             ToolSearchOutput(call_id=None, execution="server", tools=loaded, status="completed")
         )
-
-    def _show(self, item: OutputItem) -> Iterator[Step]:
-        """An item that is there at once. Slots below zero are ours: no model call numbers so."""
-        self._own_slots -= 1
-        yield OpenItem(self._own_slots, item)
-        yield CloseItem(self._own_slots, item, "completed")
 
     # --- steps --------------------------------------------------------------------------------------------
     @property
@@ -343,7 +312,7 @@ class Loop:
             return  # nobody asked for it
         triggered = compacting.is_triggered(self.request)
         item = compaction_item(split.replaced_by(made, replaces=not triggered or self._continues))
-        yield from self._show(item)
+        yield from self.ours.show(item)
         if triggered:
             yield self._finish(Finish("completed"))
             return
@@ -386,7 +355,8 @@ class Loop:
         elif finish == "content_filter":
             yield self._finish(Finish("incomplete", incomplete_reason="content_filter"))
         elif server_calls := [call for call in self._calls if self._is_ours(call)]:
-            yield from self._run_tools(server_calls)
+            yield from self.ours.run(server_calls, self._toolbox)
+            yield from self._when_all_are_done()
         elif self._searched and not self._calls:
             yield from self._answer_rejections()
         elif self._calls or not self._rejections:
@@ -417,173 +387,51 @@ class Loop:
             return False
         return call.name in self.server_tools or self._toolbox.hosted(call.name) is not None
 
-    def _run_tools(self, calls: list[FunctionCall]) -> Iterator[Step]:
-        """Start the server-side calls of one step; beyond `max_tool_calls` they are answered, not run."""
-        told: list[signals.ToolDone] = []
-        for call in calls:
-            try:
-                if not (yield from self._asks_approval(call)):
-                    self._waiting[call.call_id] = None
-            except BadArguments as error:
-                self._waiting[call.call_id] = None
-                told.append(_unusable(call, error))
-        waiting = self._waiting.keys() - {done.call_id for done in told}
-        for call in calls:
-            if call.call_id not in waiting:
-                continue
-            if self._is_over_limit():
-                told.append(signals.ToolDone(call.call_id, MAX_TOOL_CALLS))
-                continue
-            try:
-                yield from self._run_tool(call)
-            except BadArguments as error:
-                told.append(_unusable(call, error))
-        yield from self._tell(told)
-
-    def _tell(self, told: Sequence[signals.ToolDone]) -> Iterator[Step]:
-        """Answer the calls that are not made, when those that are have begun."""
-        for done in told:
-            yield from self._tool_done(done)
-        if self._asked and not self._waiting and not self.finished:
-            yield self._finish(Finish("completed"))
-
-    def _is_over_limit(self) -> bool:
-        """Counts a call."""
-        self._server_calls += 1
-        limit = self.request.max_tool_calls
-        return limit is not None and self._server_calls > limit
-
-    def _run_tool(self, call: FunctionCall) -> Iterator[Step]:
-        """Raises BadArguments, before anything is shown."""
-        one = self._toolbox.names.get(call.name)
-        if one is None or one.hosted is None:
-            yield CallTool(call)
-        elif call.call_id not in self._open_calls:  # else two calls have one id, and one answer is for both
-            item = hosted_calls.call_item(one.hosted, one.name, call)
-            yield self._open_call(call.call_id, item)
-            yield CallTool(call, one.hosted, item)
-
-    def _open_call(self, call_id: str, item: HostedCall) -> OpenItem:
-        self._own_slots -= 1
-        self._open_calls[call_id] = self._own_slots, item
-        return OpenItem(self._own_slots, item)
-
-    def _tool_done(self, done: signals.ToolDone) -> Iterator[Step]:
-        call_id, output = done.call_id, done.output
-        if call_id not in self._waiting or self._waiting[call_id] is not None:
-            return  # a repeated answer
-        item: HostedCall | None = None
-        if call_id in self._open_calls:
-            slot, begun = self._open_calls.pop(call_id)
-            item = done.item or _failed(begun)
-            if self.citations is not None and isinstance(item, FileSearchCall):
-                item = self.citations.numbered(item)
-            output = output or hosted_calls.said(item)
-            yield CloseItem(slot, item, "completed")
-        yield from self._ask_user(done.asks)
-        if done.asks and isinstance(item, McpCall) and item.status == "incomplete":
-            del self._waiting[call_id]  # it goes on in another response
-        else:
-            self._waiting[call_id] = FunctionCallOutput(call_id=call_id, output=output)
-        yield from self._when_all_are_done()
-
     def _when_all_are_done(self) -> Iterator[Step]:
-        if any(answer is None for answer in self._waiting.values()):
+        """The step, or the calls that went on, have their answers: tell the model, unless others have to act."""
+        if self.ours.is_running:
             return
-        answers, self._waiting = self._waiting, {}
+        answers = self.ours.take()
+        if not answers and not self.ours.asked:
+            return  # a repeated answer
         calls = [call for call in self._calls if call.call_id in answers]
-        results = [answers[call.call_id] for call in calls]
+        said = [answers[call.call_id] for call in calls]
         refused = [call for call, _ in self._rejections]
         told = [_answer(call, f"Error: {reason}") for call, reason in self._rejections]
-        said = (result for result in results if result is not None)
         self.transcript = self.transcript.plus(*calls, *refused, *said, *told)
-        if self._asked or any(
-            call.call_id not in answers for call in self._calls
-        ):  # the client owes the rest
-            yield self._finish(Finish("completed"))
+        if self.ours.asked or any(call.call_id not in answers for call in self._calls):
+            yield self._finish(Finish("completed"))  # the client owes the rest
         else:
             yield from self._next_step()
 
     # --- MCP servers --------------------------------------------------------------------------------------
     def _begin(self) -> Iterator[Step]:
-        """Ask the servers for tools that the conversation does not know."""
-        for tool in self._servers.unlisted:
-            item = McpListTools(id="", server_label=tool.server_label, tools=[])
-            self._own_slots -= 1
-            self._listing[tool.server_label] = self._own_slots
-            yield OpenItem(self._own_slots, item)
-            yield ListTools(tool, item)
-        if not self._listing:
+        yield from self.ours.list_tools()
+        if not self.ours.is_listing:
             yield from self._go_on()
 
     def _tools_listed(self, signal: signals.ToolsListed) -> Iterator[Step]:
-        slot = self._listing.pop(signal.server_label, None)
-        if slot is None:
-            return  # a repeated answer
-        yield CloseItem(slot, self._servers.listed(signal.server_label, signal.item), "completed")
-        self._asks += signal.asks
-        if self._listing:
+        if not self.ours.is_listing:
             return
-        self._use(Toolbox(self.request, self.brought, self._servers.lists))
-        yield from self._ask_user(self._asks)
-        if self._asked:
+        yield from self.ours.listed(signal)
+        if self.ours.is_listing:
+            return
+        self._use(Toolbox(self.request, self.brought, self.ours.servers.lists))
+        if self.ours.asked:
             yield self._finish(Finish("completed"))
         else:
             yield from self._go_on()
 
-    def _ask_user(self, asks: Sequence[McpAsk]) -> Iterator[Step]:
-        for ask in asks:
-            yield from self._show(ask)
-            self._asked = True
-
     def _go_on(self) -> Iterator[Step]:
         """With the calls that the user has answered for, then with the model."""
         if self.mcp.resumed:
-            yield from self._resume()
+            yield from self.ours.resume(self._toolbox)
+            self._calls += self.ours.resumed
+            yield from self._when_all_are_done()
         elif (lacking := self._toolbox.lacking()) is not None:
             yield self._finish(Finish("failed", error_code="server_error", error_message=lacking))
         else:
             yield from self._ask()
-
-    def _resume(self) -> Iterator[Step]:
-        told: list[signals.ToolDone] = []
-        for one in self.mcp.resumed:
-            tool = self._servers.tool(one.asked.server_label)
-            if tool is None:
-                continue  # `answers` saw to it that there is one
-            item, call = mcp_turn.resumed_item(one), self._resumed_call(one)
-            known = self._servers.find(tool.server_label, one.asked.name) is not None
-            if known and not self._servers.is_as_asked(one):
-                yield from self._show(mcp_turn.approval_request(tool, one.asked.name, one.asked.arguments))
-                self._asked = True
-                continue
-            self._calls.append(call)
-            self._waiting[call.call_id] = None
-            yield self._open_call(call.call_id, item)
-            if not known:
-                gone = mcp_turn.failed(item, f'the server has no tool "{one.asked.name}" any more')
-                told.append(signals.ToolDone(call.call_id, "", gone))
-            elif self._is_over_limit():
-                told.append(signals.ToolDone(call.call_id, "", mcp_turn.failed(item, MAX_TOOL_CALLS)))
-            else:
-                yield CallTool(call, tool, item, one.answer)
-        yield from self._tell(told)
-
-    def _resumed_call(self, one: Resumed) -> FunctionCall:
-        """The call as the model is shown it."""
-        name = self._toolbox.name_of(one.asked.server_label, one.asked.name)
-        return FunctionCall(call_id=one.asked.id, name=name, arguments=one.asked.arguments)
-
-    def _asks_approval(self, call: FunctionCall) -> Generator[Step, None, bool]:
-        """Show the request for approval of a call that needs it. Raises BadArguments, before anything is shown."""
-        one = self._toolbox.names.get(call.name)
-        if one is None or one.listed is None or not isinstance(one.hosted, McpTool):
-            return False
-        if not self._servers.needs_approval(one.hosted, one.listed):
-            return False
-        yield from self._show(mcp_turn.approval_request(one.hosted, one.listed.name, arguments_text(call)))
-        self._asked = True
-        return True
 
     def _repair(self, invalid: signals.Invalid) -> Iterator[Step]:
         """What was held broke its format or grammar: tell the model once, then give up."""
@@ -610,7 +458,7 @@ class Loop:
 
     def digests(self, asked: McpApprovalRequest | McpElicitationRequest) -> tuple[str, str]:
         """What the user's answer to an item that was shown is held to. See `McpTurn.digests`."""
-        return self._servers.digests(asked)
+        return self.ours.servers.digests(asked)
 
     # --- the end ------------------------------------------------------------------------------------------
     def _count(self, usage: Usage | None, tier: str | None) -> None:
@@ -626,17 +474,6 @@ class Loop:
     def _finish(self, finish: Finish) -> Finish:
         self.finished = True
         return finish
-
-
-def _failed(begun: HostedCall) -> HostedCall:
-    """A call of which nothing came back."""
-    if isinstance(begun, FileSearchCall):
-        return msgspec.structs.replace(begun, status="failed", results=[])
-    return mcp_turn.failed(begun, "nothing came back from the tool", _INTERNAL_ERROR)
-
-
-def _unusable(call: FunctionCall, error: BadArguments) -> signals.ToolDone:
-    return signals.ToolDone(call.call_id, f"Error: this call of {call.name} cannot be used: {error}")
 
 
 def _answer(call: Call, text: str) -> CallOutput:
