@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--coverage-page", type=Path, help="write what the session exercised to this Markdown file"
     )
+    parser.addoption("--soak", action="store_true", help="many more rounds where a test counts rounds")
 
 
 @pytest.fixture(scope="session")

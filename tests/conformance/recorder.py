@@ -206,7 +206,8 @@ class Recorder:
         if schema == ASKED_MESSAGES:
             body = {**body, "data": [{**one, "role": "assistant"} for one in body["data"]]}
         if schema == LISTED:
-            return [wrong for one in body["data"] for wrong in official.openai().errors("Response", one)]
+            listed = map(without_own, body["data"])
+            return [wrong for one in listed for wrong in official.openai().errors("Response", one)]
         if schema == "CreateEmbeddingResponse":
             # The document knows numbers only; clients ask for base64, and decode it before they look.
             body = {**body, "data": [_with_numbers(one) for one in body["data"]]}

@@ -49,7 +49,7 @@ async def test_who_comes_in_the_very_turn_in_which_a_connection_is_there_lets_it
 
     pool = Pool(McpLimits(), connect, lambda: False)
     first = asyncio.create_task(pool.take(SERVER))
-    while not made:
+    while not made:  # noqa: ASYNC110 turns of the loop
         await asyncio.sleep(0)
     made[0].there.set_result(None)
     second = await pool.take(SERVER)
