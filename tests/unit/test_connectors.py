@@ -399,6 +399,22 @@ async def test_a_connector_whose_secrets_are_lost_says_so_and_takes_new_ones() -
     assert await world.headers() == {"authorization": "Bearer new"}
 
 
+async def test_one_that_cannot_be_used_is_still_known_without_what_is_lost() -> None:
+    world = World()
+    await world.create(oauth={"client_id": "us", "client_secret": "CANARY"}, headers={"x": "CANARY"})
+    usable = await world.registry.find(ALICE, "a")
+    world.keys, world.policy = (NEW,), ServerPolicy(read, "none")
+    known = await world.registry.known(ALICE, "a")
+    assert usable is not None
+    assert known is not None
+    assert known.oauth is not None
+    assert (known.server.url, known.oauth.client_id) == (usable.server.url, "us")
+    assert (known.server.headers, known.oauth.client_secret) == ((), "")
+    assert await world.registry.known(EVE, "a") is None
+    await world.service.delete(ALICE, "a")
+    assert world.forgotten == [known]
+
+
 async def test_a_lost_url_has_to_be_sent_whole() -> None:
     world = World()
     made = await world.create(url=f"{URL}?key=CANARY", authorization="one")

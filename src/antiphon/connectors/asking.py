@@ -108,7 +108,7 @@ class ConnectorQuestions:
 
     async def authorize(self, owner: Owner, connector_id: str) -> ConnectorAuthorization:
         """Where the caller authorises the connector. Raises NotFound, InvalidRequest, ConnectorFailed."""
-        connector = await self._with_oauth(owner, connector_id)
+        connector = _with_oauth(await self._connector(owner, connector_id))
         try:
             link = await self.authorizations.begin(owner, connector)
         except McpFailure as failure:
@@ -116,8 +116,11 @@ class ConnectorQuestions:
         return ConnectorAuthorization(connector_id=connector_id, url=link.url, expires_at=link.expires_at)
 
     async def forget(self, owner: Owner, connector_id: str) -> None:
-        """Forget the caller's own token. Raises NotFound, InvalidRequest."""
-        connector = await self._with_oauth(owner, connector_id)
+        """Forget the caller's own token, of a connector that cannot be used too. Raises NotFound, InvalidRequest."""
+        connector = await self.registry.known(owner, connector_id)
+        if connector is None:
+            raise unknown(connector_id)
+        _with_oauth(connector)
         if not await self.authorizations.discard(owner, connector):
             raise NotFound(
                 f'you have not authorised connector "{connector_id}"; POST /v1/connectors/{connector_id}/authorize says'
@@ -154,14 +157,6 @@ class ConnectorQuestions:
             raise unknown(connector_id)
         return connector
 
-    async def _with_oauth(self, owner: Owner, connector_id: str) -> Connector:
-        connector = await self._connector(owner, connector_id)
-        if connector.oauth is None:
-            raise InvalidRequest(
-                f'users do not authorise connector "{connector_id}": it has no `oauth`.', param="connector_id"
-            )
-        return connector
-
     async def _target(self, owner: Owner, connector_id: str) -> Target:
         """The server as this user asks it. Raises NotFound, InvalidRequest, AuthorizationRequired, ConnectorFailed."""
         connector = await self._connector(owner, connector_id)
@@ -187,6 +182,15 @@ class ConnectorQuestions:
                 raise AuthorizationRequired(connector.id) from failure
             headers = dict(server.headers) | {name.lower(): value for name, value in fresh.items()}
             return await ask(replace(server, headers=tuple(sorted(headers.items()))))
+
+
+def _with_oauth(connector: Connector) -> Connector:
+    """The same one. Raises InvalidRequest unless users authorise it."""
+    if connector.oauth is None:
+        raise InvalidRequest(
+            f'users do not authorise connector "{connector.id}": it has no `oauth`.', param="connector_id"
+        )
+    return connector
 
 
 def _is_unauthorized(failure: McpFailure) -> bool:

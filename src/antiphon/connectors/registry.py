@@ -61,6 +61,22 @@ class ConnectorRegistry:
         stored = await self.records.get_connector(owner, connector_id)
         return None if stored is None else self._usable(owner, stored)
 
+    async def known(self, owner: Owner, connector_id: str) -> Connector | None:
+        """As `find`, but also one that cannot be used, without secrets that are lost: for what asks no server."""
+        settings = self.configured_for(owner).get(connector_id)
+        if settings is not None:
+            return _configured(owner, settings)
+        stored = await self.records.get_connector(owner, connector_id)
+        return None if stored is None else self.whatever(owner, stored)
+
+    def whatever(self, owner: Owner, stored: StoredConnector) -> Connector:
+        """The connector behind a row, whether it can be used or not."""
+        try:
+            _, draft = self.draft(owner, stored)
+        except SecretLost:
+            _, draft = self.public_draft(stored)
+        return self.connector(owner, stored.id, draft)
+
     async def get(self, owner: Owner, connector_id: str) -> ConnectorObject | None:
         """As callers are shown it."""
         settings = self.configured_for(owner).get(connector_id)

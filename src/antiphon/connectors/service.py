@@ -69,7 +69,7 @@ class ConnectorService:
         fresh = self._updated(owner, stored, body)
         if not await self.records.replace_connector(owner, fresh, stored.updated_at):
             raise _changed(connector_id)
-        before, after = self._connector(owner, stored), self._connector(owner, fresh)
+        before, after = (self.registry.whatever(owner, one) for one in (stored, fresh))
         if (before.server.url, before.oauth) != (after.server.url, after.oauth):
             await self.forget_tokens(owner.tenant, before)
         return self.registry.shown(owner, fresh)
@@ -79,7 +79,7 @@ class ConnectorService:
         stored = await self._own(owner, connector_id)
         if not await self.records.delete_connector(owner, connector_id):
             raise unknown(connector_id)
-        await self.forget_tokens(owner.tenant, self._connector(owner, stored))
+        await self.forget_tokens(owner.tenant, self.registry.whatever(owner, stored))
 
     async def _own(self, owner: Owner, connector_id: str) -> StoredConnector:
         if connector_id in self.registry.configured_for(owner):
@@ -111,10 +111,6 @@ class ConnectorService:
             return *self.registry.draft(owner, stored), False
         except SecretLost:
             return *self.registry.public_draft(stored), True
-
-    def _connector(self, owner: Owner, stored: StoredConnector) -> Connector:
-        _, draft, _ = self._draft(owner, stored)
-        return self.registry.connector(owner, stored.id, draft)
 
     def _stored(
         self, owner: Owner, connector_id: str, draft: Draft, *, created_at: int, updated_at: int
