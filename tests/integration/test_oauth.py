@@ -121,6 +121,40 @@ async def test_forgetting_a_connector_takes_everybodys_tokens_and_ends_what_was_
         await authorizations.finish(await back_from(open_link))
 
 
+async def test_what_a_user_takes_back_is_taken_back_at_the_server_too(case: OAuthCase, world: World) -> None:
+    authorizations, connector = world.authorizations(), connector_to(case)
+    await authorize(authorizations, ALICE, connector)
+    await authorize(authorizations, BOB, connector)
+    assert await authorizations.discard(ALICE, connector)
+    await authorizations.aclose()
+    assert set(case.subjects().values()) == {"bob"}
+    assert [one["token_type_hint"] for one in case.asked("revoke")] == ["refresh_token"]
+
+
+@pytest.mark.parametrize(
+    "how", [{"status": 500}, {"status": 400}, {"status": 302, "headers": {"location": "/x"}}]
+)
+async def test_a_server_that_does_not_take_back_changes_nothing_here(
+    case: OAuthCase, world: World, how: dict[str, object]
+) -> None:
+    authorizations, connector = world.authorizations(), connector_to(case)
+    await authorize(authorizations, ALICE, connector)
+    case.twist("revoke", **how)
+    assert await authorizations.discard(ALICE, connector)
+    assert await authorizations.headers(ALICE, connector) is None
+    await authorizations.aclose()
+    assert len(case.asked("revoke")) == 1
+
+
+async def test_a_server_without_a_place_for_it_is_told_nothing(case: OAuthCase, world: World) -> None:
+    case.twist("metadata", document={"revocation_endpoint": None})
+    authorizations, connector = world.authorizations(), connector_to(case)
+    await authorize(authorizations, ALICE, connector)
+    assert await authorizations.discard(ALICE, connector)
+    await authorizations.aclose()
+    assert not case.asked("revoke")
+
+
 # --- scopes and clients ----------------------------------------------------------------------------------------
 async def test_scopes_are_those_of_the_challenge_then_of_the_connector_then_of_the_metadata(
     authorizations: UserAuthorizations, case: OAuthCase

@@ -108,8 +108,8 @@ class OAuthCase:
             assert self._changed.wait_for(lambda: len(self.asked(endpoint)) >= times, LIMIT_S), endpoint
 
     def twist(self, endpoint: str, **how: Any) -> Twist:
-        """Endpoints: resource, metadata, register, authorize, token, mcp; openid and appended are not there but for
-        a twist.
+        """Endpoints: resource, metadata, register, authorize, token, revoke, mcp; openid and appended are there with
+        a twist only.
         """
         made = self.twists[endpoint] = Twist(**how)
         return made
@@ -165,6 +165,7 @@ class OAuthCase:
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
             "registration_endpoint": f"{self.issuer}/register",
+            "revocation_endpoint": f"{self.issuer}/revoke",
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "refresh_token"],
             "code_challenge_methods_supported": ["S256"],
@@ -254,7 +255,7 @@ def _protected() -> Any:
 
 async def _answer(case: OAuthCase, endpoint: str, request: Request) -> Response | None:
     """None: it is for the protected server, and has a token that holds."""
-    body = await request.body() if endpoint in {"register", "token"} else b""
+    body = await request.body() if endpoint in {"register", "token", "revoke"} else b""
     form = dict(request.query_params) if request.method == "GET" else dict(parse_qsl(body.decode()))
     case.note(Seen(endpoint, dict(request.headers), form))
     twist = case.twists.get(endpoint)
@@ -278,6 +279,8 @@ async def _answer(case: OAuthCase, endpoint: str, request: Request) -> Response 
             return _authorize(case, form, request.cookies.get("user", "nobody"), changes)
         case "token":
             return _token(case, request, form, changes)
+        case "revoke":
+            return _revoked(case, request, form)
         case "mcp":
             return None if _subject(case, request) else _challenge(case)
         case _:
@@ -377,14 +380,29 @@ def _from_code(case: OAuthCase, form: Mapping[str, str]) -> Issued | None:
     return code.issued if fits else None
 
 
+def _revoked(case: OAuthCase, request: Request, form: Mapping[str, str]) -> Response:
+    """RFC 7009: what is not known is revoked already."""
+    client = _client(case, request, form)
+    if client is None:
+        return JSONResponse({"error": "invalid_client"}, 401)
+    issued = case.refresh.get(form["token"]) or case.access.get(form["token"])
+    if issued is not None and issued.client_id == client["client_id"]:
+        _end(case, issued.family)
+    return Response()
+
+
+def _end(case: OAuthCase, family: str) -> None:
+    for tokens in (case.access, case.refresh):
+        for token in [token for token, one in tokens.items() if one.family == family]:
+            del tokens[token]
+
+
 def _next(case: OAuthCase, form: Mapping[str, str]) -> Issued | None:
     """Rotation: a refresh token that comes twice was stolen, so everything of its family ends (OAuth 2.1, 4.3.1)."""
     used = form.get("refresh_token", "")
     family = case.spent.get(used)
     if family is not None:
-        for tokens in (case.access, case.refresh):
-            for token in [token for token, one in tokens.items() if one.family == family]:
-                del tokens[token]
+        _end(case, family)
         return None
     issued = case.refresh.pop(used, None)
     if issued is not None:

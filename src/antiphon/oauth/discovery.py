@@ -157,7 +157,12 @@ def _check_server(asking: Asking, where: WebAddress, issuer: str, found: ServerM
             f"the authorisation server at {where.origin} does not say that it supports PKCE with S256"
             " (`code_challenge_methods_supported`), without which a code could be stolen"
         )
-    endpoints = (found.authorization_endpoint, found.token_endpoint, found.registration_endpoint)
+    endpoints = (
+        found.authorization_endpoint,
+        found.token_endpoint,
+        found.registration_endpoint,
+        found.revocation_endpoint,
+    )
     for endpoint in endpoints:
         if endpoint:
             _check_endpoint(asking, where, endpoint)

@@ -25,6 +25,7 @@ class ServerMetadata(msgspec.Struct, frozen=True):
     authorization_endpoint: str
     token_endpoint: str
     registration_endpoint: str | None = None
+    revocation_endpoint: str | None = None
     scopes_supported: list[str] | None = None
     grant_types_supported: list[str] | None = None
     code_challenge_methods_supported: list[str] | None = None

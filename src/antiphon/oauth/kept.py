@@ -34,14 +34,15 @@ class Client(_Secret, frozen=True, kw_only=True):
 
 class Token(_Secret, frozen=True, kw_only=True):
     """A user's access to a server. `subject` and `server` say whose and for what, so that a row which was moved opens
-    for nobody else. `endpoint` is where it is refreshed; `lifetime_s` how long it was to last, None where it does not
-    say.
+    for nobody else. `endpoint` is where it is refreshed, `revocation` where it is taken back, "" for nowhere;
+    `lifetime_s` how long it was to last, None where it does not say.
     """
 
     subject: str
     server: str
     issuer: str
     endpoint: str
+    revocation: str = ""
     resource: str
     client: Client
     client_key: str = ""
@@ -65,6 +66,7 @@ class Flow(_Secret, frozen=True, kw_only=True):
     issuer: str
     says_issuer: bool
     endpoint: str
+    revocation: str = ""
     redirect_uri: str
     resource: str
     client: Client

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -63,6 +64,7 @@ class UserAuthorizations:
         self._clients = Clients(self._vault, front, clock)
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._refreshing: dict[Key, asyncio.Task[Token | None]] = {}
+        self._revoking: set[asyncio.Task[None]] = set()
 
     # --- tokens -------------------------------------------------------------------------------------------
     async def headers(self, owner: Owner, connector: Connector) -> Mapping[str, str] | None:
@@ -89,10 +91,23 @@ class UserAuthorizations:
         return await self.headers(owner, connector)
 
     async def discard(self, owner: Owner, connector: Connector) -> bool:
-        """See `ports.mcp.Authorizations.discard`."""
+        """See `ports.mcp.Authorizations.discard`. Where the authorisation server takes tokens back, it is told; whether
+        it listens changes nothing here, and nobody waits for it.
+        """
         key = token_key(connector)
         async with self._lock((owner, key)):
-            return await self._records.delete_token(owner, key)
+            token = await self._vault.token(owner, key)
+            deleted = await self._records.delete_token(owner, key)
+        if token is not None and token.revocation:
+            task = asyncio.create_task(self._revoke(_with_secret(token, connector), self._asking(connector)))
+            self._revoking.add(task)
+            task.add_done_callback(self._revoking.discard)
+        return deleted
+
+    @staticmethod
+    async def _revoke(token: Token, asking: Asking) -> None:
+        with suppress(McpFailure):
+            await tokens.revoke(asking, token)
 
     async def forget(self, tenant: str, connector: Connector) -> int:
         """Forget everybody's tokens, and the flows that were begun, as when a connector is deleted, or leads elsewhere
@@ -209,6 +224,7 @@ class UserAuthorizations:
             issuer=server.issuer,
             says_issuer=bool(server.authorization_response_iss_parameter_supported),
             endpoint=server.token_endpoint,
+            revocation=server.revocation_endpoint or "",
             redirect_uri=self.front.callback,
             resource=authority.resource,
             client=client,
@@ -261,9 +277,8 @@ class UserAuthorizations:
         return await tokens.exchange_code(asking, flow, code, self._clock.now())
 
     async def aclose(self) -> None:
-        """Wait for refreshes that are on their way: each is bounded in time."""
-        if self._refreshing:
-            await asyncio.gather(*self._refreshing.values(), return_exceptions=True)
+        """Wait for what is on its way to authorisation servers: each request is bounded in time."""
+        await asyncio.gather(*self._refreshing.values(), *self._revoking, return_exceptions=True)
         await self._exchanges.aclose()
 
 

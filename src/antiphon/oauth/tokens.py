@@ -56,6 +56,7 @@ async def exchange_code(asking: Asking, flow: Flow, code: str, now: int) -> Toke
         server=flow.server,
         issuer=flow.issuer,
         endpoint=flow.endpoint,
+        revocation=flow.revocation,
         resource=flow.resource,
         client=flow.client,
         client_key=flow.client_key,
@@ -69,6 +70,18 @@ async def refresh(asking: Asking, token: Token, now: int) -> Token:
     """The next token; with it the refresh token that it came with, else the one that was used. Raises McpFailure."""
     form = {"grant_type": "refresh_token", "refresh_token": token.refresh, "resource": token.resource}
     return _renewed(token, await _asked(asking, token.endpoint, token.client, form), now)
+
+
+async def revoke(asking: Asking, token: Token) -> None:
+    """Take it back at its server (RFC 7009): the refresh token, with which all that came of it ends.
+
+    Raises McpFailure.
+    """
+    kind = "refresh_token" if token.refresh else "access_token"
+    complete, headers = shown(token.client, {"token": token.refresh or token.access, "token_type_hint": kind})
+    await asking.post_form(
+        token.revocation, "the revocation endpoint of the authorisation server", complete, headers
+    )
 
 
 async def _asked(asking: Asking, endpoint: str, client: Client, form: Mapping[str, str]) -> Granted:
