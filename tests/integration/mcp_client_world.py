@@ -80,7 +80,7 @@ async def until(what: str, state: Callable[[], bool]) -> None:
     """Return as soon as `state` is true; fail with `what` when it is not within a generous limit."""
     try:
         async with asyncio.timeout(LIMIT_S):
-            while not state():
+            while not state():  # noqa: ASYNC110 what is waited for tells nobody
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"never saw: {what}") from None

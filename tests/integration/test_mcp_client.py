@@ -12,6 +12,7 @@ from antiphon.ports.mcp import (
     BinaryContent,
     CallResult,
     LinkContent,
+    McpFailure,
     McpHttpFailure,
     McpProtocolFailure,
     McpRefused,
@@ -258,7 +259,10 @@ async def test_a_call_that_takes_too_long_is_given_up_and_others_go_on(
     assert await other == "met 2"
 
 
-async def test_a_server_that_does_not_let_go_is_left_in_bounded_time(hostile_mcp: Case) -> None:
+async def test_a_server_that_does_not_let_go_is_left_in_bounded_time(
+    hostile_mcp: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("antiphon.mcp.http_transport._TO_END_S", 0.3)
     client = make_client()
     await text(client, server(hostile_mcp.url("close-hang")), "echo", {"text": "x"})
     async with asyncio.timeout(10):
@@ -284,7 +288,7 @@ async def test_a_message_may_be_as_long_as_allowed_and_no_longer(mcp_case: Case,
     client = make_client(McpLimits(max_message_bytes=3_000_000))
     of = server(mcp_case.url(flavour))
     assert len(await text(client, of, "big", {"chars": 1_400_000})) == 1_400_000
-    with pytest.raises(McpRefused, match="larger than is allowed|more than 3000000 bytes"):
+    with pytest.raises(McpRefused, match=r"larger than is allowed|more than 3000000 bytes"):
         await call(client, of, "big", {"chars": 4_000_000})
     assert await text(client, of, "hello") == "hello"
     await client.aclose()
@@ -301,16 +305,14 @@ async def test_whatever_a_server_does_wrong_is_a_failure_and_costs_nobody_else_a
 
     async def one(mode: str, what: str) -> None:
         of = server(hostile_mcp.url(mode), headers=bearer)
-        timeout_s = 0.3 if what in endless else 20
-        try:
-            outcome = await call(client, of, "echo", {"text": "x"}, timeout_s=timeout_s)
-        except (McpUnreachable, McpProtocolFailure, McpRefused, McpHttpFailure) as failure:
-            assert what not in right, (mode, failure)
-            assert SECRET not in failure.message
-            assert "top-secret-token" not in failure.message
-            assert "169.254" not in failure.message
-        else:
-            assert what in right, (mode, outcome)
+        timeout_s = 0.5 if what in endless else 20
+        (outcome,) = await asyncio.gather(
+            call(client, of, "echo", {"text": "x"}, timeout_s=timeout_s), return_exceptions=True
+        )
+        assert isinstance(outcome, CallResult if what in right else McpFailure), (mode, outcome)
+        assert SECRET not in str(outcome)
+        assert "top-secret-token" not in str(outcome)
+        assert "169.254" not in str(outcome)
 
     modes = [
         (f"{prefix}{when}-{what}", what)
@@ -318,8 +320,8 @@ async def test_whatever_a_server_does_wrong_is_a_failure_and_costs_nobody_else_a
         for when in ("connect", "call")
         for what in WRONG
     ]
-    for start in range(0, len(modes), 8):
-        await asyncio.gather(*(one(*mode) for mode in modes[start : start + 8]))
+    for start in range(0, len(modes), 40):
+        await asyncio.gather(*(one(*mode) for mode in modes[start : start + 40]))
     assert await text(client, server(hostile_mcp.url("")), "echo", {"text": "x"}) == '{"text": "x"}'
     assert hostile_mcp.seen.redirected, "within the origin a redirect is followed"
 

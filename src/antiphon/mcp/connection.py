@@ -24,6 +24,7 @@ from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from antiphon.fetching.guarded_http import GuardedHttp
+from antiphon.fetching.urls import Refused
 from antiphon.mcp.exchange import CURRENT, Exchange
 from antiphon.mcp.failures import NO_ANSWER, about, failure_of, without_secrets
 from antiphon.mcp.http_transport import GuardedTransport, http_client
@@ -31,7 +32,14 @@ from antiphon.mcp.limits import MAX_SAID, McpLimits
 from antiphon.mcp.sse import NoEndpoint, sse_streams
 from antiphon.mcp.stdio import stdio_streams
 from antiphon.mcp.wording import line
-from antiphon.ports.mcp import McpFailure, McpHttpFailure, McpProtocolFailure, McpServer, McpUnreachable
+from antiphon.ports.mcp import (
+    McpFailure,
+    McpHttpFailure,
+    McpProtocolFailure,
+    McpRefused,
+    McpServer,
+    McpUnreachable,
+)
 from antiphon.version import __version__
 
 Way = Literal["streamable_http", "sse", "stdio"]
@@ -107,6 +115,7 @@ class Connection:
         self._limits = limits
         self._known = known
         self._tools_changed = tools_changed
+        self._url = ""
         self._session: ClientSession | None = None
         self._dispatcher: JSONRPCDispatcher | None = None
         self._attempt: asyncio.Timeout | None = None
@@ -138,12 +147,16 @@ class Connection:
 
     async def _run(self) -> None:
         try:
+            if not self.server.command:
+                self._url = str(self._http.egress.target(self.server.url))
             for way in self._ways():
                 first, self._failure = self._failure, None
                 await self._live(way)
                 if not self._is_worth_another():
                     break
                 self._failure = first or self._failure
+        except Refused as refused:
+            self._failure = McpRefused(about(self.server.label, f"was not asked: its address {refused}"))
         except Exception as error:  # noqa: BLE001 the SDK's scopes end with whatever went wrong inside
             _log.debug("%s: the connection ended with %s", self.server.label, type(error).__name__)
         finally:
@@ -222,7 +235,7 @@ class Connection:
         elif way == "sse":
             transport = self._transport = GuardedTransport(self._http, server.label, limits, self._broken)
             client = await stack.enter_async_context(http_client(transport, headers))
-            streams = sse_streams(client, server, limits.max_message_bytes)
+            streams = sse_streams(client, self._url, server.label, limits.max_message_bytes)
             dispatcher = _Dispatcher(*await stack.enter_async_context(streams))
         else:
             transport = self._transport = GuardedTransport(self._http, server.label, limits)
@@ -230,7 +243,7 @@ class Connection:
             dispatcher = _Dispatcher(
                 *await stack.enter_async_context(
                     streamable_http_client(
-                        server.url, http_client=client, max_sse_event_size=limits.max_message_bytes
+                        self._url, http_client=client, max_sse_event_size=limits.max_message_bytes
                     )
                 )
             )

@@ -108,16 +108,15 @@ class Pool:
         return None
 
     async def _new(self, server: McpServer) -> Connection | None:
-        """A new connection. The first one of a server is waited for by all who want one, since they may share it; None
-        for those, who then look again.
+        """A new connection. None for who had to wait and may look again: for the first one of a server, which may be
+        shared, or for room.
         """
         first = self._first.get(server)
         if first is not None:
             await asyncio.shield(first.ready)
-            await asyncio.sleep(0)  # whoever made it has its turn before this one looks again
             return None
-        await self._room(server)
-        if server in self._first or server in self._shared:
+        if not self._has_room(server):
+            await self._a_change()
             return None
         connection = self._connect(server)
         self._open.add(connection)
@@ -125,41 +124,37 @@ class Pool:
         connection.task.add_done_callback(lambda task: self._ended(connection, task))
         if not self._knows_sessions(server):
             self._first[server] = connection
+        connection.ready.add_done_callback(lambda _: self._found_out(connection))
         try:
             await asyncio.shield(connection.ready)
         except asyncio.CancelledError:
-            self._when_ready(connection)
+            connection.ready.add_done_callback(lambda _: self._keep_unused(connection))
             raise
-        finally:
-            if connection.ready.done():
-                self._first.pop(server, None)
-        if connection.modern:
-            self._shared[server] = connection
         return connection
 
-    def _when_ready(self, connection: Connection) -> None:
-        """Nobody waits for it any more, unless as the first one: it is kept when it is there."""
+    def _found_out(self, connection: Connection) -> None:
+        """What kind it is, or that there is none: known here before anybody who waits for it looks again."""
+        if self._first.get(connection.server) is connection:
+            del self._first[connection.server]
+        if connection.modern and connection.usable:
+            self._shared.setdefault(connection.server, connection)
 
-        def keep(_: object) -> None:
-            self._first.pop(connection.server, None)
-            if connection.usable and not connection.users:
-                if connection.modern:
-                    self._shared[connection.server] = connection
-                self._keep(connection)
-
-        connection.ready.add_done_callback(keep)
+    def _keep_unused(self, connection: Connection) -> None:
+        """Whoever had it made is gone; others may have taken it meanwhile."""
+        if connection.usable and not connection.users and connection not in self._idle:
+            self._keep(connection)
 
     def _knows_sessions(self, server: McpServer) -> bool:
         return any(one.server == server and not one.modern and one.ready.done() for one in self._open)
 
-    async def _room(self, server: McpServer) -> None:
-        while not self._has_room(server):
-            waiting = self._loop.create_future()
-            self._waiting.add(waiting)
-            try:
-                await waiting
-            finally:
-                self._waiting.discard(waiting)
+    async def _a_change(self) -> None:
+        """Until a connection was given back or has ended."""
+        waiting = self._loop.create_future()
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.discard(waiting)
 
     def _has_room(self, server: McpServer) -> bool:
         if server.command:

@@ -17,7 +17,7 @@ from mcp.shared.message import SessionMessage
 
 from antiphon.mcp.exchange import current
 from antiphon.mcp.failures import about
-from antiphon.ports.mcp import McpRefused, McpServer
+from antiphon.ports.mcp import McpRefused
 
 Received = SessionMessage | Exception
 _ACCEPTS: Final = {"accept": "text/event-stream", "cache-control": "no-store"}
@@ -29,18 +29,18 @@ class NoEndpoint(Exception):
 
 @contextlib.asynccontextmanager
 async def sse_streams(
-    client: httpx2.AsyncClient, server: McpServer, max_bytes: int
+    client: httpx2.AsyncClient, url: str, label: str, max_bytes: int
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[SessionMessage]]]:
     """Raises httpx2.HTTPError for an HTTP error, NoEndpoint."""
     to_session, inbound = anyio.create_memory_object_stream[Received](0)
     outbound, from_session = anyio.create_memory_object_stream[SessionMessage](0)
     with to_session, inbound, outbound, from_session:
-        async with client.stream("GET", server.url, headers=_ACCEPTS, follow_redirects=True) as response:
+        async with client.stream("GET", url, headers=_ACCEPTS, follow_redirects=True) as response:
             response.raise_for_status()
             events = aiter(httpx2.EventSource(response, max_event_size=max_bytes))
-            endpoint = await _endpoint(events, server.url)
+            endpoint = await _endpoint(events, url)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_read, events, to_session, server.label)
+                tasks.start_soon(_read, events, to_session, label)
                 tasks.start_soon(_write, client, endpoint, from_session)
                 yield inbound, outbound
                 tasks.cancel_scope.cancel()
