@@ -28,6 +28,13 @@ async def world(tools: Tools) -> AsyncIterator[World]:
         yield made
 
 
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 def initialize(revision: str = "2025-11-25", **capabilities: Any) -> Any:
     client = {"name": "test", "version": "1"}
     return call("initialize", protocolVersion=revision, capabilities=capabilities, clientInfo=client)
@@ -88,6 +95,7 @@ async def test_what_is_no_message_is_refused_and_said_why(
         (call("tools/call", name=""), -32602, "`params.name`"),
         (call("tools/call", name="x" * 10_000), -32602, "there is no tool"),
         (call("tools/call", name="who", arguments=[1]), -32602, "`params.arguments`"),
+        (call("tools/call", name="who", arguments={"a": nested(128)}), -32602, "more than 128 deep"),
         (call("tools/list", cursor=7), -32602, "`params.cursor`"),
         (call("tools/list", cursor="1"), -32602, "`params.cursor`"),
         (call("tools/list", cursor="99999999"), -32602, "`params.cursor`"),
@@ -231,6 +239,11 @@ async def repeat(world: World, name: str = "ask", api_key: str = "", **params: A
 
 
 SAID = {"question": {"action": "accept", "content": {"colour": "red"}}}
+
+
+async def test_arguments_as_deep_as_may_be_are_asked_about(world: World) -> None:
+    deep = await required(world, "ask", a=nested(127))
+    assert deep["resultType"] == "input_required"
 
 
 async def test_a_call_is_repeated_as_it_was_with_an_answer_that_fits(world: World) -> None:
@@ -511,6 +524,10 @@ async def test_callers_show_a_key(tools: Tools) -> None:
         ("evil.example:8321", "http://evil.example:8321", 403),
         ("127.0.0.1.evil.example", None, 403),
         ("[", None, 403),
+        ("embedded.invalid", None, 200),
+        ("agents.example", None, 200),
+        ("agents.example", "https://agents.example", 200),
+        ("agents.example", "http://agents.example", 403),
     ],
 )
 async def test_pages_of_other_sites_do_not_get_in(

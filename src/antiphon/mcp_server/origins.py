@@ -22,7 +22,7 @@ class Origins:
     def check(self, headers: Mapping[bytes, bytes]) -> None:
         """Raises PermissionDenied."""
         host = headers.get(b"host", b"").decode("latin-1")
-        if not self.has_keys and host and not _is_loopback(_name(f"//{host}")):
+        if not self.has_keys and host and not self._is_ours(_name(f"//{host}")):
             raise PermissionDenied(
                 "a server without API keys is asked under a name of its own machine (127.0.0.1, localhost); configure"
                 " `server.auth.keys` to ask it under another."
@@ -33,6 +33,13 @@ class Origins:
                 "a page of another site may not use this MCP server; set `mcp.public_url` to where your own page is, or"
                 " ask from a program."
             )
+
+    def _is_ours(self, name: str) -> bool:
+        """A name that no foreign page can have. One below `.invalid` is never looked up (RFC 6761, 6.4): it is that of
+        a server inside of its client's process.
+        """
+        own = _name(self.public_url) if self.public_url else ""
+        return _is_loopback(name) or name.endswith(".invalid") or (bool(own) and name == own)
 
     def _may(self, origin: str, host: str) -> bool:
         if _is_loopback(_name(origin)):

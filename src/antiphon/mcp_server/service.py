@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from antiphon.core.errors import AntiphonError
+from antiphon.core.json_schemas import nesting_exceeds
 from antiphon.core.json_values import is_object, json_name
 from antiphon.core.wire import JsonObject
 from antiphon.mcp_server.messages import (
@@ -36,6 +37,8 @@ PAGE: Final = 512
 """Tools in one page of a list: many clients never ask for a second one."""
 MAX_QUESTIONS: Final = 16
 """Questions that one call may ask the user in a row."""
+MAX_DEPTH: Final = 128
+"""How deep arguments may be nested."""
 LIST_TTL_MS: Final = 60_000
 DISCOVER_TTL_MS: Final = 3_600_000
 LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
@@ -224,4 +227,6 @@ def _named(params: JsonObject) -> tuple[str, JsonObject]:
         raise RpcError(
             INVALID_PARAMS, f"`params.arguments`: expected an object, found {json_name(arguments)}."
         )
+    if arguments and nesting_exceeds(arguments, MAX_DEPTH):
+        raise RpcError(INVALID_PARAMS, f"`params.arguments`: nested more than {MAX_DEPTH} deep; flatten them.")
     return name, arguments or {}
