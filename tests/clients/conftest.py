@@ -140,10 +140,11 @@ def base_url(server: Program) -> str:
 
 
 @pytest.fixture(scope="session")
-def mcp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """A server whose models use tools of MCP servers."""
+def mcp_server(tmp_path_factory: pytest.TempPathFactory, mcp_servers: McpServers) -> Iterator[Program]:
+    """A server whose models use tools of MCP servers; one of them is its connector `shop`."""
     folder = tmp_path_factory.mktemp("mcp")
-    with start_antiphon(folder, mcp_world.CONFIG % {"folder": folder}) as program:
+    config = mcp_world.CONFIG % {"folder": folder, "shop": mcp_servers.case().url()}
+    with start_antiphon(folder, config) as program:
         program.wait_ready()
         yield program
 

@@ -3,6 +3,7 @@
 CONFIG = """\
 version: 2
 server: {egress: {allow_private: [127.0.0.0/8]}}
+connectors: [{connector_id: shop, url: "%(shop)s"}]
 providers:
   inference:
   - provider_id: scripted

@@ -154,3 +154,10 @@ async def test_pydantic_ai(
         ("Bearer secret-of-the-desk", "t")
     }
     assert desk.count("tools/list") == (2 if sent_back == "text" else 1)
+
+
+async def test_pydantic_ai_uses_a_connector(pydantic_model: OpenAIResponsesModel) -> None:
+    """It has one spelling for the connectors of every server."""
+    tool = MCPServerTool(id="desk", url="x-openai-connector:shop")
+    result = await Agent(pydantic_model, capabilities=[NativeTool(tool)]).run(QUESTION)
+    assert result.output == TOLD
