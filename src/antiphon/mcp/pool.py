@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Final
 
 from antiphon.mcp.connection import Connection
+from antiphon.mcp.failures import about
 from antiphon.mcp.limits import McpLimits
-from antiphon.ports.mcp import McpServer
+from antiphon.ports.mcp import McpServer, McpUnreachable
 
 _WAITS_FOR_ALL: Final = 1.0
 
@@ -37,6 +38,7 @@ class Pool:
         self._idle_of: dict[McpServer, list[Connection]] = {}
         self._waiting: set[asyncio.Future[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     @property
     def size(self) -> int:
@@ -47,7 +49,7 @@ class Pool:
         """A connection that is ready, the caller's own unless it is `modern`; it is to be given back. Raises
         McpFailure.
         """
-        while True:
+        while not self._closed:
             connection = self._kept(server)
             if connection is None:
                 connection = await self._new(server)
@@ -55,6 +57,7 @@ class Pool:
                 connection.users += 1
                 connection.uses += 1
                 return connection
+        raise McpUnreachable(about(server.label, "is not asked any more: this server is stopping"))
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next call."""
@@ -79,6 +82,7 @@ class Pool:
 
     async def aclose(self) -> None:
         """End all of them, in bounded time."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for connection in list(self._open):
@@ -114,6 +118,7 @@ class Pool:
         first = self._first.get(server)
         if first is not None:
             await asyncio.shield(first.ready)
+            await asyncio.sleep(0)  # a future that is done is not waited for: `_found_out` needs its turn
             return None
         if not self._has_room(server):
             await self._a_change()
