@@ -373,6 +373,19 @@ async def test_many_that_need_the_token_at_once_refresh_it_once(
     assert len([form for form in case.asked("token") if form["grant_type"] == "refresh_token"]) == 2
 
 
+async def test_a_refresh_that_fails_fails_once_for_all_who_wait(
+    authorizations: UserAuthorizations, case: OAuthCase, world: World
+) -> None:
+    connector = connector_to(case)
+    await authorize(authorizations, ALICE, connector)
+    world.clock.at += 3600
+    case.twist("token", status=503)
+    waiting = (authorizations.headers(ALICE, connector) for _ in range(20))
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(one, McpUnreachable) for one in failures)
+    assert len(case.asked("token")) == 2
+
+
 async def test_a_thousand_requests_of_two_users_through_ten_refreshes_never_cross(
     authorizations: UserAuthorizations, case: OAuthCase, world: World
 ) -> None:
