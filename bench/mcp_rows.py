@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import load
-from bench.profiled import SdkTime
+from bench.profiled import Profile
 from bench.program import Program, environment, start_antiphon
 from bench.rows import AT_ONCE, SAID, WEATHER, Measure, Row, Sample, Servers, cpu_of, response, sample_of
 
@@ -29,9 +29,9 @@ WAITS = 10
 
 @dataclass(frozen=True, slots=True)
 class McpServers(Servers):
-    """`ours` is profiled: `sdk` knows what of its CPU time was the SDK's."""
+    """`ours` is profiled."""
 
-    sdk: SdkTime
+    profile: Profile
 
 
 def _mcp_tool(name: str) -> dict[str, Any]:
@@ -84,18 +84,22 @@ def over_functions(model: str, calls: int) -> Measure:
     async def measure(servers: Servers, n: int) -> Sample:
         assert isinstance(servers, McpServers)
         n = max(at_once, n // (2 * calls))
-        begun = servers.sdk.seconds()
+        begun = servers.profile.shares()
         by_functions, functions_s = await _by_functions(servers, n, model, at_once)
-        before = servers.sdk.seconds()
+        before = servers.profile.shares()
         requests = [_with_mcp(model, "get_weather")] * n
         work = load.run(servers.ours.port, requests, at_once=at_once, on_reply=_Answered(calls))
         through, cpu_s = await cpu_of(servers.ours, work)
-        sdk_s = servers.sdk.seconds() - before
-        sample = sample_of((cpu_s - sdk_s) / (functions_s - (before - begun)), through, by_functions)
+        functions, mcp = before - begun, servers.profile.shares() - before
+        own_s, functions_own_s = cpu_s - mcp.sdk, functions_s - functions.sdk
+        sample = sample_of(own_s / functions_own_s, through, by_functions)
         sample.notes = {
-            "own ms by MCP": (cpu_s - sdk_s) / n * 1e3,
-            "own ms by functions": functions_s / n * 1e3,
-            "the SDK's ms": sdk_s / n * 1e3,
+            "own ms by MCP": own_s / n * 1e3,
+            "of that aiohttp": mcp.http / n * 1e3,
+            "own ms by functions": functions_own_s / n * 1e3,
+            "of those aiohttp": functions.http / n * 1e3,
+            "the SDK's ms": mcp.sdk / n * 1e3,
+            "without aiohttp, times": (own_s - mcp.http) / (functions_own_s - functions.http),
             "with the SDK, times": cpu_s / functions_s,
         }
         return sample
@@ -139,9 +143,9 @@ def started(upstream: Program, folder: Path, config: str) -> Generator[McpServer
     home = environment(Path(tempfile.gettempdir()))
     with Program(command, cwd=root, env=home) as tools:
         connector = f'connectors: [{{connector_id: bench, url: "{tools.url}/mcp"}}]\n'
-        sdk = SdkTime(folder / "sdk-seconds")
-        profiled = [sys.executable, "-m", "bench.profiled", str(sdk.file)]
+        profile = Profile(folder / "cpu-seconds")
+        profiled = [sys.executable, "-m", "bench.profiled", str(profile.file)]
         path = {"PYTHONPATH": str(root)}
         with start_antiphon(folder, config + connector, program=profiled, env=path) as ours:
             ours.wait_ready()
-            yield McpServers(ours, upstream, sdk)
+            yield McpServers(ours, upstream, profile)

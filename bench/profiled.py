@@ -3,7 +3,8 @@
 A timer that counts CPU time interrupts the main thread, where the event loop runs, some hundred times a second of
 work. The CPU time of that thread since the last time goes to whom the innermost frame belongs that is ours or the
 SDK's: what the standard library or a shared package does is its caller's, and what we do for the SDK (its HTTP goes
-through our connector) is ours. What has neither frame, and what other threads do, is left to us too.
+through our connector) is ours. What has neither frame, and what other threads do, is left to us too. What of ours is
+spent in aiohttp, with model servers and with MCP servers, is told beside it.
 """
 
 import mmap
@@ -11,6 +12,8 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -31,29 +34,39 @@ SDK = (
 )
 """Packages that only the MCP SDK has us run."""
 OURS = "antiphon"
-_SIZE = 8
+HTTP = "aiohttp"
+_SHOWN = struct.Struct("dd")
 
 
-class SdkTime:
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """CPU seconds since a server began: of the SDK, and in HTTP exchanges that are not the SDK's own."""
+
+    sdk: float
+    http: float
+
+    def __sub__(self, before: "Shares") -> "Shares":
+        return Shares(self.sdk - before.sdk, self.http - before.http)
+
+
+class Profile:
     """What a profiled server has written to its file, from another process."""
 
     def __init__(self, file: Path) -> None:
-        file.write_bytes(bytes(_SIZE))
+        file.write_bytes(bytes(_SHOWN.size))
         self.file = file
 
-    def seconds(self) -> float:
-        """CPU seconds of the SDK since the server began."""
-        (seconds,) = struct.unpack("d", self.file.read_bytes())
-        return float(seconds)
+    def shares(self) -> Shares:
+        return Shares(*_SHOWN.unpack(self.file.read_bytes()))
 
 
 class Sampler:
     def __init__(self, file: Path) -> None:
         with file.open("r+b") as opened:
-            self._shown = mmap.mmap(opened.fileno(), _SIZE)
-        self._sdk_s = 0.0
+            self._shown = mmap.mmap(opened.fileno(), _SHOWN.size)
+        self._sdk_s = self._http_s = 0.0
         self._seen_s = time.thread_time()
-        self._owners: dict[str, bool | None] = {}
+        self._owners: dict[str, str] = {}
 
     def start(self) -> None:
         signal.signal(signal.SIGPROF, self._sample)
@@ -64,31 +77,37 @@ class Sampler:
         del number
         now = time.thread_time()
         spent, self._seen_s = now - self._seen_s, now
-        if self._is_of_sdk(frame):
+        owners = list(self._owners_of(frame))
+        if "sdk" in owners[-1:]:
             self._sdk_s += spent
-            struct.pack_into("d", self._shown, 0, self._sdk_s)
+        elif HTTP in owners:
+            self._http_s += spent
+        _SHOWN.pack_into(self._shown, 0, self._sdk_s, self._http_s)
 
-    def _is_of_sdk(self, frame: FrameType | None) -> bool:
+    def _owners_of(self, frame: FrameType | None) -> Iterator[str]:
+        """From the innermost frame up to the first that is ours or the SDK's; what nobody owns is left out."""
         while frame is not None:
             name = frame.f_code.co_filename
-            if name not in self._owners:
-                self._owners[name] = owned_by_sdk(name)
-            owner = self._owners[name]
-            if owner is not None:
-                return owner
+            owner = self._owners.get(name)
+            if owner is None:
+                owner = self._owners[name] = owner_of(name)
+            if owner:
+                yield owner
+            if owner in {"sdk", OURS}:
+                return
             frame = frame.f_back
-        return False
 
 
-def owned_by_sdk(filename: str) -> bool | None:
-    """Whether a source file is the SDK's: False for our own, None for what either may have called."""
-    parts = Path(filename).parts
-    for above, part in pairwise(parts):
+def owner_of(filename: str) -> str:
+    """Whose a source file is: the "sdk", ours, aiohttp; "" for what any of them may have called."""
+    for above, part in pairwise(Path(filename).parts):
         if above == "site-packages" and part in SDK:
-            return True
+            return "sdk"
+        if above == "site-packages" and part == HTTP:
+            return HTTP
         if part == OURS and above in {"src", "site-packages"}:
-            return False
-    return None
+            return OURS
+    return ""
 
 
 def main(file: str, *arguments: str) -> int:
