@@ -138,6 +138,7 @@ class World:
     transport: httpx2.AsyncBaseTransport
     clock: FakeClock
     under_way: UnderWay
+    edge: Edge
 
     @asynccontextmanager
     async def client(self, mode: str, api_key: str = "", **more: Any) -> AsyncGenerator[Client]:
@@ -189,7 +190,7 @@ async def serving(
     await host.start()
     transport = cast("httpx2.AsyncBaseTransport", AsyncTransport(httpx2, lambda: host))
     async with httpx2.AsyncClient(transport=transport, timeout=30) as http:
-        yield World(http, transport, clock, routes.under_way)
+        yield World(http, transport, clock, routes.under_way, edge)
     await host.aclose()
 
 

@@ -6,8 +6,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
+from mcp_types import jsonrpc
 from mcp_types.methods import validate_server_result
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
+from antiphon.core.wire import decode_json, encode
+from antiphon.mcp_server import messages, revisions
 from tests.mcp_server_world import PAGE, STATELESS, URL, Tools, World, call, key, routing, serving, stateless
 
 HANDSHAKE = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
@@ -54,6 +59,23 @@ async def session(world: World, revision: str = "2025-11-25", **capabilities: An
     """The headers of a session that was begun just now."""
     answer = await world.post(initialize(revision, **capabilities))
     return {"mcp-session-id": answer.headers["mcp-session-id"], "mcp-protocol-version": revision}
+
+
+def test_every_revision_that_the_sdk_knows_is_served_and_its_codes_are_ours() -> None:
+    assert revisions.HANDSHAKE == HANDSHAKE_PROTOCOL_VERSIONS
+    assert revisions.STATELESS == MODERN_PROTOCOL_VERSIONS
+    for name in (
+        "PARSE_ERROR",
+        "INVALID_REQUEST",
+        "METHOD_NOT_FOUND",
+        "INVALID_PARAMS",
+        "INTERNAL_ERROR",
+        "HEADER_MISMATCH",
+        "URL_ELICITATION_REQUIRED",
+    ):
+        assert getattr(messages, name) == getattr(jsonrpc, name)
+    assert messages.UNSUPPORTED_VERSION == jsonrpc.UNSUPPORTED_PROTOCOL_VERSION
+    assert {code: ERROR_CODE_HTTP_STATUS[code] for code in messages.HTTP_STATUS} == messages.HTTP_STATUS
 
 
 # --- messages -------------------------------------------------------------------------------------------------
@@ -482,6 +504,33 @@ async def test_a_silent_call_becomes_a_stream_that_is_kept_alive(tools: Tools) -
             assert (await anext(lines)).startswith(":")
             tools.gate.set()
             assert (await until(lines))["result"]["content"][0]["text"] == "released"
+
+
+async def test_a_server_that_stops_says_so_in_its_streams(tools: Tools) -> None:
+    async with serving(tools, heartbeat_s=0.01) as world:
+        sent: list[Any] = []
+        begun = asyncio.Event()
+        coming: list[Any] = [{"type": "http.request", "body": encode(call("tools/call", 7, name="hold"))}]
+
+        async def receive() -> Any:
+            return coming.pop() if coming else await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            begun.set()
+
+        headers = [(b"accept", b"application/json, text/event-stream"), (b"host", b"localhost")]
+        scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
+        serving_it = asyncio.create_task(world.edge(scope, receive, send))
+        await begun.wait()
+        world.edge.end()
+        serving_it.cancel()
+        await serving_it
+    last = sent[-1]
+    assert not last["more_body"]
+    told = decode_json(last["body"].removeprefix(b"event: message\ndata: "))
+    assert (told["id"], told["error"]["data"]["code"]) == (7, "server_shutting_down")
+    assert tools.cancelled == 1
 
 
 async def test_there_is_a_limit_of_calls_at_once(tools: Tools) -> None:
