@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from antiphon.mcp.client import SdkMcpClient
 from antiphon.mcp.limits import McpLimits
-from antiphon.ports.mcp import CallResult, McpRefused, McpUnreachable, Question, Reply
+from antiphon.ports.mcp import CallResult, McpProtocolFailure, McpRefused, McpUnreachable, Question, Reply
 from tests.integration.mcp_client_world import (
     BEN,
     accepted,
@@ -200,3 +202,75 @@ async def test_a_token_holds_what_was_answered_and_nothing_of_the_arguments(
     for said_nowhere in (b"private thing", b"secret-token"):
         assert said_nowhere not in first.token + second.token
     assert b"secret-token" not in repr(second).encode()
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_an_answer_that_cannot_be_sent_is_refused_and_the_call_waits_on(
+    client: SdkMcpClient, mcp_case: Case, flavour: str
+) -> None:
+    of = server(mcp_case.url(flavour))
+    question = asked(await call(client, of, "ask_name"))
+    with pytest.raises(McpRefused, match="values have to be"):
+        await call(client, of, "ask_name", reply=accepted(question, name={"nested": True}))
+    outcome = await call(client, of, "ask_name", reply=accepted(question, name="Ann"))
+    assert said(outcome) == "user said: accept Ann"
+
+
+class SignsIn:
+    """A server that wants two pages to be visited before its tool runs (error -32042)."""
+
+    def __init__(self, url: str = "https://example.com/one") -> None:
+        self.calls = 0
+        self.urls = [url, "https://example.com/two"]
+        app = web.Application()
+        app.router.add_post("/mcp", self.answer)
+        self.server = TestServer(app, host="127.0.0.1")
+
+    async def answer(self, request: web.Request) -> web.Response:
+        message = await request.json()
+        if "id" not in message:
+            return web.Response(status=202)
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message["id"]}
+        match message["method"]:
+            case "initialize":
+                about = {"name": "s", "version": "1"}
+                answer["result"] = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": about}
+            case "tools/call":
+                self.calls += 1
+                answer |= self._called()
+            case _:
+                answer["error"] = {"code": -32601, "message": "Method not found"}
+        return web.json_response(answer)
+
+    def _called(self) -> dict[str, Any]:
+        if self.calls > 1:
+            return {"result": {"content": [{"type": "text", "text": "done"}]}}
+        pages = [
+            {"mode": "url", "elicitationId": url, "url": url, "message": f"Visit {url}"} for url in self.urls
+        ]
+        return {"error": {"code": -32042, "message": "sign in", "data": {"elicitations": pages}}}
+
+
+async def test_pages_are_visited_one_after_the_other_before_a_call_is_made_again(
+    client: SdkMcpClient,
+) -> None:
+    site = SignsIn()
+    await site.server.start_server()
+    of = server(str(site.server.make_url("/mcp")))
+    first = asked(await call(client, of, "tool"))
+    assert (first.mode, first.url, first.message) == ("url", site.urls[0], f"Visit {site.urls[0]}")
+    second = asked(await call(client, of, "tool", reply=accepted(first)))
+    assert second.url == site.urls[1]
+    with pytest.raises(McpProtocolFailure, match="did not visit") as failure:
+        await call(client, of, "tool", reply=Reply(second.token, "decline"))
+    assert (failure.value.code, site.calls) == (-32042, 1)
+    assert said(await call(client, of, "tool", reply=accepted(second))) == "done"
+    await site.server.close()
+
+
+async def test_no_user_is_sent_to_what_is_no_page(client: SdkMcpClient) -> None:
+    site = SignsIn("javascript:alert(1)")
+    await site.server.start_server()
+    with pytest.raises(McpRefused, match="not passed on"):
+        await call(client, server(str(site.server.make_url("/mcp"))), "tool")
+    await site.server.close()

@@ -46,7 +46,7 @@ def called(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def answer(message: dict[str, Any]) -> dict[str, Any] | None:
-    params = message.get("params") or {}
+    params: dict[str, Any] = message.get("params") or {}
     match message.get("method"):
         case "initialize":
             about = {"name": "stdio", "version": "1"}

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,7 +54,7 @@ class CallClock:
         self._left = 0.0
 
     @contextlib.contextmanager
-    def stopped(self) -> Iterator[None]:
+    def stopped(self) -> Generator[None]:
         now = asyncio.get_running_loop().time
         if self._pauses == 0 and not self._over:
             self._left = (self._limit.when() or now()) - now()
@@ -73,7 +73,7 @@ class CallClock:
 
 
 @contextlib.contextmanager
-def asking(connection: Connection) -> Iterator[None]:
+def asking(connection: Connection) -> Generator[None]:
     """Around one request: what it fails with becomes what the port has. Raises Unexecuted, McpFailure, and MCPError
     with -32042, which asks for URLs to be visited first.
     """

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -315,7 +315,7 @@ class Connection:
         return session.protocol_version in MODERN_PROTOCOL_VERSIONS
 
     @contextlib.asynccontextmanager
-    async def _listening(self, session: ClientSession) -> AsyncIterator[None]:
+    async def _listening(self, session: ClientSession) -> AsyncGenerator[None]:
         """Servers with sessions say by themselves that their tools have changed; those without are asked to."""
         tools = session.server_capabilities.tools if session.server_capabilities else None
         if not self.modern or tools is None or not tools.list_changed:

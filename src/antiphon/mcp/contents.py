@@ -49,12 +49,15 @@ def _content(block: types.ContentBlock, label: str) -> Content:
             return BinaryContent("audio", block.mime_type, _decoded(block.data, label))
         case types.ResourceLink():
             return LinkContent(block.uri, block.name, block.description or "", block.mime_type or "")
-        case types.EmbeddedResource(resource=types.TextResourceContents() as resource):
-            return TextContent(resource.text, resource.uri)
-        case types.EmbeddedResource(resource=types.BlobResourceContents() as resource):
-            media_type = resource.mime_type or "application/octet-stream"
-            return BinaryContent("resource", media_type, _decoded(resource.blob, label), resource.uri)
-    raise McpProtocolFailure(about(label, "returned content of a kind that is not known here"), NO_ANSWER)
+        case types.EmbeddedResource():
+            return _resource(block.resource, label)
+
+
+def _resource(resource: types.TextResourceContents | types.BlobResourceContents, label: str) -> Content:
+    if isinstance(resource, types.TextResourceContents):
+        return TextContent(resource.text, resource.uri)
+    media_type = resource.mime_type or "application/octet-stream"
+    return BinaryContent("resource", media_type, _decoded(resource.blob, label), resource.uri)
 
 
 def _decoded(text: str, label: str) -> bytes:

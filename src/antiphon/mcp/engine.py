@@ -5,7 +5,7 @@ import contextlib
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, TypeVar
 
 import mcp_types as types
@@ -30,7 +30,7 @@ from antiphon.mcp.connection import Connection, Known
 from antiphon.mcp.failures import about
 from antiphon.mcp.limits import MAX_NAME, MAX_PAGES, MAX_SAID, McpLimits
 from antiphon.mcp.pool import Pool
-from antiphon.mcp.tokens import Token, answered, unpacked
+from antiphon.mcp.tokens import Token, answered, as_result, unpacked
 from antiphon.mcp.wording import line, plain
 from antiphon.ports.mcp import (
     CallHost,
@@ -85,8 +85,8 @@ class Engine:
         timeout_s: float,
         reply: Reply | None,
     ) -> CallResult | Question:
-        token = answered(reply) if reply is not None else None
-        if token is not None and token.links and token.replies[-1].action == "accept":
+        token = _token_of(reply) if reply is not None else None
+        if token is not None and token.links and _accepted(token):
             return next_link(token.links, server.label)
         if token is not None and _refuses_a_link(token):
             what = "was not called: the user did not visit the URL that it asks for first"
@@ -157,7 +157,7 @@ class Engine:
     ) -> SessionCall | None:
         """The call that waits here for this reply. Credentials may have been renewed since it began."""
         found = self._parked.get(token.parked)
-        if found is None:
+        if found is None or not token.replies:
             return None
         call, timer = found
         if not _is_same(call, server, tool, arguments):
@@ -218,7 +218,8 @@ class Engine:
                 if size > self._limits.max_message_bytes:
                     raise McpRefused(about(label, "has a list of tools that is larger than is allowed here"))
                 if connection.modern:
-                    lifetime = min(lifetime or page.ttl_ms / 1000, page.ttl_ms / 1000)
+                    page_s = page.ttl_ms / 1000
+                    lifetime = page_s if lifetime is None else min(lifetime, page_s)
                 cursor = page.next_cursor
                 if not cursor:
                     whole = True
@@ -263,7 +264,7 @@ def described(connection: Connection) -> JsonObject:
 
 
 @contextlib.asynccontextmanager
-async def _in_time(server: McpServer, timeout_s: float) -> AsyncIterator[CallClock]:
+async def _in_time(server: McpServer, timeout_s: float) -> AsyncGenerator[CallClock]:
     """Raises McpUnreachable when it takes longer."""
     try:
         async with asyncio.timeout(timeout_s) as limit:
@@ -283,5 +284,20 @@ def _is_same(call: SessionCall, server: McpServer, tool: str, arguments: JsonObj
     return same_place and call.tool == tool and call.arguments == arguments
 
 
+def _token_of(reply: Reply) -> Token:
+    """Raises McpRefused for what is no reply to a question of a server."""
+    try:
+        types.ElicitResult.model_validate(as_result(reply.action, reply.content))
+    except ValueError:
+        raise McpRefused(
+            "The answer cannot be sent: its values have to be texts, numbers, booleans or lists of texts."
+        ) from None
+    return answered(reply)
+
+
 def _refuses_a_link(token: Token) -> bool:
-    return not token.parked and not token.key and token.replies[-1].action != "accept" and not token.inputs
+    return not token.parked and not token.key and not _accepted(token)
+
+
+def _accepted(token: Token) -> bool:
+    return bool(token.replies) and token.replies[-1].action == "accept"

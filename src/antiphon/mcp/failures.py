@@ -53,8 +53,6 @@ def failure_of(error: BaseException, exchange: Exchange, server: McpServer) -> M
         return McpHttpFailure(about(label, f"answered with status {status}"), status, exchange.challenge)
     if isinstance(error, MCPError):
         return _of_rpc(error, server)
-    if isinstance(error, BaseExceptionGroup):
-        return failure_of(error.exceptions[0], exchange, server)
     if isinstance(error, TimeoutError):
         return McpUnreachable(about(label, "did not answer in time"))
     if isinstance(error, RuntimeError | ValueError):

@@ -5,7 +5,7 @@ POST was refused.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 from urllib.parse import urljoin
 
@@ -30,7 +30,7 @@ class NoEndpoint(Exception):
 @contextlib.asynccontextmanager
 async def sse_streams(
     client: httpx2.AsyncClient, url: str, label: str, max_bytes: int
-) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[SessionMessage]]]:
+) -> AsyncGenerator[tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[SessionMessage]]]:
     """Raises httpx2.HTTPError for an HTTP error, NoEndpoint."""
     to_session, inbound = anyio.create_memory_object_stream[Received](0)
     outbound, from_session = anyio.create_memory_object_stream[SessionMessage](0)

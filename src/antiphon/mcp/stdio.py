@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +34,7 @@ _ERROR_LINE: Final = 64 * 1024
 @contextlib.asynccontextmanager
 async def stdio_streams(
     server: McpServer, max_bytes: int
-) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[SessionMessage]]]:
+) -> AsyncGenerator[tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[SessionMessage]]]:
     """Start a server, and end it and all that it started. Raises OSError where it cannot be started."""
     process = await _start(server, max_bytes)
     stdin, stdout, stderr = process.stdin, process.stdout, process.stderr

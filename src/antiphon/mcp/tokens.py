@@ -65,9 +65,10 @@ def answered(reply: Reply) -> Token:
     """The token of a question with the reply in it."""
     token = unpacked(reply.token)
     content = reply.content if reply.action == "accept" else None
-    token.replies.append(Given(token.asked, reply.action, content))
     if token.key:
         token.answers[token.key] = as_result(reply.action, content)
+    else:
+        token.replies.append(Given(token.asked, reply.action, content))
     return token
 
 
