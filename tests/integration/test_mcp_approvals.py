@@ -1,6 +1,9 @@
 """Approvals of MCP calls: asked for by default, matched by id, answered once, held to what the user was shown."""
 
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -396,3 +399,37 @@ def test_a_tool_that_changed_is_asked_about_although_the_request_waives_approval
     assert only(second, "mcp_approval_request").name == "add"
     assert only(second, "mcp_call").name == "hello"
     assert mcp_case.calls("add") == 1
+
+
+def test_an_approval_that_comes_too_late_is_refused(
+    start_mcp: StartMcp, recorder: Recorder, mcp_case: Case, tmp_path: Path
+) -> None:
+    """A minute is the shortest that can be configured, too long to wait for: the store is told that it is over."""
+    program = start_mcp(LOOPBACK, MCP)
+    with sync_client(program.url, recorder) as client:
+        first, question = ask(client, mcp_case), respond(client, **a_question(mcp_case))
+    program.stop()
+    asked, open_question = first.output[-1], question.output[-1]
+    with closing(sqlite3.connect(tmp_path / "antiphon.db")) as store, store:
+        found = store.execute(
+            "UPDATE mcp_grants SET expires_at = 1 WHERE id IN (?, ?)", (asked.id, open_question.id)
+        )
+        assert found.rowcount == 2
+    program = start_mcp(LOOPBACK, MCP)
+    with sync_client(program.url, recorder) as client:
+        late = refusal(client, mcp_case, first, answer(asked, approve=True))
+        reply = {
+            "type": "antiphon:mcp_elicitation_response",
+            "elicitation_request_id": open_question.id,
+            "action": "decline",
+        }
+        too_late = refusal(client, mcp_case, question, reply)
+    assert late.param == "input[0].approval_request_id"
+    assert too_late.param == "input[0].elicitation_request_id"
+    assert "expired" in late.message
+    assert "expired" in too_late.message
+    assert mcp_case.calls("erase") == 0
+
+
+def a_question(case: Case) -> dict[str, Any]:
+    return {"input": script(calls("ask_name")), "tools": [server(case, "modern")]}

@@ -273,14 +273,6 @@ def test_the_calls_of_a_server_are_counted(start_mcp: StartMcp, recorder: Record
     assert len([item for item in of(response, SAMPLED) if item.status == "completed"]) == 2
 
 
-def test_a_question_expires(start_mcp: StartMcp, recorder: Recorder, mcp_case: Case) -> None:
-    """The shortest time that can be configured is too long to wait for: the item says when, and the store holds it."""
-    program = start_mcp(LOOPBACK, "mcp: {elicitation_ttl_s: 10}")
-    with sync_client(program.url, recorder) as client:
-        first = ask(client, mcp_case, flavour="modern")
-    assert only(first, ASKED).expires_at - first.created_at in {10, 11}
-
-
 def test_a_raw_request_sees_the_items_as_they_are(
     mcp_program: Program, recorder: Recorder, mcp_case: Case
 ) -> None:
