@@ -12,7 +12,9 @@ import mcp_types as types
 import openai
 import pytest
 from mcp.client.client import Client
+from mcp.client.streamable_http import streamable_http_client
 
+from antiphon.in_process.server import EmbeddedServer
 from bench.program import Program
 from tests.integration.conftest import StartServer
 from tests.integration.upstream import Seen, Upstream
@@ -206,6 +208,17 @@ def test_the_path_may_end_in_a_slash_and_is_in_the_document(server: Program) -> 
         assert answer.json() == {"jsonrpc": "2.0", "id": 1, "result": {}}
         assert answer.headers["x-request-id"].startswith("req_")
     assert set(httpx2.get(f"{server.url}/openapi.json").json()["paths"]["/mcp"]) == {"post", "delete"}
+
+
+async def test_a_server_in_this_process_is_one_too(embedded_server: EmbeddedServer) -> None:
+    transport = embedded_server.async_transport("httpx2")
+    url = embedded_server.base_url.replace("/v1", "/mcp")
+    async with (
+        httpx2.AsyncClient(transport=transport) as http,
+        Client(streamable_http_client(url, http_client=http), cache=None) as made,
+    ):
+        asked = {"model": "scripted/demo", "input": "Hello"}
+        assert "Hello" in text(await made.call_tool("create_response", asked))
 
 
 def test_a_page_of_another_site_gets_nothing_from_a_server_without_keys(server: Program) -> None:

@@ -183,8 +183,18 @@ class McpRoutes:
 
     def table(self) -> list[Route]:
         return [
-            Route("POST", PATH, self.post, "A message of an MCP client: list tools, call one", _TAG),
-            Route("DELETE", PATH, self.delete, "End a session of an MCP client", _TAG),
+            Route(
+                "POST",
+                PATH,
+                self.post,
+                "A message of an MCP client: list tools, call one",
+                _TAG,
+                request="McpMessage",
+                response="McpMessage",
+                events="McpMessage",
+                errors="McpRefusal",
+            ),
+            Route("DELETE", PATH, self.delete, "End a session of an MCP client", _TAG, errors="McpRefusal"),
         ]
 
 

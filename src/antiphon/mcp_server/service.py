@@ -228,5 +228,7 @@ def _named(params: JsonObject) -> tuple[str, JsonObject]:
             INVALID_PARAMS, f"`params.arguments`: expected an object, found {json_name(arguments)}."
         )
     if arguments and nesting_exceeds(arguments, MAX_DEPTH):
-        raise RpcError(INVALID_PARAMS, f"`params.arguments`: nested more than {MAX_DEPTH} deep; flatten them.")
+        raise RpcError(
+            INVALID_PARAMS, f"`params.arguments`: nested more than {MAX_DEPTH} deep; flatten them."
+        )
     return name, arguments or {}

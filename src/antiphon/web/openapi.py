@@ -28,6 +28,7 @@ from antiphon.core.wire import JsonObject
 from antiphon.embeddings.answer import EmbeddingList
 from antiphon.embeddings.request import EmbeddingRequest
 from antiphon.files import shapes as files
+from antiphon.mcp_server.shapes import TYPES as MCP_TYPES
 from antiphon.messages import shapes as messages
 from antiphon.messages.types import CountRequest, MessagesRequest
 from antiphon.models.catalog import Model
@@ -113,6 +114,7 @@ TYPES: dict[str, Any] = {
     **VECTOR_IO_TYPES,
     **files.TYPES,
     **CONNECTOR_TYPES,
+    **MCP_TYPES,
     "MessagesRequest": MessagesRequest,
     "ChangedConversation": ChangedConversation,
     "ChatCompletion": ChatCompletion,
