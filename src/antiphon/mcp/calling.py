@@ -44,6 +44,14 @@ class Unexecuted(Exception):
         self.failure = failure
 
 
+class UrlsFirst(Exception):
+    """A server wants URLs to be visited before the call is made (error -32042)."""
+
+    def __init__(self, error: MCPError) -> None:
+        super().__init__()
+        self.error = error
+
+
 class CallClock:
     """The time limit of a call. It stands still while somebody of ours is waited for: a user, a model."""
 
@@ -74,17 +82,15 @@ class CallClock:
 
 @contextlib.contextmanager
 def asking(connection: Connection) -> Generator[None]:
-    """Around one request: what it fails with becomes what the port has. Raises Unexecuted, McpFailure, and MCPError
-    with -32042, which asks for URLs to be visited first.
-    """
+    """Around one request: what it fails with becomes what the port has. Raises Unexecuted, McpFailure."""
     exchange = Exchange()
     mine = CURRENT.set(exchange)
     connection.renew()
     try:
         yield
-    except (MCPError, RuntimeError, ValueError, OSError) as error:
-        if isinstance(error, MCPError) and error.code == _URLS_FIRST:
-            raise
+    except UrlsFirst:
+        raise
+    except Exception as error:  # noqa: BLE001 whatever a server makes the SDK raise is an answer that failed
         exchange = connection.seen(exchange)
         failure = failure_of(error, exchange, connection.server)
         if exchange.unsent or is_session_over(exchange):
@@ -103,13 +109,18 @@ async def send(
     state: str | None = None,
 ) -> types.CallToolResult | types.InputRequiredResult:
     """One `tools/call`. Not by the SDK's `call_tool`, which lists tools to check the result against the server's own
-    schema. Raises as `asking` does.
+    schema. Raises as `asking` does, and UrlsFirst.
     """
     params = types.CallToolRequestParams(
         name=tool, arguments=arguments, input_responses=responses, request_state=state
     )
     with asking(connection):
-        return await connection.session.send_request(types.CallToolRequest(params=params), _RESULT)
+        try:
+            return await connection.session.send_request(types.CallToolRequest(params=params), _RESULT)
+        except MCPError as error:
+            if error.code == _URLS_FIRST:
+                raise UrlsFirst(error) from None
+            raise
 
 
 def is_session_over(exchange: Exchange) -> bool:
@@ -276,7 +287,7 @@ class SessionCall:
         self._unused = list(self._before)
         self._done = done
         self._turn: asyncio.Future[CallResult | Question] = asyncio.get_running_loop().create_future()
-        self._has_ended = False
+        self._has_begun = self._has_ended = False
         self._open: _Open | None = None
         self._one_by_one = asyncio.Lock()
         connection.asked = self
@@ -308,8 +319,11 @@ class SessionCall:
         """Give it up, at the server too."""
         self.failed = self.cancelled = True
         self._task.cancel()
+        if not self._has_begun:  # nor will it
+            self._done(self)
 
     async def _run(self) -> None:
+        self._has_begun = True
         try:
             result = await self._called()
         except Exception as error:  # noqa: BLE001 it is raised to whoever waits for the call
@@ -337,8 +351,8 @@ class SessionCall:
         label = self.connection.server.label
         try:
             result = await send(self.connection, self.tool, self.arguments)
-        except MCPError as error:
-            return links_first(error, label)
+        except UrlsFirst as urls:
+            return links_first(urls.error, label)
         if isinstance(result, types.InputRequiredResult):
             raise McpProtocolFailure(
                 about(label, "asks in a way that its revision has not"), types.INVALID_REQUEST

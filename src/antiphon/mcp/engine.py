@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, TypeVar
 
 import mcp_types as types
-from mcp.shared.exceptions import MCPError
 
 from antiphon.core.hosted_items import McpListedTool
 from antiphon.core.wire import JsonObject, encode
@@ -19,6 +18,7 @@ from antiphon.mcp.calling import (
     CallClock,
     SessionCall,
     Unexecuted,
+    UrlsFirst,
     call_stateless,
     links_first,
     list_page,
@@ -117,8 +117,8 @@ class Engine:
             return await self._turn(call, clock)
         try:
             return await call_stateless(connection, tool, arguments, host, clock, token)
-        except MCPError as error:
-            return links_first(error, connection.server.label)
+        except UrlsFirst as urls:
+            return links_first(urls.error, connection.server.label)
         finally:
             self._pool.give_back(connection)
 
