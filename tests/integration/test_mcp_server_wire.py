@@ -456,6 +456,14 @@ async def test_batches_are_answered_as_the_revision_of_march_2025_has_them(
     assert (await world.post(only_notices, headers)).status_code == 202
 
 
+async def test_a_client_that_leaves_ends_its_batch(world: World, tools: Tools) -> None:
+    asking = asyncio.create_task(world.post([call("tools/call", n, name="hold") for n in range(3)]))
+    await tools.until_holding(1)
+    asking.cancel()
+    await tools.until_holding(0)
+    assert tools.cancelled == 1
+
+
 @pytest.mark.parametrize("revision", ["2025-06-18", "2025-11-25"])
 async def test_later_revisions_have_no_batches(world: World, revision: str) -> None:
     answer = await world.post([call("ping")], {"mcp-protocol-version": revision})

@@ -46,6 +46,7 @@ from antiphon.ports.mcp import HOP_HEADER
 from antiphon.web.http import JsonReply, Reply, Request
 from antiphon.web.paging import refuse_unknown
 from antiphon.web.routing import Route
+from antiphon.web.sse import Watch
 from antiphon.web.streams import OpenStreams
 
 _HOP = HOP_HEADER.encode()
@@ -96,7 +97,7 @@ class McpRoutes:
                 return _Empty(202) if call is None else self._stateless(request, call)
             session = session_of(request.headers)
             if isinstance(message, list):
-                return await self._batch(request, session, message)
+                return self._batch(session, message)
             call = message if isinstance(message, Call) else None
             return self._handshaken(request, session, message)
         except RpcError as error:
@@ -144,16 +145,16 @@ class McpRoutes:
         if notice.method == "notifications/cancelled" and session.id:
             self.under_way.cancel(request.owner, session.id, notice.params.get("requestId"))
 
-    async def _batch(self, request: Request, session: Session, members: Sequence[Any]) -> Reply:
-        """Several messages at once, as the revisions up to 2025-03-26 have it; answered in their order."""
+    def _batch(self, session: Session, members: Sequence[Any]) -> Reply:
+        """Several messages at once, as the revisions up to 2025-03-26 have it."""
         if session.revision not in BATCHES:
             raise RpcError(
                 INVALID_REQUEST, f"MCP {session.revision} has no batches; send one message in a request."
             )
-        answers = [one for one in [await self._member(request, session, member) for member in members] if one]
-        return JsonReply(encode(answers)) if answers else _Empty(202)
+        return _Batch(self, session, members)
 
-    async def _member(self, request: Request, session: Session, member: Any) -> JsonObject | None:
+    async def member(self, request: Request, session: Session, member: Any) -> JsonObject | None:
+        """The answer to one message of a batch; None where none is owed."""
         call: Call | None = None
         try:
             match checked(member):
@@ -196,6 +197,25 @@ class McpRoutes:
             ),
             Route("DELETE", PATH, self.delete, "End a session of an MCP client", _TAG, errors="McpRefusal"),
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Answers to several messages, in their order, one after the other. A client that leaves ends it."""
+
+    routes: McpRoutes
+    session: Session
+    members: Sequence[Any]
+
+    async def respond(self, request: Request, send: Send) -> None:
+        answers: list[JsonObject] = []
+        with self.routes.streams.one(), Watch(request.receive) as watch:
+            for member in self.members:
+                answer = await self.routes.member(request, self.session, member)
+                answers += [answer] if answer is not None else []
+        if not watch.gone:
+            reply = JsonReply(encode(answers)) if answers else _Empty(202)
+            await reply.respond(request, send)
 
 
 def _caller(request: Request, asks: Asks, *, stateless: bool = False) -> Caller:
