@@ -1,11 +1,12 @@
 """What a server asks in the middle of a call: of users (elicitation), by an item and its answer, and of models."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
-from bench.program import Program
+from bench.program import Program, start_antiphon
 from tests.conformance.recorder import Recorder
 from tests.integration.clients import Raw, sync_client
 from tests.integration.mcp_world import (
@@ -14,6 +15,7 @@ from tests.integration.mcp_world import (
     MODEL,
     StartMcp,
     kinds,
+    mcp_configuration,
     of,
     only,
     respond,
@@ -114,46 +116,26 @@ def test_calls_beside_one_that_asks_are_done(both: openai.OpenAI, mcp_case: Case
     assert sorted(second.output_text.split(" | ")) == ["3", "hello", "user said: accept Ann"]
 
 
-@pytest.mark.parametrize("store", [True, False])
-def test_the_question_of_a_stateless_server_outlives_this_one(
-    start_mcp: StartMcp, recorder: Recorder, mcp_case: Case, store: bool
-) -> None:
+def test_questions_outlive_this_server(start_mcp: StartMcp, recorder: Recorder, mcp_case: Case) -> None:
+    """Those of servers with sessions too, whose call is made anew and has the answer to the same question."""
     program = start_mcp(LOOPBACK, MCP)
     with sync_client(program.url, recorder) as client:
-        first = ask(client, mcp_case, flavour="modern", store=store)
-    program.kill()
-    again = start_mcp(LOOPBACK, MCP)
-    replied = answer(only(first, ASKED), "accept", content=ANN)
-    with sync_client(again.url, recorder) as client:
-        if store:
-            second = go_on(client, mcp_case, first, replied, flavour="modern")
-        else:
-            carried: Any = [{"role": "user", "content": NAME}, *(item.model_dump() for item in first.output)]
-            second = client.responses.create(
-                model=MODEL, input=[*carried, replied], tools=[server(mcp_case, "modern")], store=False
-            )
-    assert only(second, "mcp_call").output == "user said: accept Ann"
-
-
-def test_the_question_of_a_server_with_sessions_is_asked_again_after_a_restart(
-    start_mcp: StartMcp, recorder: Recorder, mcp_case: Case
-) -> None:
-    """The session is gone, and the call with it: it is made anew, and the answer given to the same question."""
-    program = start_mcp(LOOPBACK, MCP)
-    with sync_client(program.url, recorder) as client:
-        first = ask(client, mcp_case, flavour="handshake")
+        kept = ask(client, mcp_case, flavour="modern")
+        carried = ask(client, mcp_case, flavour="modern", store=False)
+        session = ask(client, mcp_case, flavour="handshake")
     program.kill()
     again = start_mcp(LOOPBACK, MCP)
     with sync_client(again.url, recorder) as client:
-        second = go_on(
-            client,
-            mcp_case,
-            first,
-            answer(only(first, ASKED), "accept", content=ANN),
-            flavour="handshake",
-        )
-    assert only(second, "mcp_call").output == "user said: accept Ann"
-    assert mcp_case.seen.calls["ask_name done"] == 1
+        after = [
+            go_on(client, mcp_case, first, answer(only(first, ASKED), "accept", content=ANN), flavour=flavour)
+            for first, flavour in ((kept, "modern"), (session, "handshake"))
+        ]
+        sent: Any = [{"role": "user", "content": NAME}, *(item.model_dump() for item in carried.output)]
+        reply = answer(only(carried, ASKED), "accept", content=ANN)
+        tools = [server(mcp_case, "modern")]
+        after.append(respond(client, input=[*sent, reply], tools=tools, store=False))
+    assert [only(one, "mcp_call").output for one in after] == ["user said: accept Ann"] * 3
+    assert mcp_case.seen.calls["ask_name done"] == 3
 
 
 @pytest.mark.parametrize(
@@ -241,14 +223,22 @@ def test_a_server_has_no_model_called_unless_the_operator_lets_it(
     assert len(upstream.seen.requests) - before == 2, "the two steps of the run, and nothing else"
 
 
+@pytest.fixture(scope="module")
+def sampling(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A server that lets others have its models called."""
+    folder = tmp_path_factory.mktemp("sampling")
+    with start_antiphon(folder, mcp_configuration(upstream, folder, LOOPBACK, SAMPLING)) as program:
+        program.wait_ready()
+        yield program
+
+
 @pytest.mark.parametrize("flavour", ["modern", "handshake"])
 def test_a_server_has_the_model_of_the_response_called(
-    start_mcp: StartMcp, recorder: Recorder, upstream: Upstream, mcp_case: Case, flavour: str
+    sampling: Program, recorder: Recorder, upstream: Upstream, mcp_case: Case, flavour: str
 ) -> None:
-    program = start_mcp(LOOPBACK, SAMPLING)
     before = len(upstream.seen.requests)
     told = script(calls("summarize", text="a long story"), "{outputs}")
-    with sync_client(program.url, recorder) as client:
+    with sync_client(sampling.url, recorder) as client:
         response = client.responses.create(model=MODEL, input=told, tools=[server(mcp_case, flavour)])
     assert only(response, "mcp_call").output == "summary: there is no script"
     step = only(response, SAMPLED)
@@ -262,10 +252,9 @@ def test_a_server_has_the_model_of_the_response_called(
     assert response.usage.total_tokens == 3 * 18
 
 
-def test_the_calls_of_a_server_are_counted(start_mcp: StartMcp, recorder: Recorder, mcp_case: Case) -> None:
-    program = start_mcp(LOOPBACK, SAMPLING)
+def test_the_calls_of_a_server_are_counted(sampling: Program, recorder: Recorder, mcp_case: Case) -> None:
     told = script([call("summarize", text=str(number)) for number in range(4)], "{outputs}")
-    with sync_client(program.url, recorder) as client:
+    with sync_client(sampling.url, recorder) as client:
         response = client.responses.create(model=MODEL, input=told, tools=[server(mcp_case)])
     assert response.status == "completed"
     states = sorted(item.status for item in of(response, "mcp_call"))

@@ -199,21 +199,17 @@ def refusal_of(client: openai.OpenAI, tool: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("settings", "url", "refused"),
-    [
-        ("mcp: {servers: none}", "https://mcp.example.com/mcp", True),
-        ("mcp: {servers: listed, allow_hosts: [mcp.example.com]}", "https://evil.example.com/mcp", True),
-        ("mcp: {servers: listed, allow_hosts: ['*.example.com']}", "https://example.org/mcp", True),
-    ],
+    ("settings", "host"),
+    [("none", "mcp.example.com"), ("listed, allow_hosts: ['*.example.com']", "example.org")],
 )
 def test_the_operator_says_which_servers_a_request_may_name(
-    start_mcp: StartMcp, recorder: Recorder, settings: str, url: str, refused: bool
+    start_mcp: StartMcp, recorder: Recorder, settings: str, host: str
 ) -> None:
-    program = start_mcp(settings)
+    program = start_mcp(f"mcp: {{servers: {settings}}}")
     with Raw(program.port, recorder) as raw:
-        tool = {"type": "mcp", "server_label": "desk", "server_url": url}
+        tool = {"type": "mcp", "server_label": "desk", "server_url": f"https://{host}/mcp"}
         answer = raw.post("/v1/responses", {"model": MODEL, "input": "hi", "tools": [tool]})
-    assert (answer.status == 400) == refused
+    assert answer.status == 400
     assert answer.error["param"] == "tools[0].server_url"
 
 
