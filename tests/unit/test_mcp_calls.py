@@ -380,6 +380,24 @@ async def test_one_server_keeps_no_place_of_another() -> None:
     assert (await hanging).output == "done"
 
 
+async def test_calls_that_wait_for_one_server_leave_places_of_their_tenant_for_others() -> None:
+    world = World(limits=Limits(server_calls=2, tenant_calls=4))
+    gate = asyncio.Event()
+
+    async def waits(call: Call) -> CallResult:
+        if call.server.url == URL:
+            await gate.wait()
+        return texts("done")
+
+    world.client.on_call = waits
+    hanging = [asyncio.create_task(world.run()) for _ in range(8)]
+    await until(lambda: len(world.client.calls) == 2)
+    assert (await world.run(tool=server(url=URL + "/2"))).output == "done"
+    gate.set()
+    assert [item.output for item in await asyncio.gather(*hanging)] == ["done"] * 8
+    assert world.calls.shares.keys == world.calls.tenants.keys == 0
+
+
 async def test_a_call_that_finds_no_place_in_time_says_so() -> None:
     world = World(limits=Limits(tenant_calls=1, call_timeout_s=0.001))
 

@@ -60,7 +60,12 @@ class McpSettings(Closed):
         60.0
     )
     max_connections: Annotated[
-        int, Meta(ge=1, le=65_536, description="Open connections, of all servers.")
+        int,
+        Meta(
+            ge=1,
+            le=65_536,
+            description="Open connections, of all servers; one tenant has 3/4 of them at most.",
+        ),
     ] = 256
     server_calls: Annotated[
         int, Meta(ge=1, le=4096, description="Calls of one server that run at once; more wait.")

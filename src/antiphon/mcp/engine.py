@@ -179,12 +179,15 @@ class Engine:
             found[1].cancel()
             found[0].cancel()
 
-    def _make_room(self) -> bool:
-        """Give up the call that has waited longest: its question can still be answered, by calling again."""
-        if not self._parked:
-            return False
-        self._give_up(next(iter(self._parked)))
-        return True
+    def _make_room(self, tenant: str | None) -> bool:
+        """Give up the call that has waited longest, of this tenant where one is named: its question can still be
+        answered, by calling again.
+        """
+        for id, (call, _) in self._parked.items():
+            if tenant in (None, call.connection.server.owner.tenant):
+                self._give_up(id)
+                return True
+        return False
 
     def _session_call_done(self, call: SessionCall) -> None:
         if call.failed:

@@ -36,3 +36,8 @@ class McpLimits:
     close_timeout_s: float = 5.0
     sampling: bool = False
     """Whether servers are told that they may ask for model calls."""
+
+    @property
+    def max_of_tenant(self) -> int:
+        """Connections that one tenant may have: whatever it does, others find some."""
+        return self.max_connections - self.max_connections // 4

@@ -6,7 +6,7 @@ to no call that could be told, so each call has a connection of its own, and the
 
 import asyncio
 import contextlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -19,12 +19,15 @@ _WAITS_FOR_ALL: Final = 1.0
 
 
 class Pool:
-    """Made inside the running loop. `connect` starts a connection; `make_room` ends a call that waits for a user, and
-    says whether there was one.
+    """Made inside the running loop. `connect` starts a connection; `make_room` ends a call that waits for a user, of
+    this tenant where one is named, and says whether there was one.
     """
 
     def __init__(
-        self, limits: McpLimits, connect: Callable[[McpServer], Connection], make_room: Callable[[], bool]
+        self,
+        limits: McpLimits,
+        connect: Callable[[McpServer], Connection],
+        make_room: Callable[[str | None], bool],
     ) -> None:
         self._limits = limits
         self._connect = connect
@@ -36,7 +39,7 @@ class Pool:
         self._first: dict[McpServer, Connection] = {}
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._idle_of: dict[McpServer, list[Connection]] = {}
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], str] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -121,7 +124,7 @@ class Pool:
             await asyncio.sleep(0)  # a future that is done is not waited for: `_found_out` needs its turn
             return None
         if not self._has_room(server):
-            await self._a_change()
+            await self._a_change(server)
             return None
         connection = self._connect(server)
         self._open.add(connection)
@@ -152,29 +155,39 @@ class Pool:
     def _knows_sessions(self, server: McpServer) -> bool:
         return any(one.server == server and not one.modern and one.ready.done() for one in self._open)
 
-    async def _a_change(self) -> None:
+    async def _a_change(self, server: McpServer) -> None:
         """Until a connection was given back or has ended."""
         waiting = self._loop.create_future()
-        self._waiting.add(waiting)
+        self._waiting[waiting] = server.owner.tenant
         try:
             await waiting
         finally:
-            self._waiting.discard(waiting)
+            del self._waiting[waiting]
 
     def _has_room(self, server: McpServer) -> bool:
         if server.command:
             mine = sum(one.server == server for one in self._open)
             if mine >= self._limits.max_processes:
                 return False
+        tenant = server.owner.tenant
+        if sum(one.server.owner.tenant == tenant for one in self._open) >= self._limits.max_of_tenant:
+            return self._drop_idle_of(tenant) or self._make_room(tenant)
         if len(self._open) < self._limits.max_connections:
             return True
-        if self._idle:
-            self.drop(next(iter(self._idle)))
-            return True
-        return self._make_room()
+        return self._drop_idle_of(None) or self._make_room(None)
+
+    def _drop_idle_of(self, tenant: str | None) -> bool:
+        """Close the one that has been idle for longest, of this tenant where one is named. False: there is none."""
+        for connection in self._idle:
+            if tenant in (None, connection.server.owner.tenant):
+                self.drop(connection)
+                return True
+        return False
 
     def _wake(self) -> None:
-        for waiting in self._waiting:
+        """Have all who wait look again, in turn: first those of the tenant that has the fewest."""
+        has = Counter(one.server.owner.tenant for one in self._open) if self._waiting else Counter[str]()
+        for waiting in sorted(self._waiting, key=lambda one: has[self._waiting[one]]):
             if not waiting.done():
                 waiting.set_result(None)
 

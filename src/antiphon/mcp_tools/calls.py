@@ -46,7 +46,9 @@ class Asked:
 
 class Calls:
     """`tenants` and `servers` are the places of calls that run: of a tenant, shared out among its users, and of a
-    server, shared out among tenants. Whoever waits for a server takes none of its places, but one of their tenant's.
+    server, shared out among tenants. Whoever waits for a server takes none of its places, but one of their tenant's:
+    `shares` lets no more calls of a tenant that far than the server could run, so that one that hangs leaves the others
+    their places.
     """
 
     def __init__(self, client: McpClient, questions: Questions, files: Files, limits: Limits) -> None:
@@ -54,16 +56,19 @@ class Calls:
         self._questions = questions
         self._files = files
         self._limits = limits
+        self.shares = FairLimit(limits.server_calls)
         self.tenants = FairLimit(limits.tenant_calls)
         self.servers = FairLimit(limits.server_calls)
 
     async def make(self, asked: Asked, target: Target) -> ToolDone:
         """The call's end, or its question to the user. Raises McpFailure, AntiphonError, CannotGoOn."""
         owner, server, patience_s = asked.owner, target.server, self._limits.call_timeout_s
+        identity = _identity(server)
         try:
             async with (
+                self.shares.place(f"{owner.tenant}\0{identity}", owner.subject, patience_s),
                 self.tenants.place(owner.tenant, owner.subject, patience_s),
-                self.servers.place(_identity(server), owner.tenant, patience_s),
+                self.servers.place(identity, owner.tenant, patience_s),
             ):
                 answer = await self._called(asked, target)
         except NoPlace:
