@@ -259,6 +259,19 @@ async def test_a_call_that_takes_too_long_is_given_up_and_others_go_on(
     assert await other == "met 2"
 
 
+@pytest.mark.parametrize("flavour", ["handshake", "modern"])
+async def test_a_call_that_is_given_up_before_it_began_keeps_no_connection(
+    mcp_case: Case, flavour: str
+) -> None:
+    client, of = make_client(McpLimits(max_connections=1)), server(mcp_case.url(flavour))
+    assert await text(client, of, "hello") == "hello"
+    for _ in range(3):
+        with pytest.raises(McpUnreachable, match="within 0 s"):
+            await call(client, of, "hello", timeout_s=0)
+        assert await text(client, of, "hello") == "hello"
+    await client.aclose()
+
+
 async def test_a_server_that_does_not_let_go_is_left_in_bounded_time(
     hostile_mcp: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:

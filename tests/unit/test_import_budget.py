@@ -47,11 +47,14 @@ def test_help_and_settings_load_no_server() -> None:
     assert not loaded_after(code) & ({"aiohttp", "uvicorn", "alembic", "apsw", "yaml", "asyncio"} | NEVER)
 
 
-def test_a_server_loads_no_migrations_no_schema_checker_and_no_test_tools() -> None:
+def test_a_server_loads_no_migrations_no_schema_checker_no_mcp_and_no_test_tools() -> None:
     lazy = {
         "alembic",
         "sqlalchemy",
         "mako",
+        "mcp",
+        "mcp_types",
+        "httpx2",
         "jsonschema_rs",
         "yaml",
         "rich",
