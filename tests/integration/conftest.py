@@ -15,15 +15,25 @@ from tests.integration.clients import Connect, InProcess, OverHttp, Raw
 from tests.integration.mcp_world import (
     asking,
     both,
-    mcp_connect,
     mcp_embedded,
+    mcp_embedded_client,
+    mcp_http_client,
     mcp_program,
     mcp_raw,
     start_mcp,
 )
 from tests.integration.upstream import Upstream
 
-__all__ = ["asking", "both", "mcp_connect", "mcp_embedded", "mcp_program", "mcp_raw", "start_mcp"]
+__all__ = [
+    "asking",
+    "both",
+    "mcp_embedded",
+    "mcp_embedded_client",
+    "mcp_http_client",
+    "mcp_program",
+    "mcp_raw",
+    "start_mcp",
+]
 
 StartServer = Callable[..., Program]
 

@@ -11,7 +11,7 @@ import antiphon
 from antiphon.in_process.server import EmbeddedServer
 from bench.program import Program, start_antiphon
 from tests.conformance.recorder import Recorder
-from tests.integration.clients import Connect, InProcess, OverHttp, Raw
+from tests.integration.clients import InProcess, OverHttp, Raw
 from tests.integration.upstream import Upstream
 from tests.support.mcp_wire import Case
 
@@ -53,25 +53,32 @@ def mcp_embedded(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -
         yield running
 
 
+@pytest.fixture(scope="session")
+def mcp_http_client(mcp_program: Program, session_recorder: Recorder) -> Iterator[openai.OpenAI]:
+    with OverHttp(mcp_program, session_recorder).sync() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def mcp_embedded_client(mcp_embedded: EmbeddedServer, session_recorder: Recorder) -> Iterator[openai.OpenAI]:
+    with InProcess(mcp_embedded, session_recorder).sync() as made:
+        yield made
+
+
 @pytest.fixture(params=["http", "embedded"])
-def mcp_connect(request: pytest.FixtureRequest, recorder: Recorder) -> Connect:
-    if request.param == "http":
-        return OverHttp(request.getfixturevalue("mcp_program"), recorder)
-    return InProcess(request.getfixturevalue("mcp_embedded"), recorder)
-
-
-@pytest.fixture
-def both(mcp_connect: Connect) -> Iterator[openai.OpenAI]:
+def both(request: pytest.FixtureRequest, recorder: Recorder) -> openai.OpenAI:
     """The official client; the test runs over HTTP and embedded."""
-    with mcp_connect.sync() as made:
-        yield made
+    del recorder  # it looks at what the client, which all tests share, has exchanged
+    found = request.getfixturevalue(f"mcp_{request.param}_client")
+    assert isinstance(found, openai.OpenAI)
+    return found
 
 
 @pytest.fixture
-def asking(mcp_program: Program, recorder: Recorder) -> Iterator[openai.OpenAI]:
+def asking(mcp_http_client: openai.OpenAI, recorder: Recorder) -> openai.OpenAI:
     """The official client over HTTP."""
-    with OverHttp(mcp_program, recorder).sync() as made:
-        yield made
+    del recorder
+    return mcp_http_client
 
 
 @pytest.fixture
