@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 
 from antiphon.mcp.client import SdkMcpClient
 from antiphon.mcp.limits import McpLimits
@@ -182,6 +183,36 @@ async def test_a_connection_that_broke_off_in_a_call_is_not_used_again_nor_the_c
                 await call(client, of, "echo", {"text": "x"})
     assert hostile_mcp.calls("echo") == 4
     assert hostile_mcp.count("initialize") == 2, "each call had a session of its own"
+
+
+async def test_a_server_that_was_started_again_is_asked_as_before(client: SdkMcpClient) -> None:
+    app = web.Application()
+    app.router.add_post("/mcp", shakes_hands)
+    first = TestServer(app, host="127.0.0.1")
+    await first.start_server()
+    of, port = server(str(first.make_url("/mcp"))), first.port
+    assert (await client.ping(of, timeout_s=20))["name"] == "plain"
+    await first.close()
+    with pytest.raises(McpUnreachable, match="could not be connected to"):
+        await client.ping(of, timeout_s=20)
+    app = web.Application()
+    app.router.add_post("/mcp", shakes_hands)
+    second = TestServer(app, host="127.0.0.1", port=port)
+    await second.start_server()
+    assert (await client.ping(of, timeout_s=20))["name"] == "plain"
+    await second.close()
+
+
+async def shakes_hands(request: web.Request) -> web.Response:
+    message = await request.json()
+    if "id" not in message:
+        return web.Response(status=202)
+    about = {"name": "plain", "version": "1"}
+    shaken = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": about}
+    result = {"initialize": shaken, "ping": {}}.get(message["method"])
+    if result is None:
+        return web.Response(status=400)
+    return web.json_response({"jsonrpc": "2.0", "id": message["id"], "result": result})
 
 
 async def test_idle_connections_are_closed_and_their_sessions_ended(mcp_case: Case) -> None:
