@@ -203,6 +203,39 @@ async def test_a_server_that_was_started_again_is_asked_as_before(client: SdkMcp
     await second.close()
 
 
+async def test_an_answer_that_breaks_off_and_cannot_be_taken_up_again_is_not_asked_for_anew(
+    client: SdkMcpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call may have run, although the session is unknown when its stream is asked for once more."""
+    monkeypatch.setattr("antiphon.mcp.http_transport._BETWEEN_STREAMS_S", 0.01)
+    calls: list[str] = []
+
+    async def breaks_off(request: web.Request) -> web.StreamResponse:
+        message = await request.json() if request.method == "POST" else {}
+        if message.get("method") == "initialize":
+            shaken = await shakes_hands(request)
+            shaken.headers["mcp-session-id"] = "one"
+            return shaken
+        if message.get("method") != "tools/call":
+            return web.Response(status=202 if message and "id" not in message else 404)
+        calls.append(request.headers["mcp-session-id"])
+        begun = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await begun.prepare(request)
+        await begun.write(b"id: 1\nretry: 1\ndata: \n\n")
+        return begun
+
+    app = web.Application()
+    app.router.add_route("*", "/mcp", breaks_off)
+    site = TestServer(app, host="127.0.0.1")
+    await site.start_server()
+    of = server(str(site.make_url("/mcp")))
+    for number in (1, 2):
+        with pytest.raises(McpUnreachable, match="broke off before it answered"):
+            await call(client, of, "hello")
+        assert len(calls) == number
+    await site.close()
+
+
 async def shakes_hands(request: web.Request) -> web.Response:
     message = await request.json()
     if "id" not in message:

@@ -13,15 +13,20 @@ from antiphon.ports.mcp import McpFailure
 
 @dataclass(slots=True)
 class Exchange:
-    """`unsent`: it surely reached no server. `in_session`: it named a session. `failure`: why there is no answer.
-    `status` and `challenge` are those of the HTTP answer, 0 and "" without one.
+    """`sent`: something of it reached a server; `unsent`: it surely reached none. `in_session`: it named a session.
+    `failure`: why there is no answer. `status` and `challenge` are those of the HTTP answer, 0 and "" without one.
     """
 
     failure: McpFailure | None = None
+    sent: bool = False
     unsent: bool = False
     in_session: bool = False
     status: int = 0
     challenge: str = ""
+
+    def not_sent(self) -> None:
+        """What was tried now reached nobody: so did nothing, unless something had before."""
+        self.unsent = not self.sent
 
     def fail(self, failure: McpFailure) -> None:
         """The first reason is the one that counts."""

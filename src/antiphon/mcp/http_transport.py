@@ -74,13 +74,13 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         try:
             response = await self._sent(request, exchange)
         except Refused as refused:
-            exchange.unsent = True
+            exchange.not_sent()
             exchange.fail(McpRefused(about(self._label, f"was not asked: its address {refused}")))
         except TimeoutError as late:
-            exchange.unsent = isinstance(late, aiohttp.ConnectionTimeoutError)
+            self._note(exchange, unsent=isinstance(late, aiohttp.ConnectionTimeoutError))
             exchange.fail(McpUnreachable(about(self._label, "did not answer in time")))
         except BROKEN as error:
-            exchange.unsent = not_sent(error)
+            self._note(exchange, unsent=not_sent(error))
             exchange.fail(McpUnreachable(about(self._label, in_words(error, _BROKE_OFF))))
         else:
             return await self._received(request, response, exchange)
@@ -98,6 +98,12 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             await self._in_turn()
         async with asyncio.timeout(self._patience(request.method, body)):
             return await self._http.send(request.method, target, headers, body)
+
+    def _note(self, exchange: Exchange, *, unsent: bool) -> None:
+        if unsent:
+            exchange.not_sent()
+        else:
+            exchange.sent = True
 
     def _target(self, text: str) -> URL:
         found = self._targets.get(text)
@@ -132,7 +138,9 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     async def _received(
         self, request: httpx2.Request, response: aiohttp.ClientResponse, exchange: Exchange
     ) -> httpx2.Response:
-        exchange.status = response.status
+        if request.method != "GET" or not exchange.sent:  # a GET may take up what a POST began, which counts
+            exchange.status = response.status
+        exchange.sent = True
         if response.status in _CHALLENGED:
             exchange.challenge = response.headers.get("www-authenticate", "")[:_MAX_CHALLENGE]
         try:
