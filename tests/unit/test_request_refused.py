@@ -300,3 +300,16 @@ def test_unsupported_is_said_before_faults_in_what_is_unsupported() -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         ResponseRequest.parse(body(tools=[{"type": "web_search", "nonsense": 1}], temperature="hot"))
     assert caught.value.param == "tools[0].type"
+
+
+@pytest.mark.parametrize("field", ["authorization", "headers"])
+@pytest.mark.parametrize("value", ["canary-1", ["canary-1"], 417, {"X-Key": ["canary-1"]}])
+def test_what_may_be_a_secret_is_not_repeated(field: str, value: Any) -> None:
+    asked: dict[str, Any] = {"server_url": "https://example.com/mcp", field: value}
+    if field == "authorization" and value == "canary-1":
+        asked[field] = "canary-1 with spaces"
+    with pytest.raises(InvalidRequest) as caught:
+        ResponseRequest.parse(body(tools=[{"type": "mcp", "server_label": "s", **asked}]))
+    assert str(caught.value.param).startswith(f"tools[0].{field}")
+    assert "canary" not in caught.value.message
+    assert "417" not in caught.value.message

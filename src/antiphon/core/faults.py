@@ -18,6 +18,8 @@ from msgspec import inspect
 from antiphon.core.hints import misplaced
 from antiphon.core.json_values import is_array, is_object, json_name
 
+_SECRET = re.compile(r"(?:^|\.)(?:authorization|client_secret|headers)(?:\.|\[|$)")
+"""Fields whose value is not repeated, whatever it is."""
 MAX_FAULTS: Final = 25
 SHOWN_NAMES: Final = 12
 
@@ -82,6 +84,8 @@ class _Walk:
                 return value
 
     def _note(self, path: str, what: str) -> None:
+        if _SECRET.search(path):
+            what = what.partition(", found ")[0]
         end = "" if what.endswith("?") else "."
         self.faults.append(Fault(path, f"{f'`{path}`' if path else 'the body'}: {what}{end}"))
         if len(self.faults) >= MAX_FAULTS:
