@@ -367,6 +367,29 @@ def test_a_name_that_no_model_can_be_told_is_written_otherwise() -> None:
     assert item.name == "read/the file"
 
 
+def test_a_server_takes_no_name_that_the_request_gave_another_tool() -> None:
+    mine = [FunctionTool(name="read"), FunctionTool(name="s__read")]
+    driven = run(server(), *mine).listed("s", READ)
+    assert driven.offered[1:] == ["read", "s__read"]
+    driven.calls((driven.offered[0], "{}"))
+    item = driven.tool_calls[0].item
+    assert isinstance(item, McpCall)
+    assert item.name == "read"
+
+
+def test_no_tool_is_lost_to_another_whose_name_is_written_alike() -> None:
+    odd = [msgspec.structs.replace(READ, name=name) for name in ("a.b", "a/b", "a b", "s__a_b")]
+    driven = run(server(), server("s-1"), server("s_1"), server("s 1")).listed("s", *odd)
+    for label in ("s-1", "s_1", "s 1"):
+        driven.listed(label, READ)
+    offered = driven.offered
+    assert len(offered) == len(set(offered)) == 7
+    driven.calls(*((name, "{}") for name in offered))
+    called = [one.item for one in driven.tool_calls]
+    made = [(item.server_label, item.name) for item in called if isinstance(item, McpCall)]
+    assert made == [*(("s", one.name) for one in odd), *((label, "read") for label in ("s-1", "s_1", "s 1"))]
+
+
 def test_one_tool_of_a_server_can_be_chosen() -> None:
     driven = run(server(), choice=ChooseMcp(server_label="s", name="write")).listed("s", READ, WRITE)
     assert driven.model_calls[0].tool_choice == ChooseFunction(name="write")

@@ -70,9 +70,11 @@ def shown_name(namespace: str | None, name: str) -> str:
     if not namespace:
         return name
     whole = f"{_plain(namespace)}__{name}"
-    if len(whole) <= MAX_NAME:
-        return whole
-    return f"{whole[: MAX_NAME - _HASH - 1]}_{crc32(whole.encode()):08x}"
+    return whole if len(whole) <= MAX_NAME else _with_checksum(whole, whole)
+
+
+def _with_checksum(name: str, of: str) -> str:
+    return f"{name[: MAX_NAME - _HASH - 1]}_{crc32(of.encode()):08x}"
 
 
 def server_tool_name(server_label: str, name: str) -> str:
@@ -81,17 +83,30 @@ def server_tool_name(server_label: str, name: str) -> str:
 
 
 def distinct(tools: Iterable[Shown]) -> list[Shown]:
-    """The tools under names that differ: of an MCP server, one that another tool has the name of is `LABEL__NAME`."""
+    """The tools under names that differ: of an MCP server, one that another tool has the name of is `LABEL__NAME`, with
+    a checksum where that is taken too. What a server calls its tools never costs another tool its name.
+    """
     every = list(tools)
-    taken = Counter(one.face.name for one in every)
-    if len(taken) == len(every):
+    count = Counter(one.face.name for one in every)
+    if len(count) == len(every):
         return every
-    return [
-        _with_name(one, shown_name(one.server, one.face.name))
-        if one.server is not None and taken[one.face.name] > 1
-        else one
-        for one in every
-    ]
+    taken = {one.face.name for one in every if not _is_renamed(one, count)}
+    return [_under_free_name(one, taken) if _is_renamed(one, count) else one for one in every]
+
+
+def _is_renamed(one: Shown, count: Mapping[str, int]) -> bool:
+    return one.server is not None and count[one.face.name] > 1
+
+
+def _under_free_name(one: Shown, taken: set[str]) -> Shown:
+    """The tool under a name that is not `taken`, and is then."""
+    name = whole = shown_name(one.server, one.face.name)
+    tries = 0
+    while name in taken:
+        tries += 1
+        name = _with_checksum(whole, f"{one.server} {one.name} {tries}")
+    taken.add(name)
+    return _with_name(one, name)
 
 
 def _with_name(one: Shown, name: str) -> Shown:
