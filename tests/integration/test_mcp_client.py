@@ -229,10 +229,10 @@ async def test_an_answer_that_breaks_off_and_cannot_be_taken_up_again_is_not_ask
     site = TestServer(app, host="127.0.0.1")
     await site.start_server()
     of = server(str(site.make_url("/mcp")))
-    for number in (1, 2):
-        with pytest.raises(McpUnreachable, match="broke off before it answered"):
-            await call(client, of, "hello")
-        assert len(calls) == number
+    await client.ping(of, timeout_s=20)  # a connection that was used before is one that might have ended
+    with pytest.raises(McpUnreachable, match="broke off before it answered"):
+        await call(client, of, "hello")
+    assert len(calls) == 1
     await site.close()
 
 
