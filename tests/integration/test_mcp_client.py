@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
@@ -211,7 +212,7 @@ async def test_an_answer_that_breaks_off_and_cannot_be_taken_up_again_is_not_ask
     calls: list[str] = []
 
     async def breaks_off(request: web.Request) -> web.StreamResponse:
-        message = await request.json() if request.method == "POST" else {}
+        message: dict[str, Any] = await request.json() if request.method == "POST" else {}
         if message.get("method") == "initialize":
             shaken = await shakes_hands(request)
             shaken.headers["mcp-session-id"] = "one"
