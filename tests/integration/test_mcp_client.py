@@ -191,7 +191,7 @@ async def test_a_server_that_was_started_again_is_asked_as_before(client: SdkMcp
     app.router.add_post("/mcp", shakes_hands)
     first = TestServer(app, host="127.0.0.1")
     await first.start_server()
-    of, port = server(str(first.make_url("/mcp"))), first.port
+    of, port = server(str(first.make_url("/mcp"))), first.make_url("/").port
     assert (await client.ping(of, timeout_s=20))["name"] == "plain"
     await first.close()
     with pytest.raises(McpUnreachable, match="could not be connected to"):
