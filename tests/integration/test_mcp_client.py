@@ -324,6 +324,13 @@ async def test_a_call_that_takes_too_long_is_given_up_and_others_go_on(
     assert await other == "met 2"
 
 
+async def test_a_server_without_a_handshake_may_be_slow_when_it_is_first_asked(hostile_mcp: Case) -> None:
+    client = make_client(McpLimits(connect_timeout_s=1.5))
+    assert await text(client, server(hostile_mcp.url("modern/connect-late")), "echo", {"text": "x"})
+    assert hostile_mcp.count("initialize") == 1
+    await client.aclose()
+
+
 @pytest.mark.parametrize("flavour", ["handshake", "modern"])
 async def test_a_call_that_is_given_up_before_it_began_keeps_no_connection(
     mcp_case: Case, flavour: str

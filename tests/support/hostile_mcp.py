@@ -290,6 +290,15 @@ async def _closing(mode: str) -> web.StreamResponse:
     return web.Response(status=500 if mode == "close-500" else 204)
 
 
+async def _connect_late(request: web.Request, case: Case, asked: Json) -> web.StreamResponse:
+    """Asleep when it is asked first; it has no handshake."""
+    if asked["method"] == "initialize":
+        return web.json_response(_error(-32022, "Unsupported protocol version")(asked), status=400)
+    if case.count("server/discover") == 1:
+        return await _hang(request, case, asked)
+    return _right(asked, modern=True)
+
+
 # --- lists ---------------------------------------------------------------------------------------------------
 async def _list_many(request: web.Request, case: Case, asked: Json) -> web.StreamResponse:
     return _listed(asked, [_tool(f"tool_{number}") for number in range(5000)])
@@ -406,6 +415,7 @@ _WRONG: Final[dict[str, Handler]] = {
     "secret-error": _secret_error,
 }
 _OWN: Final[dict[str, Handler]] = {
+    "connect-late": _connect_late,
     "list-many": _list_many,
     "list-big-schema": _list_big_schema,
     "list-duplicates": _list_duplicates,

@@ -296,6 +296,7 @@ class Connection:
                     raise
             else:
                 return False
+        is_late = False
         exchange = Exchange()
         CURRENT.set(exchange)
         try:
@@ -304,6 +305,7 @@ class Connection:
         except (MCPError, TimeoutError, ValueError, RuntimeError) as error:
             if exchange.failure is not None or exchange.status in _NO_SECOND_TRY:
                 raise failure_of(error, exchange, self.server) from None
+            is_late = isinstance(error, TimeoutError)
         else:
             return True
         exchange = Exchange()
@@ -311,8 +313,22 @@ class Connection:
         try:
             await session.initialize()
         except (MCPError, ValueError, RuntimeError) as error:
+            is_other = isinstance(error, MCPError) and error.code == types.UNSUPPORTED_PROTOCOL_VERSION
+            if not is_late or not is_other:
+                raise failure_of(error, exchange, self.server) from None
+        else:
+            return session.protocol_version in MODERN_PROTOCOL_VERSIONS
+        return await self._discover_late(session)
+
+    async def _discover_late(self, session: ClientSession) -> bool:
+        """Of a server that has no handshake: it was only slow, as some are that were not asked for a while."""
+        exchange = Exchange()
+        CURRENT.set(exchange)
+        try:
+            await session.discover()
+        except (MCPError, ValueError, RuntimeError) as error:
             raise failure_of(error, exchange, self.server) from None
-        return session.protocol_version in MODERN_PROTOCOL_VERSIONS
+        return True
 
     @contextlib.asynccontextmanager
     async def _listening(self, session: ClientSession) -> AsyncGenerator[None]:
