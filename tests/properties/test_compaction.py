@@ -1,7 +1,7 @@
 """What holds for every run whose context is compacted on the way. Each property is shown to catch a seeded fault."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis.errors import NoSuchExample
 
 from antiphon.core import compacting, signals
 from antiphon.core.body import ContextManagement
-from antiphon.core.commands import CallModel, Compact, Finish
+from antiphon.core.commands import CallModel, Compact, Finish, Step
 from antiphon.core.compacting import Split, asked
 from antiphon.core.compaction import SeenItem, read, seen_of
 from antiphon.core.hosted_items import Compaction, CompactionTrigger
@@ -29,6 +29,7 @@ from antiphon.core.items import (
     ReasoningText,
 )
 from antiphon.core.loop import Loop
+from antiphon.core.server_calls import ServerCalls
 from antiphon.core.transcript import Transcript, sendable
 from antiphon.core.usage import Usage
 from tests.properties.scripts import SERVER_TOOLS, Command, Played, Player, Script, scripts
@@ -261,9 +262,15 @@ class KeepsTheHistory(Loop):
             yield CallModel(step.request, before, step.tool_choice) if isinstance(step, CallModel) else step
 
 
+class ShowsNoCompaction(ServerCalls):
+    def show(self, item: signals.OutputItem) -> Iterator[Step]:
+        return iter(()) if isinstance(item, Compaction) else super().show(item)
+
+
 class HidesTheCompaction(Loop):
-    def _show(self, item: signals.OutputItem) -> Any:
-        return iter(()) if isinstance(item, Compaction) else super()._show(item)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.ours = ShowsNoCompaction(self.request, self.mcp)
 
 
 class BillsTheSummary(Loop):
