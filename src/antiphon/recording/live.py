@@ -20,6 +20,7 @@ from antiphon.recording.format import API_OF_PATH, Answer, Exchange, Heard, Piec
 from antiphon.recording.matching import question_of_call
 from antiphon.recording.reader import RecordedRun
 from antiphon.recording.rebuild import MakeService, Witness, rebuild
+from antiphon.recording.recorded_tools import RecordedTools
 from antiphon.recording.redaction import Redactor
 from antiphon.recording.tape import Tape, next_on
 from antiphon.runs.runner import Run
@@ -47,6 +48,7 @@ class LiveReplayer:
             return result
         rebuilt = await rebuild(run, self.make_store(), changes)
         service = self.make_service(self.catalog, rebuilt.store, rebuilt.clock, rebuilt.ids)
+        service = replace(service, tools=RecordedTools.of(run, service.tools))
         prepared = await service.prepare(rebuilt.owner, rebuilt.request)
         listener = _Listener(prepared, run, self.redactor, result, frozenset(changes))
         prepared.ports = replace(prepared.ports, provider=cast("ModelProvider", listener))

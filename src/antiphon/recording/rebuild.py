@@ -13,6 +13,7 @@ from antiphon.models.catalog import Catalog
 from antiphon.ports import Clock, Ids, Owner, Store, StoredConversation, StoredPrompt, StoredResponse
 from antiphon.recording.format import Asked
 from antiphon.recording.reader import RecordedRun, RecordingError
+from antiphon.recording.recorded_tools import ITEMS, grant_again
 from antiphon.responses.service import ResponseService
 from antiphon.runs.runner import Emit
 
@@ -98,6 +99,10 @@ async def rebuild(run: RecordedRun, store: Store, changes: Mapping[str, Any]) ->
             owner, StoredPrompt(prompt_id, version, 0, is_default=True, body=bytes(asked.prompt.body))
         )
     again = ResponseRequest.parse(encode({**request, **changes}))
+    if again.tools:
+        turns = [bytes(part) for turn in asked.history for part in (turn.input, turn.output)]
+        items = [item for part in (*turns, bytes(asked.input)) for item in ITEMS.decode(part)]
+        await grant_again(store.mcp, owner, again.tools, items, run.exchanges[0].at)
     if again.conversation_id is not None:
         await store.conversations.create(owner, StoredConversation(again.conversation_id, 0, b"{}", parent))
     at = run.record.at if run.record is not None else run.exchanges[0].at

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from antiphon.core.commands import CallModel
@@ -19,6 +19,7 @@ from antiphon.recording.format import Exchange, plain
 from antiphon.recording.matching import asks_for_summary, question_of_call
 from antiphon.recording.reader import RecordedRun
 from antiphon.recording.rebuild import MakeService, Witness, rebuild
+from antiphon.recording.recorded_tools import RecordedTools
 from antiphon.recording.redaction import Redactor
 from antiphon.runs.runner import Run
 
@@ -65,6 +66,7 @@ class Replayer:
         provider = cast("ModelProvider", answers)
         catalog = Catalog({answers.provider_id: provider}, [named], clock=rebuilt.clock)
         service = self.make_service(catalog, rebuilt.store, rebuilt.clock, rebuilt.ids)
+        service = replace(service, tools=RecordedTools.of(run, service.tools))
         return await service.prepare(rebuilt.owner, rebuilt.request)
 
     def _compare_end(self, run: RecordedRun, witness: Witness, result: Replayed) -> None:
