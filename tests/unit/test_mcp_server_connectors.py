@@ -21,7 +21,7 @@ from antiphon.core.mcp import Sampling
 from antiphon.core.signals import McpAsk, ToolDone, ToolsListed
 from antiphon.core.tools import McpTool
 from antiphon.core.wire import UNSET, JsonObject
-from antiphon.mcp_server.connector_tools import ConnectorTools
+from antiphon.mcp_server.connector_tools import LISTED_AT_ONCE, ConnectorTools
 from antiphon.mcp_server.exchanges import MuteExchange
 from antiphon.mcp_server.passing_on import passed_on
 from antiphon.mcp_server.tools import AuthorizationNeeded, ToolResult
@@ -52,6 +52,7 @@ class Runtime:
     error: McpProtocolError | McpHttpError | None = None
     result: CallResult = field(default_factory=lambda: CallResult([TextContent("done")]))
     called: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
+    listed: list[str] = field(default_factory=list[str])
     refused: str = ""
 
     async def check(self, owner: Owner, tools: Sequence[AnyTool]) -> None:
@@ -64,6 +65,7 @@ class Runtime:
     async def list_tools(self, owner: Owner, asked: ListTools) -> ToolsListed:
         connector = str(asked.tool.connector_id)
         label = asked.tool.server_label
+        self.listed.append(connector)
         if connector in self.mute:
             await asyncio.Event().wait()
         if connector in self.locked:
@@ -169,6 +171,13 @@ async def test_a_connector_that_does_not_answer_costs_its_own_tools(caplog: pyte
     assert "connector dead was left out of a list: it is down" in caplog.text
     gone = await made.call("dead__b")
     assert gone == ToolResult.failed("it is down")
+
+
+async def test_however_many_do_not_answer_a_list_takes_as_long_as_one() -> None:
+    made = world(good=["a"], **{f"slow{number}": ["a"] for number in range(2 * LISTED_AT_ONCE)})
+    made.runtime.mute, made.patience_s = {one for one in made.runtime.tools if one != "good"}, 0.05
+    assert await made.names() == ["good__a"]
+    assert len(made.runtime.listed) == LISTED_AT_ONCE + 1
 
 
 async def test_a_connector_of_a_user_who_has_not_authorised_it_offers_the_way_there() -> None:

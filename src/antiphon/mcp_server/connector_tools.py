@@ -45,9 +45,10 @@ from antiphon.ports.mcp import CallHost, CallResult, SamplingRefused
 
 log = logging.getLogger("antiphon.mcp_server")
 AUTHORIZE: Final = "authorize"
-LISTED_AT_ONCE: Final = 16
+LISTED_AT_ONCE: Final = 64
+"""So many that hang keep no other from being listed."""
 PATIENCE_S: Final = 10.0
-"""How long the list waits for connectors that do not answer: clients have little more patience."""
+"""How long a list waits for all connectors together: clients have little more patience."""
 _HEADER_KEY: Final = "x-mcp-header"
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 _ASKED: Final = msgspec.json.Decoder(McpElicitationRequest)
@@ -93,21 +94,21 @@ class ConnectorTools:
         if from_server:
             return ()
         turns = asyncio.Semaphore(LISTED_AT_ONCE)
+        until = asyncio.get_running_loop().time() + self.patience_s
 
         async def tools_of(connector_id: str) -> Sequence[Tool]:
-            async with turns:
-                return await self._tools(owner, connector_id)
+            try:
+                async with asyncio.timeout_at(until), turns:
+                    return await self._tools(owner, connector_id)
+            except TimeoutError:
+                log.warning("connector %s was left out of a list: it did not answer in time", connector_id)
+                return ()
 
         lists = await asyncio.gather(*(tools_of(one) for one in await self.connectors.ids(owner)))
         return [tool for found in lists for tool in found]
 
     async def _tools(self, owner: Owner, connector_id: str) -> Sequence[Tool]:
-        try:
-            async with asyncio.timeout(self.patience_s):
-                listed = await self._listed(owner, connector_id)
-        except TimeoutError:
-            log.warning("connector %s was left out of a list: it did not answer in time", connector_id)
-            return ()
+        listed = await self._listed(owner, connector_id)
         if any(isinstance(ask, McpAuthorizationRequest) for ask in listed.asks):
             return (_authorize_tool(connector_id),)
         if listed.item.error:
