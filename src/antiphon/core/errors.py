@@ -176,7 +176,7 @@ class ModelNotFound(NotFound):
         names = ", ".join(served[:20]) or "none yet"
         more = f" and {len(served) - 20} more" if len(served) > 20 else ""
         super().__init__(
-            f'model "{model}" is not served here; served: {names}{more}. List them with GET /v1/models.',
+            f'model "{model[:256]}" is not served here; served: {names}{more}. List them with GET /v1/models.',
             param="model",
         )
 

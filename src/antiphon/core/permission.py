@@ -62,7 +62,8 @@ class Permission:
         if name not in self.allowed:
             return f'tool "{name}" may not be called in this request; allowed: {_names(self.allowed)}'
         if step == 1 and self.first is not None and name not in self.first:
-            return f"only {_names(self.first)} may be called now"
+            quoted = ", ".join(f'"{one}"' for one in sorted(self.first))
+            return f"only {quoted} may be called now"
         if calls_so_far and not self.parallel:
             return "only one tool may be called at a time; call this one again after the other's result"
         return None
