@@ -117,6 +117,10 @@ class Loop:
         if compacting.is_triggered(self.request):
             self._split = compacting.whole(self.transcript)
             yield Compact(self.planned(), required=True)
+        elif (
+            self.mcp is mcp_turn.NOTHING and not self.ours.servers.unlisted
+        ):  # no MCP server has a part in it
+            yield from self._ask()
         else:
             yield from self._begin()
 

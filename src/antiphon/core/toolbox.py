@@ -48,9 +48,10 @@ class Toolbox:
         self._request = request
         self._brought = tuple(brought)
         self._lists = lists
-        every = distinct(shown(request.tools or (), lists))
+        tools = shown(request.tools or (), lists)
+        every = distinct(tools) if lists else list(tools)  # names that the client gave differ
         own = {one.face.name: one for one in every}
-        loaded = {one.face.name: one for one in self._loaded(every)}
+        loaded = {one.face.name: one for one in self._loaded(every)} if brought else {}
         searches = (one for one in (*every, *loaded.values()) if isinstance(one.fixed, ToolSearchTool))
         self.search = next(searches, None)
         self.findable: Sequence[Shown] = ()

@@ -156,8 +156,11 @@ def searches(history: Sequence[PastTurn]) -> list[FileSearchCall]:
 def tool_lists(history: Sequence[PastTurn], items: Sequence[StoredItem]) -> dict[str, McpListTools]:
     """The newest list of each MCP server that the conversation has, by label; failed ones are none."""
     past = [item for turn in history if turn.has_lists for item in turn.stored()]
-    lists = [item for item in (*past, *items) if isinstance(item, McpListTools)]
-    return {item.server_label: item for item in lists if not item.error}
+    found = {}
+    for item in (*past, *items):
+        if type(item) is McpListTools and not item.error:  # every request pays for this look
+            found[item.server_label] = item
+    return found
 
 
 def sendable(items: list[TranscriptItem]) -> list[TranscriptItem]:

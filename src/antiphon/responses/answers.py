@@ -30,6 +30,7 @@ from antiphon.ports.mcp import GrantState, McpRecords
 
 Asked = McpApprovalRequest | McpElicitationRequest
 Answer = McpApprovalResponse | McpElicitationResponse
+_ANSWERS = frozenset({McpApprovalResponse, McpElicitationResponse})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def with_what_was_asked(items: Sequence[StoredItem], history: Sequence[PastTurn]
     """Items of a request, its approval responses with the requests that they answer. What a client says of those itself
     is left out.
     """
-    if not any(isinstance(item, McpApprovalResponse) for item in items):
+    if not any(type(item) is McpApprovalResponse for item in items):
         return list(items)
     asked = _Questions(items, history)
     found: list[StoredItem] = []
@@ -84,7 +85,9 @@ class Answers:
 
         Raises InvalidRequest for an answer that cannot be taken.
         """
-        answers = [(at, item) for at, item in _answers(items)]
+        if not any(type(item) in _ANSWERS for item in items):  # every request pays for this look
+            return NOTHING
+        answers = list(_answers(items))
         if not answers:
             return NOTHING
         questions = _Questions(items, history)

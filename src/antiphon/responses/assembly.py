@@ -33,6 +33,8 @@ from antiphon.runs.compactions import Compactions
 from antiphon.runs.runner import ResponseKeeper
 from antiphon.runs.thoughts import Thoughts
 
+_OF_SERVERS = (McpCall, McpListTools)
+
 
 class TurnMemory(Protocol):
     """Responses that can be continued although they are not in the store: those of one connection."""
@@ -134,7 +136,7 @@ class Assembly:
                 items.append(compactions.opened(item, f"{field}[{at}]"))
             elif isinstance(item, CompactionTrigger):
                 continue  # it asks for something, and says nothing
-            elif isinstance(item, McpCall | McpListTools):
+            elif isinstance(item, _OF_SERVERS):
                 items.append(await self._of_server(item, references))
             else:
                 items.append(item)  # type: ignore[arg-type]  # `parse` refused every other item type

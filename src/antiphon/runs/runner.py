@@ -70,6 +70,7 @@ MAX_TRUNCATIONS = 8
 RESULTS = "file_search_call.results"
 Inner = Reasoning | Compaction | FileSearchCall | McpListTools
 """Items whose stored form is another than what the client is shown."""
+_QUESTIONS = (McpApprovalRequest, McpElicitationRequest)
 log = logging.getLogger("antiphon.runs")
 
 
@@ -312,7 +313,7 @@ class Run:
             self.writer.close(slot, shown_list(item))
             self._inner[item.id] = item
             return
-        if isinstance(item, McpApprovalRequest | McpElicitationRequest):
+        if isinstance(item, _QUESTIONS):
             self._grants.append(self._grant(item))
         if not isinstance(item, Reasoning):
             self.writer.close(slot, item)
