@@ -156,7 +156,7 @@ def searches(history: Sequence[PastTurn]) -> list[FileSearchCall]:
 def tool_lists(history: Sequence[PastTurn], items: Sequence[StoredItem]) -> dict[str, McpListTools]:
     """The newest list of each MCP server that the conversation has, by label; failed ones are none."""
     past = [item for turn in history if turn.has_lists for item in turn.stored()]
-    found = {}
+    found: dict[str, McpListTools] = {}
     for item in (*past, *items):
         if type(item) is McpListTools and not item.error:  # every request pays for this look
             found[item.server_label] = item
