@@ -88,6 +88,12 @@ def test_bad_metadata_is_named_and_nothing_is_changed(raw: Raw, conversation: st
     assert raw.get(f"/v1/conversations/{conversation}").json["metadata"] == {"a": "b"}
 
 
+def test_no_body_has_no_type(raw: Raw) -> None:
+    nothing = {"content-type": "application/octet-stream"}
+    assert raw.send("POST", "/v1/conversations", b"", nothing).status == 200
+    assert raw.send("POST", "/v1/conversations", b"{}", nothing).status == 415
+
+
 def test_a_change_needs_metadata_and_an_addition_items(raw: Raw, conversation: str) -> None:
     for path, param in (("", "metadata"), ("/items", "items")):
         answer = raw.post(f"/v1/conversations/{conversation}{path}", {})
