@@ -6,12 +6,13 @@ import mcp_types as types
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from antiphon.core.mcp import digest
 from antiphon.mcp import contents
 from antiphon.mcp.calling import CallClock
 from antiphon.mcp.changes import Changes
 from antiphon.mcp.exchange import Exchange
 from antiphon.mcp.failures import failure_of, without_secrets
-from antiphon.mcp.tokens import Token, answered, digest, packed, unpacked
+from antiphon.mcp.tokens import Token, answered, packed, unpacked
 from antiphon.mcp.wording import fits, is_plain, line, plain
 from antiphon.ports.mcp import (
     CallResult,

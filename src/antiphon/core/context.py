@@ -71,9 +71,14 @@ def _stored_form(item: StoredItem, ids: ItemIds) -> StoredItem:
             status = item.status if item.status is not UNSET else "completed"
             item_id = item.id or ids.new("message")
             return msgspec.structs.replace(item, id=item_id, status=status, content=content)
-        case Reasoning() | AdditionalTools() | Compaction():
-            return item if item.id else msgspec.structs.replace(item, id=ids.new(_type_of(item)))
-        case McpListTools() | McpApprovalRequest() | McpApprovalResponse():
+        case (
+            Reasoning()
+            | AdditionalTools()
+            | Compaction()
+            | McpListTools()
+            | McpApprovalRequest()
+            | McpApprovalResponse()
+        ):
             return item if item.id else msgspec.structs.replace(item, id=ids.new(_type_of(item)))
         case UpstreamContext():
             return item

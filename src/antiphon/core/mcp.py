@@ -132,31 +132,32 @@ def shown_list(item: McpListTools) -> McpListTools:
 
 
 # --- digests -------------------------------------------------------------------------------------------------
-def _digest(*parts: Any) -> str:
-    return sha256(encode(parts)).hexdigest()
+def digest(*parts: Any) -> str:
+    """SHA-256, in hex, of parts as JSON; the order of keys does not count."""
+    return sha256(encode(_ordered(list(parts)))).hexdigest()
 
 
 def address_digest(tool: McpTool) -> str:
     """Of where the tool's server is. Credentials are no part of it: they may be renewed."""
-    return _digest(tool.server_url or None, tool.connector_id or None)
+    return digest(tool.server_url or None, tool.connector_id or None)
 
 
 def list_digest(tool: McpTool) -> str:
     """Of where the tools come from and of which are allowed: a list holds while this is the same."""
     allowed = None if tool.allowed_tools is UNSET else tool.allowed_tools
-    return _digest(tool.server_url or None, tool.connector_id or None, msgspec.to_builtins(allowed))
+    return digest(tool.server_url or None, tool.connector_id or None, msgspec.to_builtins(allowed))
 
 
 def definition_digest(tool: McpListedTool) -> str:
     """Of all that a user or a model can know of a tool."""
     annotations = tool.annotations or None
-    return _digest(tool.name, tool.description or None, _ordered(tool.input_schema), _ordered(annotations))
+    return digest(tool.name, tool.description or None, tool.input_schema, annotations)
 
 
 def request_digest(asked: McpApprovalRequest | McpElicitationRequest, address: str) -> str:
     """Of what a user is asked about. Arguments count as JSON: their order and spaces do not."""
     more = asked.encrypted_content if isinstance(asked, McpElicitationRequest) else ""
-    return _digest(asked.server_label, address, asked.name, _canonical(asked.arguments), more)
+    return digest(asked.server_label, address, asked.name, _canonical(asked.arguments), more)
 
 
 def _canonical(arguments: str) -> Any:
@@ -189,15 +190,20 @@ def as_function(tool: McpListedTool, name: str, about: McpTool) -> FunctionTool:
 
 def call_item(tool: McpTool, name: str, call: FunctionCall) -> McpCall:
     """Raises BadArguments unless the arguments are an object; none at all are an empty one."""
+    return begun(tool.server_label, name, arguments_text(call))
+
+
+def begun(server_label: str, name: str, arguments: str, approval_request_id: str | None = None) -> McpCall:
+    """The item of a call that is being made."""
     return McpCall(
         id="",
-        server_label=tool.server_label,
+        server_label=server_label,
         name=name,
-        arguments=arguments_text(call),
+        arguments=arguments,
         output=None,
         error=None,
         status="in_progress",
-        approval_request_id=None,
+        approval_request_id=approval_request_id,
     )
 
 

@@ -114,10 +114,11 @@ class McpTurn:
         A question comes from a call that runs, so that the tool was approved already, if it had to be.
         """
         tool = self._tools[asked.server_label]
+        digest = mcp.request_digest(asked, mcp.address_digest(tool))
         listed = self.find(asked.server_label, asked.name)
-        matters = listed is not None and isinstance(asked, McpApprovalRequest)
-        definition = mcp.definition_digest(listed) if matters and listed is not None else ""
-        return mcp.request_digest(asked, mcp.address_digest(tool)), definition
+        if listed is None or isinstance(asked, McpElicitationRequest):
+            return digest, ""
+        return digest, mcp.definition_digest(listed)
 
 
 def _without_nulls(tool: McpListedTool) -> McpListedTool:
@@ -155,16 +156,7 @@ def resumed_item(one: Resumed) -> McpCall:
     """What is shown of a call that goes on, still open."""
     asked = one.asked
     approval = asked.id if isinstance(asked, McpApprovalRequest) else None
-    return McpCall(
-        id="",
-        server_label=asked.server_label,
-        name=asked.name,
-        arguments=asked.arguments,
-        output=None,
-        error=None,
-        status="in_progress",
-        approval_request_id=approval,
-    )
+    return mcp.begun(asked.server_label, asked.name, asked.arguments, approval)
 
 
 def failed(item: McpCall, message: str, code: int = _INVALID_PARAMS) -> McpCall:

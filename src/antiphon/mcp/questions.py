@@ -5,10 +5,11 @@ from typing import Any, Final
 import mcp_types as types
 
 from antiphon.core.json_values import is_object
+from antiphon.core.mcp import digest
 from antiphon.core.wire import JsonObject
 from antiphon.fetching.urls import Refused, read
 from antiphon.mcp.limits import MAX_MESSAGE
-from antiphon.mcp.tokens import Token, digest, packed
+from antiphon.mcp.tokens import Token, packed
 from antiphon.mcp.wording import fits, plain
 from antiphon.ports.mcp import Question
 

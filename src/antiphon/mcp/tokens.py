@@ -4,13 +4,9 @@ A call that waits in this process is found by `parked`. Elsewhere the tool is ca
 their questions answered from `replies` as they ask them anew; those without get `state` and the `answers` back.
 """
 
-from hashlib import sha256
-from typing import Any
-
 import msgspec
 
 from antiphon.core.hosted_items import ElicitationAction
-from antiphon.core.json_values import is_array, is_object
 from antiphon.core.wire import JsonObject, encode
 from antiphon.mcp.limits import MAX_STATE_BYTES
 from antiphon.ports.mcp import McpRefused, Reply
@@ -75,16 +71,3 @@ def answered(reply: Reply) -> Token:
 def as_result(action: ElicitationAction, content: JsonObject | None) -> JsonObject:
     """As MCP has it on the wire."""
     return {"action": action} if content is None else {"action": action, "content": content}
-
-
-def digest(*parts: Any) -> str:
-    """Of what is asked; the order of keys does not count."""
-    return sha256(encode(_ordered(list(parts)))).hexdigest()
-
-
-def _ordered(value: Any) -> Any:
-    if is_object(value):
-        return {key: _ordered(value[key]) for key in sorted(value)}
-    if is_array(value):
-        return [_ordered(one) for one in value]
-    return value

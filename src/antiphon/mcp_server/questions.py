@@ -5,13 +5,13 @@ the client repeats it with the answer and with `requestState`: everything that i
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final, Literal, get_args
 
 import msgspec
 
 from antiphon.core.hosted_items import ElicitationAction
-from antiphon.core.json_values import is_array, is_object
+from antiphon.core.json_values import is_object
+from antiphon.core.mcp import digest
 from antiphon.core.wire import JsonObject, Wire, encode
 from antiphon.mcp_server.messages import INVALID_PARAMS, RpcError
 from antiphon.mcp_server.tools import AuthorizationNeeded, UserAnswer, UserAsked
@@ -132,10 +132,4 @@ def _said(responses: object) -> tuple[ElicitationAction, JsonObject | None]:
 
 
 def _digest(owner: Owner, name: str, arguments: JsonObject) -> str:
-    return sha256(encode([owner.tenant, owner.subject, name, _ordered(arguments)])).hexdigest()
-
-
-def _ordered(value: object) -> object:
-    if is_object(value):
-        return {key: _ordered(value[key]) for key in sorted(value)}
-    return [_ordered(one) for one in value] if is_array(value) else value
+    return digest(owner.tenant, owner.subject, name, arguments)
