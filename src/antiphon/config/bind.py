@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from antiphon.config.agent_settings import AgentsSettings
 from antiphon.config.connector_rules import check_connectors, lines_of_connectors
 from antiphon.config.mapping import switched_off
 from antiphon.config.mcp_settings import CONNECTOR_ID, ConnectorSettings, McpSettings
@@ -45,6 +46,7 @@ TOP_KEYS = (
     "models",
     "vector_stores",
     "mcp",
+    "agents",
     "shields",
     "tool_groups",
     "connectors",
@@ -88,6 +90,7 @@ def bind(root: Node) -> Settings:
         recording=convert(root["recording"], RecordingSettings, "recording"),
         vector_stores=convert(root["vector_stores"], KnowledgeSettings, "vector_stores"),
         mcp=convert(root["mcp"], McpSettings, "mcp"),
+        agents=convert(root["agents"], AgentsSettings, "agents"),
         connectors=tuple(settings for settings, _ in connectors),
         lines={**dict(_lines([*inference, *indexes, *files])), **dict(lines_of_connectors(connectors))},
     )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, cast, dataclass_transform
 import msgspec
 from msgspec import Meta
 
+from antiphon.config.agent_settings import AgentsSettings
 from antiphon.config.mcp_settings import ConnectorSettings, McpSettings
 from antiphon.models.breaker import BreakerSettings
 from antiphon.models.route import Route
@@ -385,6 +386,7 @@ class Settings(_Section):
     recording: RecordingSettings = RecordingSettings()
     vector_stores: KnowledgeSettings = KnowledgeSettings()
     mcp: McpSettings = McpSettings()
+    agents: AgentsSettings = AgentsSettings()
     connectors: tuple[ConnectorSettings, ...] = ()
     discovery: DiscoverySettings = DiscoverySettings()
     local: LocalSettings = LocalSettings()

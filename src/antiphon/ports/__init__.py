@@ -13,10 +13,13 @@ from antiphon.core.signals import ModelSignal, ToolDone, ToolsListed
 from antiphon.core.tools import McpTool
 from antiphon.core.transcript import PastTurn
 from antiphon.core.usage import Usage
+from antiphon.ports.agents import AgentStore, ToolGroupRecords
 from antiphon.ports.files import FileStore
 from antiphon.ports.knowledge import VectorStoreRecords
 from antiphon.ports.mcp import CallHost, McpRecords
 from antiphon.ports.owners import Owner as Owner
+from antiphon.ports.responses import StoredResponse as StoredResponse
+from antiphon.ports.safety import ShieldRecords
 
 Constraint = Literal["json_schema", "json_object", "grammar"]
 """`text.format` of the two types, and the grammars of custom tools."""
@@ -218,26 +221,6 @@ class ToolRuntime(Protocol):
         cancellation raises.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class StoredResponse:
-    """A response as stored: wire JSON, kept once, and the columns that are queried.
-
-    `head` is the response object without `output`; `input` and `output` are JSON arrays of this response's own new
-    items (not of its ancestors), every item with an id.
-    """
-
-    id: str
-    parent_id: str | None
-    status: str
-    model: str
-    created_at: int
-    head: bytes
-    input: bytes
-    output: bytes
-    served_by: str = ""
-    """The model that answered, `provider_id/model`; "" where it is not known."""
 
 
 ITEMS = "items"
@@ -486,3 +469,12 @@ class Store(ResponseStore, Protocol):
 
     @property
     def knowledge(self) -> VectorStoreRecords: ...
+
+    @property
+    def agents(self) -> AgentStore: ...
+
+    @property
+    def shields(self) -> ShieldRecords: ...
+
+    @property
+    def tool_groups(self) -> ToolGroupRecords: ...

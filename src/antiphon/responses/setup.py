@@ -1,0 +1,26 @@
+"""`RunSetup`: how a run is made that is more than the answer to one request: a turn of an agent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from antiphon.core.turn_rules import PLAIN, TurnRules
+from antiphon.ports import ModelProvider, ToolRuntime
+
+SeenBy = Callable[[ModelProvider], ModelProvider]
+"""Puts something before a provider, for this run alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSetup:
+    """`response_id`: that of the response, where it is fixed before. `tools` runs the tools of this run, and `before`
+    stands before its provider. With `events` they are written although the request does not stream.
+    """
+
+    response_id: str = ""
+    rules: TurnRules = PLAIN
+    tools: ToolRuntime | None = None
+    before: SeenBy | None = None
+    events: bool = False
+
+
+AS_ASKED = RunSetup()
