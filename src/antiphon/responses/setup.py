@@ -1,10 +1,12 @@
 """`RunSetup`: how a run is made that is more than the answer to one request: a turn of an agent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from antiphon.core.transcript import PastTurn
 from antiphon.core.turn_rules import PLAIN, TurnRules
 from antiphon.ports import ModelProvider, ToolRuntime
+from antiphon.runs.runner import ResponseKeeper
 
 SeenBy = Callable[[ModelProvider], ModelProvider]
 """Puts something before a provider, for this run alone."""
@@ -21,6 +23,10 @@ class RunSetup:
     tools: ToolRuntime | None = None
     before: SeenBy | None = None
     events: bool = False
+    history: Sequence[PastTurn] | None = None
+    """What came before, root first, in place of the chain that `previous_response_id` names."""
+    keeper: ResponseKeeper | None = None
+    """Where the response is kept, in place of the store; also with `store: false`."""
 
 
 AS_ASKED = RunSetup()
