@@ -6,8 +6,10 @@ from typing import Any, Literal
 from antiphon.core.hosted_calls import HostedCall, HostedTool
 from antiphon.core.hosted_items import McpListTools
 from antiphon.core.items import FunctionCall, ItemStatus
+from antiphon.core.marks import CallEnd, StepEnd
 from antiphon.core.mcp import ElicitationAnswer
 from antiphon.core.request import ResponseRequest
+from antiphon.core.shields import ShieldMessage, Touchpoint
 from antiphon.core.signals import OutputItem
 from antiphon.core.tools import McpTool
 from antiphon.core.transcript import Transcript
@@ -69,6 +71,15 @@ class ListTools:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckContent:
+    """Ask all of these shields at once about these messages, the last of which is what the rest led to."""
+
+    touchpoint: Touchpoint
+    shields: tuple[str, ...]
+    messages: tuple[ShieldMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OpenItem:
     """Show an item of the model: it gets its id and its place in the output."""
 
@@ -95,4 +106,17 @@ class Finish:
     error_message: str | None = None
 
 
-Step = CallModel | CountTokens | Compact | ListTools | CallTool | OpenItem | CloseItem | Finish
+Step = (
+    CallModel
+    | CountTokens
+    | Compact
+    | CheckContent
+    | ListTools
+    | CallTool
+    | OpenItem
+    | CloseItem
+    | StepEnd
+    | CallEnd
+    | Finish
+)
+"""`StepEnd` and `CallEnd` are marks, for runs that have such."""

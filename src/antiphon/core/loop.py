@@ -6,14 +6,15 @@ with `parallel_tool_calls: false`) never becomes an output item; the model is to
 call of a client-run tool whose arguments cannot be read. A tool search of the server's own is made here. MCP servers
 whose tools the conversation does not know are asked for them first; then calls go on that the user has approved or
 answered a question for; a call that needs approval, or an answer, ends the response. Before a model call it asks how
-full the context is, where the request wants it compacted, and has it compacted when it is.
+full the context is, where the request wants it compacted, and has it compacted when it is. Where there are shields,
+they are asked about what came in before anything else is done, and about what was made before the end.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard, assert_never
 
-from antiphon.core import compacting, mcp_turn, signals, tool_search
+from antiphon.core import compacting, guarding, mcp_turn, signals, tool_search
 from antiphon.core.citations import Citations
 from antiphon.core.client_tools import BadArguments
 from antiphon.core.commands import (
@@ -26,6 +27,7 @@ from antiphon.core.commands import (
     Step,
 )
 from antiphon.core.compaction import compaction_item, seen_of
+from antiphon.core.guarding import Guarding
 from antiphon.core.hosted_items import (
     McpApprovalRequest,
     McpElicitationRequest,
@@ -44,14 +46,18 @@ from antiphon.core.items import (
     ItemStatus,
     Message,
 )
+from antiphon.core.marks import Rejected, StepEnd
 from antiphon.core.mcp_turn import McpBeginning
 from antiphon.core.permission import Permission
 from antiphon.core.prompt_turn import prompt_turns
 from antiphon.core.request import ResponseRequest
+from antiphon.core.seen import TranscriptItem
 from antiphon.core.server_calls import MAX_TOOL_CALLS, ServerCalls
+from antiphon.core.shields import Violation
 from antiphon.core.signals import FinishReason, ItemDone, ModelItem, Signal
 from antiphon.core.toolbox import Toolbox, wants_text
 from antiphon.core.transcript import Transcript, searches
+from antiphon.core.turn_rules import PLAIN, TurnRules
 from antiphon.core.usage import Usage
 
 MAX_REJECTED_STEPS = 3
@@ -74,6 +80,7 @@ class Loop:
     """The definitions of tools that the conversation has loaded."""
     mcp: McpBeginning = mcp_turn.NOTHING
     """What the conversation knows of MCP servers, and the calls of theirs that go on."""
+    rules: TurnRules = PLAIN
     citations: Citations | None = field(init=False)
     """What makes citations of the markers in the model's texts; None where none is to be expected."""
     _toolbox: Toolbox = field(init=False)
@@ -100,10 +107,16 @@ class Loop:
     """The calls and lists that this server makes itself."""
     _fullness: compacting.Fullness = field(init=False)
     _split: compacting.Split | None = None
+    _guarding: Guarding = field(init=False)
+    _made: list[TranscriptItem] = field(default_factory=list[TranscriptItem])
+    """What came to the transcript in this response, where shields are to be asked about it."""
+    _ending: Finish | None = None
+    """How the response ends if the shields that are being asked let it."""
 
     def __post_init__(self) -> None:
         self._fullness = compacting.Fullness(compacting.threshold_of(self.request))
-        self.ours = ServerCalls(self.request, self.mcp)
+        self._guarding = Guarding(self.rules, self.transcript.items)
+        self.ours = ServerCalls(self.request, self.mcp, marks=self.rules.marks)
         self._use(Toolbox(self.request, self.brought, self.ours.servers.lists))
         earlier = searches(self.transcript.history)
         may_cite = wants_text(self.request) and (earlier or self._toolbox.searches_files)
@@ -114,6 +127,13 @@ class Loop:
         self._permission = Permission.of(self.request, toolbox)
 
     def start(self) -> Iterator[Step]:
+        check = self._guarding.of_input()
+        if check is not None:
+            yield check
+        else:
+            yield from self._start()
+
+    def _start(self) -> Iterator[Step]:
         if compacting.is_triggered(self.request):
             self._split = compacting.whole(self.transcript)
             yield Compact(self.planned(), required=True)
@@ -141,6 +161,8 @@ class Loop:
                 cut = finish in ("length", "content_filter")
                 yield from self._release_all("incomplete" if cut else "completed")
                 self._fullness.measured(usage, self.transcript)
+                if self.rules.marks:
+                    yield self._step_end(finish)
                 yield from self._after_step(finish)
             case signals.ToolDone():
                 yield from self.ours.done(signal)
@@ -153,7 +175,11 @@ class Loop:
             case signals.Invalid(usage=usage):
                 self._count(usage, None)
                 yield from self._release_all("completed")
+                if self.rules.marks:
+                    yield StepEnd("stop")
                 yield from self._repair(signal)
+            case signals.ContentChecked(violation=violation):
+                yield from self._content_checked(violation)
             case signals.Counted(tokens=tokens):
                 yield from self._ask_or_compact(tokens)
             case signals.Compacted():
@@ -245,7 +271,7 @@ class Loop:
         self._refused[done.slot] = ""
         self._admitted.discard(done.slot)
         if status == "completed" or not isinstance(done.item, Call):
-            self.transcript = self.transcript.plus(done.item)
+            self._add(done.item)
         if isinstance(done.item, Call) and status == "completed":
             self._calls.append(done.item)
         yield CloseItem(done.slot, self._outward(done.item), status)
@@ -263,7 +289,7 @@ class Loop:
         except BadArguments as error:
             self._rejections.append((call, f"this call of {call.name} cannot be used: {error}"))
             return
-        self.transcript = self.transcript.plus(call)
+        self._add(call)
         self._calls.append(call)
         yield from self.ours.show(item)
 
@@ -274,7 +300,7 @@ class Loop:
         found = [] if over else tool_search.find(arguments, self._toolbox.findable)
         loaded = tool_search.definitions(found)
         text = MAX_TOOL_CALLS if over else tool_search.said([one.face.name for one in found])
-        self.transcript = self.transcript.plus(call, _answer(call, text))
+        self._add(call, _answer(call, text))
         self._searched = True
         if over:
             return
@@ -289,6 +315,8 @@ class Loop:
     @property
     def _last_step(self) -> bool:
         limit = self.request.max_infer_iters or DEFAULT_MAX_STEPS
+        if self.rules.max_steps is not None:
+            limit = self.rules.max_steps + 1  # the run is over before that
         return self._steps >= max(limit, 2) or self._rejected_steps >= MAX_REJECTED_STEPS
 
     def _ask(self) -> Iterator[Step]:
@@ -345,7 +373,7 @@ class Loop:
         """The model call as it is made in this step, or would be in the next one."""
         choice = "none" if self._last_step else self._permission.choice_for(step or self._steps + 1)
         request = self._toolbox.request()
-        return CallModel(request, self.transcript, choice, self.tokens_left(), self.streamed)
+        return CallModel(request, self.transcript, choice, self._step_tokens(), self.streamed)
 
     def tokens_left(self) -> int | None:
         limit = self.request.max_output_tokens
@@ -353,18 +381,37 @@ class Loop:
             return limit
         return limit - (self.usage.output_tokens - self._summary_tokens)
 
+    def _step_tokens(self) -> int | None:
+        """What the next model call may generate."""
+        limits = [one for one in (self.tokens_left(), self.rules.max_step_tokens) if one is not None]
+        return min(limits, default=None)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the rules of the run allow no further model call."""
+        return self.rules.max_steps is not None and self._steps >= self.rules.max_steps
+
+    def _step_end(self, finish: FinishReason) -> StepEnd:
+        """The mark of a step that has ended."""
+        calls = tuple(self._toolbox.own_name(call) for call in self._calls)
+        servers = tuple(call.call_id for call in self._calls if self._is_ours(call))
+        rejected = tuple(Rejected(call, f"Error: {reason}") for call, reason in self._rejections)
+        return StepEnd(finish, calls, servers, rejected, is_last=self._is_over and bool(calls or rejected))
+
     def _after_step(self, finish: FinishReason) -> Iterator[Step]:
         if finish == "length":
-            yield self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
+            yield from self._end(Finish("incomplete", incomplete_reason="max_output_tokens"))
         elif finish == "content_filter":
-            yield self._finish(Finish("incomplete", incomplete_reason="content_filter"))
+            yield from self._end(Finish("incomplete", incomplete_reason="content_filter"))
+        elif self._is_over:
+            yield from self._end(Finish("completed"))
         elif server_calls := [call for call in self._calls if self._is_ours(call)]:
             yield from self.ours.run(server_calls, self._toolbox)
             yield from self._when_all_are_done()
         elif self._searched and not self._calls:
             yield from self._answer_rejections()
         elif self._calls or not self._rejections:
-            yield self._finish(Finish("completed"))
+            yield from self._end(Finish("completed"))
         elif self._last_step:
             message = "the model kept calling tools that this request does not permit"
             yield self._finish(Finish("failed", error_code="server_error", error_message=message))
@@ -375,13 +422,13 @@ class Loop:
     def _answer_rejections(self) -> Iterator[Step]:
         calls = [call for call, _ in self._rejections]
         answers = [_answer(call, f"Error: {reason}") for call, reason in self._rejections]
-        self.transcript = self.transcript.plus(*calls, *answers)
+        self._add(*calls, *answers)
         yield from self._next_step()
 
     def _next_step(self) -> Iterator[Step]:
         left = self.tokens_left()
         if left is not None and left <= 0:
-            yield self._finish(Finish("incomplete", incomplete_reason="max_output_tokens"))
+            yield from self._end(Finish("incomplete", incomplete_reason="max_output_tokens"))
         else:
             yield from self._ask()
 
@@ -402,9 +449,9 @@ class Loop:
         said = [answers[call.call_id] for call in calls]
         refused = [call for call, _ in self._rejections]
         told = [_answer(call, f"Error: {reason}") for call, reason in self._rejections]
-        self.transcript = self.transcript.plus(*calls, *refused, *said, *told)
+        self._add(*calls, *refused, *said, *told)
         if self.ours.asked or any(call.call_id not in answers for call in self._calls):
-            yield self._finish(Finish("completed"))  # the client owes the rest
+            yield from self._end(Finish("completed"))  # the client owes the rest
         else:
             yield from self._next_step()
 
@@ -452,19 +499,41 @@ class Loop:
         self._repaired = True
         if isinstance(item, CustomToolCall):
             answers = [_answer(call, _invalid_call(call, item, problem)) for call in invalid.calls]
-            self.transcript = self.transcript.plus(*invalid.calls, *answers)
+            self._add(*invalid.calls, *answers)
         else:
             advice = f"Your answer does not match the required JSON schema: {problem}. Answer again with JSON only."
-            self.transcript = self.transcript.plus(
-                item, Message(role="user", content=[InputText(text=advice)])
-            )
+            self._add(item, Message(role="user", content=[InputText(text=advice)]))
         yield from self._next_step()
 
     def digests(self, asked: McpApprovalRequest | McpElicitationRequest) -> tuple[str, str]:
         """What the user's answer to an item that was shown is held to. See `McpTurn.digests`."""
         return self.ours.servers.digests(asked)
 
+    # --- shields ------------------------------------------------------------------------------------------
+    def _end(self, finish: Finish) -> Iterator[Step]:
+        """End so, if the shields let what was made pass."""
+        check = self._guarding.of_output(self._made)
+        if check is None:
+            yield self._finish(finish)
+        else:
+            self._ending = finish
+            yield check
+
+    def _content_checked(self, violation: Violation | None) -> Iterator[Step]:
+        if violation is not None and guarding.ends(violation):
+            yield from self.ours.show(guarding.refusal(violation))
+            yield self._finish(Finish("completed"))
+        elif self._ending is not None:
+            yield self._finish(self._ending)
+        else:
+            yield from self._start()
+
     # --- the end ------------------------------------------------------------------------------------------
+    def _add(self, *items: TranscriptItem) -> None:
+        self.transcript = self.transcript.plus(*items)
+        if self.rules.output_shields:
+            self._made += items
+
     def _count(self, usage: Usage | None, tier: str | None) -> None:
         if usage is not None:
             self.usage = usage if self.usage is None else self.usage + usage

@@ -15,6 +15,7 @@ from antiphon.core.commands import CallTool, CloseItem, ListTools, OpenItem, Ste
 from antiphon.core.hosted_calls import HostedCall
 from antiphon.core.hosted_items import FileSearchCall, McpCall, McpListTools
 from antiphon.core.items import FunctionCall, FunctionCallOutput
+from antiphon.core.marks import CallEnd
 from antiphon.core.mcp import arguments_text
 from antiphon.core.mcp_turn import McpBeginning, McpTurn, Resumed
 from antiphon.core.request import ResponseRequest
@@ -37,6 +38,7 @@ class ServerCalls:
         "_found",
         "_limit",
         "_listing",
+        "_marks",
         "_open",
         "_slots",
         "asked",
@@ -45,13 +47,14 @@ class ServerCalls:
         "servers",
     )
 
-    def __init__(self, request: ResponseRequest, found: McpBeginning) -> None:
+    def __init__(self, request: ResponseRequest, found: McpBeginning, *, marks: bool = False) -> None:
         self.servers = McpTurn(request.tools or (), found)
         self.citations: Citations | None = None
         self.asked = False
         self.resumed: list[FunctionCall] = []
         """The calls that go on, as the model is shown them."""
         self._found = found
+        self._marks = marks
         self._limit = request.max_tool_calls
         self._count = 0
         self._slots = 0
@@ -181,6 +184,8 @@ class ServerCalls:
             del self._answers[call_id]  # it goes on in another response
         else:
             self._answers[call_id] = FunctionCallOutput(call_id=call_id, output=output)
+            if self._marks:
+                yield CallEnd(call_id, output, failed=item is None or item.status == "failed")
 
     # --- calls that go on ---------------------------------------------------------------------------------
     def resume(self, toolbox: Toolbox) -> Iterator[Step]:

@@ -21,6 +21,7 @@ from antiphon.core.hosted_items import (
     ToolSearchOutput,
 )
 from antiphon.core.items import Call, CustomToolCall, FunctionCall, Logprob, Message, Reasoning
+from antiphon.core.shields import Violation
 from antiphon.core.usage import Usage
 
 ModelItem = Message | Reasoning | FunctionCall | CustomToolCall
@@ -176,6 +177,12 @@ class Counted(Signalled, frozen=True):
     tokens: int
 
 
+class ContentChecked(Signalled, frozen=True):
+    """The shields were asked. `violation` is the most severe one that they found, of any level."""
+
+    violation: Violation | None = None
+
+
 class Compacted(Signalled, frozen=True):
     """A context was compacted: into a `summary` of its model, or by its upstream into a blob that is marked with its
     origin.
@@ -201,6 +208,7 @@ Signal = (
     | Sampled
     | Invalid
     | Counted
+    | ContentChecked
     | Compacted
     | NotCompacted
     | Failed

@@ -183,6 +183,11 @@ class Toolbox:
             return call
         return msgspec.structs.replace(call, name=one.name, namespace=one.namespace)
 
+    def own_name(self, call: Call) -> Call:
+        """A call by the tool's own name: that of a server's tool is the server's."""
+        one = self.names.get(call.name)
+        return call if one is None else msgspec.structs.replace(call, name=one.name)
+
     def item_of(self, call: Call) -> ClientCall:
         """The item of a call that `is_whole`. Raises BadArguments."""
         fixed = self._fixed(call.name)

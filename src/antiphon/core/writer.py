@@ -159,6 +159,12 @@ class EventWriter:
         fields = {"type": "error", "code": code, "message": message, "param": param}
         self._emit("error", encode(fields)[:-1])
 
+    def mark(self, mark: Event) -> None:
+        """Put a mark (`core.marks`) between the events. It has no number."""
+        self._check_running()
+        if not self.muted:
+            self._events.append(mark)
+
     def take(self) -> list[Event]:
         events, self._events = self._events, []
         return events

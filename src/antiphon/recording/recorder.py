@@ -340,7 +340,7 @@ class _RunWatcher:
         send = emit
 
         async def emit_and_keep(events: list[Event]) -> None:
-            self._events += [event.data for event in events]
+            self._events += [event.data for event in events if event.number >= 0]  # no marks
             await send(events)
 
         return emit_and_keep

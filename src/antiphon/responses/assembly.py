@@ -81,9 +81,15 @@ class Assembly:
         request: ResponseRequest,
         item_ids: ItemIds,
         memory: TurnMemory | None = None,
+        history: Sequence[PastTurn] | None = None,
     ) -> Assembled:
-        """Raises PreviousResponseNotFound, InvalidRequest, and NotFound for a conversation that is not there."""
-        history, continues = await self._history(owner, request, memory)
+        """With `history`, what came before, nothing is read that the request names.
+
+        Raises PreviousResponseNotFound, InvalidRequest, and NotFound for a conversation that is not there.
+        """
+        continues = None
+        if history is None:
+            history, continues = await self._history(owner, request, memory)
         given = request.input
         inner = await self.inner_items(owner, given, history, "input") if isinstance(given, list) else given
         context = build_context(history, own_items(inner, item_ids))

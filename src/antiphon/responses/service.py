@@ -31,12 +31,14 @@ from antiphon.ports import (
     StoredResponse,
     ToolRuntime,
 )
+from antiphon.ports.safety import Shields
 from antiphon.prompts.filling import FilledPrompt, filled
 from antiphon.responses.assembly import Assembled, Assembly, TurnMemory
 from antiphon.responses.attached import Attached
 from antiphon.responses.attachments import Attachments
 from antiphon.responses.bounds import check_bounds
 from antiphon.responses.rendering import Visible, render_item, render_items
+from antiphon.responses.setup import AS_ASKED, AgentDefaults, RunSetup
 from antiphon.runs.runner import ResponseKeeper, Run, RunPorts
 from antiphon.runs.sampling import Sampler
 from antiphon.runs.thoughts import Thoughts
@@ -52,6 +54,7 @@ class Considered:
     context: Assembled
     prompt: FilledPrompt | None
     loop: Loop
+    setup: RunSetup = AS_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class ResponseService:
     sampler: Sampler = field(default_factory=Sampler)
     approval_ttl_s: int = 86_400
     attachments: Attachments | None = None  # where nothing is kept that a request could refer to
+    shields: Shields | None = None
+    agents: AgentDefaults | None = None
 
     @property
     def assembly(self) -> Assembly:
@@ -77,18 +82,25 @@ class ResponseService:
         conversation_id = request.conversation_id
         return nullcontext() if conversation_id is None else self.turns.one(owner, conversation_id)
 
-    async def prepare(self, owner: Owner, request: ResponseRequest, memory: TurnMemory | None = None) -> Run:
+    async def prepare(
+        self,
+        owner: Owner,
+        request: ResponseRequest,
+        memory: TurnMemory | None = None,
+        setup: RunSetup = AS_ASKED,
+    ) -> Run:
         """Check a request against the models and the chain, and make its run. Nothing is sent or stored yet.
 
-        `memory` is that of the connection it came by, if that has one.
+        `memory` is that of the connection it came by, if that has one. `setup` is of who makes runs for more than the
+        answer to this request.
 
-        Raises ModelNotFound, NotFound for an unknown prompt, PreviousResponseNotFound, InvalidRequest.
+        Raises ModelNotFound, NotFound for an unknown prompt or agent, PreviousResponseNotFound, InvalidRequest.
         """
-        response_id = self.ids.new(RESPONSE_PREFIX)
+        response_id = setup.response_id or self.ids.new(RESPONSE_PREFIX)
         item_ids = ItemIds(response_id)
         unstored = request.store is False or _is_remembered(request.previous_response_id, memory)
-        asked = await self.consider(owner, request, item_ids, memory)
-        resolved, context, prompt = asked.resolved, asked.context, asked.prompt
+        asked = await self.consider(owner, request, item_ids, memory, setup)
+        resolved, context, prompt, setup = asked.resolved, asked.context, asked.prompt, asked.setup
         request = asked.loop.request
         if is_triggered(request) and not whole(asked.loop.transcript).is_worth_it:
             raise nothing_to_compact()
@@ -98,7 +110,7 @@ class ResponseService:
                 " request of their own first.",
                 param="input",
             )
-        keeper = self._keeper(request, context.continues)
+        keeper = setup.keeper or self._keeper(request, context.continues)
         if memory is not None:
             keeper = memory.keeper(keeper)
         run = Run(
@@ -107,7 +119,7 @@ class ResponseService:
             writer=EventWriter(
                 summaries=summary_asked(request) is not None,
                 obfuscate=_obfuscated(request),
-                muted=not request.stream,
+                muted=not (request.stream or setup.events),
             ),
             response=ResponseObject(
                 response_id,
@@ -122,13 +134,14 @@ class ResponseService:
                 resolved.provider,
                 resolved.upstream_model,
                 keeper,
-                self.tools,
+                setup.tools or self.tools,
                 self.clock,
                 Thoughts(self.sealer, owner.tenant),
                 self.store.mcp,
                 resolved.served_by,
                 self.approval_ttl_s,
                 self.sampler,
+                self.shields,
             ),
             prompt=prompt.stored if prompt is not None else None,
             claims=context.given.claims,
@@ -139,20 +152,30 @@ class ResponseService:
         return run
 
     async def consider(
-        self, owner: Owner, request: ResponseRequest, item_ids: ItemIds, memory: TurnMemory | None = None
+        self,
+        owner: Owner,
+        request: ResponseRequest,
+        item_ids: ItemIds,
+        memory: TurnMemory | None = None,
+        setup: RunSetup = AS_ASKED,
     ) -> "Considered":
         """The request as its model would meet it: for runs, and for who counts its tokens or compacts its context.
 
         Raises what `prepare` raises.
         """
+        if request.agent:
+            request, setup = await self._of_agent(owner, request)
         request, prompt = await filled(self.store.prompts, owner, request)
         resolved = await self.catalog.resolve(request.model)
         await check_bounds(request, resolved.provider)
-        context = await self.assembly.assemble(owner, request, item_ids, memory)
+        context = await self.assembly.assemble(owner, request, item_ids, memory, setup.history)
+        tools = setup.tools or self.tools
         if request.tools:
-            await self.tools.check(owner, request.tools)
+            await tools.check(owner, request.tools)
         resolved.prefer(_served_last(context.transcript.history))
         transcript = context.transcript if prompt is None else prompt.before(context.transcript)
+        if setup.before is not None:
+            resolved = resolved.seen_by(setup.before)
         if self.attachments is not None:
             given = await self.attachments.given(owner, request, transcript)
             if given is not None:
@@ -162,21 +185,16 @@ class ResponseService:
             transcript,
             streamed=request.stream is True,
             brought=context.brought,
-            mcp=self._servers(owner, request, context),
+            mcp=_servers(tools, owner, request, context),
+            rules=setup.rules,
         )
-        return Considered(resolved, context, prompt, loop)
+        return Considered(resolved, context, prompt, loop, setup)
 
-    def _servers(self, owner: Owner, request: ResponseRequest, context: Assembled) -> McpBeginning:
-        """What is known of the request's MCP servers."""
-        servers = [tool for tool in request.tools or () if isinstance(tool, McpTool)]
-        if not servers:
-            return NOTHING
-        outdated = frozenset(
-            tool.server_label
-            for tool in servers
-            if (known := context.lists.get(tool.server_label)) and self.tools.outdated(owner, tool, known)
-        )
-        return McpBeginning(context.lists, outdated, context.given.resumed)
+    async def _of_agent(self, owner: Owner, request: ResponseRequest) -> tuple[ResponseRequest, RunSetup]:
+        """The request with what its stored agent says where it says nothing itself. Raises NotFound."""
+        if self.agents is None:
+            raise NotFound("`agent`: there are no stored agents here.", param="agent")
+        return await self.agents.applied(owner, request)
 
     def _keeper(self, request: ResponseRequest, continues: str | None) -> ResponseKeeper | None:
         """Where its response is to be kept; None: nowhere."""
@@ -244,3 +262,16 @@ def _obfuscated(request: ResponseRequest) -> bool:
         return False
     options = request.stream_options
     return options is None or options.include_obfuscation in (UNSET, True)
+
+
+def _servers(tools: ToolRuntime, owner: Owner, request: ResponseRequest, context: Assembled) -> McpBeginning:
+    """What is known of the request's MCP servers."""
+    servers = [tool for tool in request.tools or () if isinstance(tool, McpTool)]
+    if not servers:
+        return NOTHING
+    outdated = frozenset(
+        tool.server_label
+        for tool in servers
+        if (known := context.lists.get(tool.server_label)) and tools.outdated(owner, tool, known)
+    )
+    return McpBeginning(context.lists, outdated, context.given.resumed)

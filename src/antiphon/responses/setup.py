@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from antiphon.core.request import ResponseRequest
 from antiphon.core.transcript import PastTurn
 from antiphon.core.turn_rules import PLAIN, TurnRules
-from antiphon.ports import ModelProvider, ToolRuntime
+from antiphon.ports import ModelProvider, Owner, ToolRuntime
 from antiphon.runs.runner import ResponseKeeper
 
 SeenBy = Callable[[ModelProvider], ModelProvider]
@@ -30,3 +32,13 @@ class RunSetup:
 
 
 AS_ASKED = RunSetup()
+
+
+class AgentDefaults(Protocol):
+    """Stored agents, as requests name them in `agent`."""
+
+    async def applied(self, owner: Owner, request: ResponseRequest) -> tuple[ResponseRequest, RunSetup]:
+        """The request, without `agent`, with what the agent says where the request says nothing, and how its run is
+        made. Raises NotFound with the field in `param`, and InvalidRequest for an agent that cannot be asked so.
+        """
+        ...

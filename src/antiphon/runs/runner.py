@@ -13,12 +13,13 @@ from typing import Protocol, cast
 
 import msgspec
 
-from antiphon.core import signals
+from antiphon.core import marks, signals
 from antiphon.core.citations import Piece
 from antiphon.core.closing import closed
 from antiphon.core.commands import (
     CallModel,
     CallTool,
+    CheckContent,
     CloseItem,
     Compact,
     CountTokens,
@@ -51,14 +52,17 @@ from antiphon.core.hosted_items import (
 from antiphon.core.ids import ItemIds
 from antiphon.core.items import Logprob, Reasoning
 from antiphon.core.loop import Loop
+from antiphon.core.marks import CallEnd, ShieldsBegin, ShieldsEnd, StepEnd, mark
 from antiphon.core.mcp import Sampled, Sampling, shown_list
 from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
+from antiphon.core.shields import Violation
 from antiphon.core.signals import ModelSignal, OutputItem
 from antiphon.core.wire import UNSET
 from antiphon.core.writer import Event, EventWriter
 from antiphon.models.token_count import count_tokens
 from antiphon.ports import Clock, ModelProvider, Owner, StoredPrompt, StoredResponse, ToolRuntime
 from antiphon.ports.mcp import Grant, GrantKeeper
+from antiphon.ports.safety import Shields
 from antiphon.runs.compacting import compact
 from antiphon.runs.compactions import Compactions
 from antiphon.runs.held_answer import Constraints, HeldAnswer
@@ -100,6 +104,11 @@ class RunPorts:
     """The model that answers, `provider_id/model`; "" while that is not known."""
     approval_ttl_s: int = 86_400
     sampler: Sampler = field(default_factory=Sampler)
+    shields: Shields | None = None
+
+
+NO_SHIELDS = Violation(violation_level="error", metadata={"reason": "no_shields"})
+"""Where a run has to be checked and nobody is there to do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +164,7 @@ class Run:
     state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
     output: bytes = b"[]"
     begun: bool = False
-    _call: CallModel | CountTokens | Compact | None = None
+    _call: CallModel | CountTokens | Compact | CheckContent | None = None
     _tool_calls: list[CallTool | ListTools] = field(default_factory=list["CallTool | ListTools"])
     _grants: list[Grant] = field(default_factory=list[Grant])
     _samplings: int = 0
@@ -252,7 +261,7 @@ class Run:
                 f'`input`: "{refused}" was answered meanwhile, and each is answered once.', param="input"
             )
 
-    async def _carry_out(self, step: CallModel | CountTokens | Compact) -> None:
+    async def _carry_out(self, step: CallModel | CountTokens | Compact | CheckContent) -> None:
         provider, model = self.ports.provider, self.ports.upstream_model
         match step:
             case CallModel():
@@ -262,6 +271,26 @@ class Run:
                 self._apply(self.loop.feed(signals.Counted(counted.tokens)))
             case Compact():
                 await self._compact(step)
+            case CheckContent():
+                await self._check(step)
+
+    async def _check(self, step: CheckContent) -> None:
+        """Ask the shields. They are a step of the run, so it begins."""
+        self.begin()
+        self._mark(marks.SHIELDS_STARTED, ShieldsBegin(step.touchpoint))
+        await self.flush()
+        shields = self.ports.shields
+        violation: Violation | None = NO_SHIELDS
+        if shields is not None:
+            violation = await shields.run(self.owner, step.shields, step.messages, step.touchpoint)
+        self._mark(marks.SHIELDS_DONE, ShieldsEnd(step.touchpoint, violation))
+        self._apply(self.loop.feed(signals.ContentChecked(violation)))
+        if self._finish is None:
+            await self.flush()
+
+    def _mark(self, kind: str, data: StepEnd | CallEnd | ShieldsBegin | ShieldsEnd | None = None) -> None:
+        if self.loop.rules.marks:
+            self.writer.mark(mark(kind, data))
 
     async def _compact(self, step: Compact) -> None:
         """A compaction that fails costs the response only where there is nothing else that it could do."""
@@ -288,10 +317,14 @@ class Run:
                 case CloseItem(slot=slot, item=item, status=status):
                     item_id = self.writer.item_id(slot)
                     self._close(slot, closed(item, item_id, status))
-                case CallModel() | CountTokens() | Compact():
+                case CallModel() | CountTokens() | Compact() | CheckContent():
                     self._call = step
                 case CallTool() | ListTools():
                     self._tool_calls.append(step)
+                case StepEnd():
+                    self._mark(marks.STEP_DONE, step)
+                case CallEnd():
+                    self._mark(marks.CALL_DONE, step)
                 case Finish():
                     self._finish = step
 
@@ -392,6 +425,7 @@ class Run:
         async with aclosing(cast("AsyncGenerator[Sequence[ModelSignal], None]", stream)) as batches:
             head = await anext(batches)
             self.begin()
+            self._mark(marks.STEP_STARTED)
             bound = Constraints.of(call.request, provider)  # a route knows only now who answers
             held = HeldAnswer(bound) if bound is not None else None
             self._hear(head if held is None else held.take(head))
