@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.core.custom_calls import InputReader, arguments_of, as_function
 from antiphon.core.tools import CustomTool, GrammarFormat
-from antiphon.providers.custom_calls import InputReader, arguments_of, as_function
 
 
 def read(arguments: str, cuts: list[int]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from antiphon.core.compaction import UpstreamContext, foreign_context
+from antiphon.core.custom_calls import arguments_of
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.items import (
     CallOutput,
@@ -25,7 +26,6 @@ from antiphon.core.items import (
 )
 from antiphon.core.transcript import TranscriptItem
 from antiphon.core.wire import UNSET, encode
-from antiphon.providers.custom_calls import arguments_of
 from antiphon.providers.presets import Capabilities
 
 Edge = Literal["assistant", "output", "images", "other"]

@@ -8,14 +8,14 @@ from itertools import pairwise
 
 from antiphon.core.body import FormatJsonObject, FormatJsonSchema
 from antiphon.core.commands import CallModel
+from antiphon.core.custom_calls import as_function
+from antiphon.core.in_words import lines_for
 from antiphon.core.request import ResponseRequest
 from antiphon.core.tools import CustomTool, FunctionTool, GrammarFormat, ModelTool
 from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem, sendable
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.chat_messages import Rendered, render_items
 from antiphon.providers.chat_parameters import Plan, Unsupported, unsupported
-from antiphon.providers.custom_calls import as_function
-from antiphon.providers.in_words import lines_for
 from antiphon.providers.kept_turns import MAX_KEPT_BYTES, KeptTurns
 from antiphon.providers.openai_settings import OpenAISettings, template_effort
 from antiphon.providers.presets import Capabilities

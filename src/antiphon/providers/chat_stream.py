@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.custom_calls import InputReader
 from antiphon.core.errors import ProviderProtocolError, ProviderUnavailable
 from antiphon.core.items import (
     CustomToolCall,
@@ -60,7 +61,6 @@ from antiphon.providers.chat_shapes import (
     parts_of,
     usage_of,
 )
-from antiphon.providers.custom_calls import InputReader
 from antiphon.providers.refusals import Redaction, stream_error
 
 _CHUNK = msgspec.json.Decoder(Chunk)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from antiphon.core.compaction import UpstreamContext, foreign_context
+from antiphon.core.custom_calls import KEY
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.items import (
     CacheBreakpoint,
@@ -33,7 +34,6 @@ from antiphon.core.json_values import is_object
 from antiphon.core.thoughts import upstream_blob
 from antiphon.core.transcript import TranscriptItem
 from antiphon.core.wire import JsonObject, decode_json, encode
-from antiphon.providers.custom_calls import KEY
 
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.-]+)*;base64,", re.IGNORECASE)

@@ -7,7 +7,9 @@ import hashlib
 from collections.abc import Mapping
 
 from antiphon.core.commands import CallModel
+from antiphon.core.custom_calls import as_function
 from antiphon.core.effort import BUDGETS
+from antiphon.core.in_words import lines_for
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import summary_asked
 from antiphon.core.tools import (
@@ -21,8 +23,6 @@ from antiphon.core.tools import (
 from antiphon.core.transcript import PastTurn, sendable
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.chat_parameters import Unsupported
-from antiphon.providers.custom_calls import as_function
-from antiphon.providers.in_words import lines_for
 from antiphon.providers.kept_turns import MAX_KEPT_BYTES, KeptTurns
 from antiphon.providers.messages_config import MessagesConfig
 from antiphon.providers.messages_content import RenderedTurn, answers_fit, render_turn

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.core.custom_calls import InputReader
 from antiphon.core.errors import ProviderError, ProviderProtocolError
 from antiphon.core.items import (
     CustomToolCall,
@@ -36,7 +37,6 @@ from antiphon.core.signals import (
 from antiphon.core.thoughts import marked
 from antiphon.core.usage import InputDetails, OutputDetails, Usage
 from antiphon.core.wire import UNSET, encode
-from antiphon.providers.custom_calls import InputReader
 from antiphon.providers.refusals import Redaction, stream_error
 
 _FINISH: dict[str, FinishReason] = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from antiphon.core.compaction import UpstreamContext, foreign_context
+from antiphon.core.custom_calls import arguments_of
 from antiphon.core.errors import UnsupportedParameter
 from antiphon.core.items import (
     Call,
@@ -29,7 +30,6 @@ from antiphon.core.thoughts import blob_of, upstream_blob
 from antiphon.core.transcript import TranscriptItem
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.capabilities import ResponsesCapabilities
-from antiphon.providers.custom_calls import arguments_of
 
 NO_ID = "rs_0"
 """The document wants an id on each reasoning item. Servers that take its text look at no ids."""

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from antiphon.core.custom_calls import InputReader
 from antiphon.core.items import (
     Annotation,
     CustomToolCall,
@@ -31,7 +32,6 @@ from antiphon.core.signals import (
 from antiphon.core.thoughts import marked
 from antiphon.core.wire import UNSET, UnsetType, encode
 from antiphon.providers.chat_shapes import Logprobs, logprobs_of
-from antiphon.providers.custom_calls import InputReader
 from antiphon.providers.responses_items import packed
 from antiphon.providers.responses_shapes import RawItem, RawPart, annotations_of
 

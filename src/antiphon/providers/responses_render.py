@@ -4,6 +4,8 @@ As on the chat wire, each turn of the history is rendered once and kept.
 """
 
 from antiphon.core.commands import CallModel
+from antiphon.core.custom_calls import as_function
+from antiphon.core.in_words import lines_for
 from antiphon.core.request import FormatJsonObject, FormatJsonSchema, ResponseRequest
 from antiphon.core.response import summary_asked
 from antiphon.core.tools import CustomTool, FunctionTool, GrammarFormat, ModelTool
@@ -11,8 +13,6 @@ from antiphon.core.transcript import PastTurn, Transcript
 from antiphon.core.wire import UNSET, JsonObject, encode
 from antiphon.providers.capabilities import ResponsesCapabilities
 from antiphon.providers.chat_parameters import Plan, Unsupported
-from antiphon.providers.custom_calls import as_function
-from antiphon.providers.in_words import lines_for
 from antiphon.providers.kept_turns import MAX_KEPT_BYTES, KeptTurns
 from antiphon.providers.openai_settings import OpenAISettings, template_effort
 from antiphon.providers.responses_items import RenderedItems, render_items
