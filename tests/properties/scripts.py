@@ -15,6 +15,7 @@ from antiphon.core.closing import closed
 from antiphon.core.commands import (
     CallModel,
     CallTool,
+    CheckContent,
     CloseItem,
     Compact,
     CountTokens,
@@ -44,9 +45,11 @@ from antiphon.core.items import (
     SummaryText,
 )
 from antiphon.core.loop import Loop
+from antiphon.core.marks import CallEnd, StepEnd
 from antiphon.core.mcp import shown_list
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, ResponseState, encode_items
+from antiphon.core.shields import Violation
 from antiphon.core.signals import FinishReason, ModelSignal
 from antiphon.core.token_estimate import estimate
 from antiphon.core.tools import (
@@ -69,6 +72,7 @@ from antiphon.core.tools import (
     ToolSearchTool,
 )
 from antiphon.core.transcript import Transcript
+from antiphon.core.turn_rules import PLAIN, TurnRules
 from antiphon.core.usage import Usage
 from antiphon.core.writer import Event, EventWriter
 
@@ -300,7 +304,7 @@ def _delta(slot: int, piece: Piece, turn: int) -> ModelSignal:
             return signals.ArgumentsDelta(slot, text)
 
 
-Command = CallModel | CountTokens | Compact | CallTool | ListTools
+Command = CallModel | CountTokens | Compact | CheckContent | CallTool | ListTools
 
 
 @dataclass
@@ -311,6 +315,8 @@ class Played:
     tool_calls: list[CallTool] = field(default_factory=list[CallTool])
     listings: list[ListTools] = field(default_factory=list[ListTools])
     finishes: list[Finish] = field(default_factory=list[Finish])
+    checks: list[CheckContent] = field(default_factory=list[CheckContent])
+    marks: list[StepEnd | CallEnd] = field(default_factory=list["StepEnd | CallEnd"])
     final: bytes = b""
     kinds_made: list[str] = field(default_factory=list[str])
     """The types that the items of each model call have for the client, where they are shown."""
@@ -323,9 +329,11 @@ class Player:
     script: Script
     writer: EventWriter = field(default_factory=EventWriter)
     played: Played = field(default_factory=Played)
+    rules: TurnRules = PLAIN
+    transcript: Transcript = field(default_factory=Transcript)
 
     def __post_init__(self) -> None:
-        self.loop = Loop(self.script.request, Transcript(), SERVER_TOOLS)
+        self.loop = Loop(self.script.request, self.transcript, SERVER_TOOLS, rules=self.rules)
         self.ids = ItemIds("resp_" + "0" * 32)
         self.response = ResponseObject("resp_" + "0" * 32, 1, self.script.request)
         self._count = 0
@@ -346,6 +354,8 @@ class Player:
                 pending += self._apply(self.loop.feed(self.compacted(command)))
             elif isinstance(command, ListTools):
                 pending += self._apply(self.loop.feed(self.listed(command)))
+            elif isinstance(command, CheckContent):
+                pending += self._apply(self.loop.feed(signals.ContentChecked(self.checked(command))))
             else:
                 pending += self._apply(self.loop.feed(self.answered(command)))
         self._end()
@@ -390,6 +400,11 @@ class Player:
             requested_schema={"type": "object", "properties": {}},
         )
         return signals.ToolDone(call_id, "", msgspec.structs.replace(item, status=status), (question,))
+
+    def checked(self, command: CheckContent) -> Violation | None:
+        """What the shields say."""
+        del command
+        return None
 
     def counted(self, command: CountTokens) -> int:
         """What the tokenizer says."""
@@ -467,6 +482,11 @@ class Player:
                 case CallTool():
                     self.played.tool_calls.append(step)
                     commands.append(step)
+                case CheckContent():
+                    self.played.checks.append(step)
+                    commands.append(step)
+                case StepEnd() | CallEnd():
+                    self.played.marks.append(step)
                 case Finish():
                     self.played.finishes.append(step)
         return commands
