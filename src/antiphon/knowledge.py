@@ -27,6 +27,7 @@ from antiphon.ports.files import BlobStore, Fetcher
 from antiphon.ports.knowledge import Embedder, Extractor, VectorIndex
 from antiphon.storage.vector_cache import SqliteVectorCache
 from antiphon.vector_io.rag import RagTool
+from antiphon.vector_io.reading import DocumentReader
 from antiphon.vector_io.routes import VectorIoRoutes
 from antiphon.vector_io.service import VectorIo
 from antiphon.vector_io.stores import NamedStores
@@ -58,6 +59,7 @@ class Knowledge:
     searcher: Searches
     indexes: Mapping[str, VectorIndex]  # by provider_id, the default one first
     vector_stores: VectorStores
+    rag: RagTool
 
     def routes(self) -> list[Route]:
         return [
@@ -65,12 +67,8 @@ class Knowledge:
             *UploadRoutes(self.uploads).table(),
             *VectorStoreRoutes(self.vector_stores).table(),
             *StoreFileRoutes(self.vector_stores.files).table(),
-            *self._llama_stack().table(),
+            *VectorIoRoutes(self.rag.vector_io, self.rag).table(),
         ]
-
-    def _llama_stack(self) -> VectorIoRoutes:
-        vector_io = VectorIo(NamedStores(self.vector_stores))
-        return VectorIoRoutes(vector_io, RagTool(vector_io, self.fetcher, self.extractor))
 
     async def start(self) -> None:
         """Begin what runs in the background. Waits for nothing."""
@@ -109,18 +107,20 @@ def make_knowledge(
     parts = Parts(settings, catalog, store, clock, ids, files, indexes, embedder, extractor, searcher)
     vector_stores = make_vector_stores(parts)
     files.before_delete = vector_stores.files.detach
+    fetcher = make_fetcher(settings)
     return Knowledge(
         blobs=blobs,
         files=files,
         uploads=uploads,
         sweeper=Sweeper((uploads.sweep, files.sweep), SWEEP_EVERY_S),
-        fetcher=make_fetcher(settings),
+        fetcher=fetcher,
         extractor=extractor,
         vectors=vectors,
         embedder=embedder,
         searcher=searcher,
         indexes=indexes.by_id,
         vector_stores=vector_stores,
+        rag=RagTool(VectorIo(NamedStores(vector_stores)), DocumentReader(fetcher, extractor)),
     )
 
 

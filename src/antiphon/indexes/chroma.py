@@ -17,10 +17,10 @@ from typing import Any, Final, Self, TypeVar
 
 from yarl import URL
 
+from antiphon.core.asked_words import asked_words
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.filters import AttributeFilter, Attributes
 from antiphon.core.words import words_in
-from antiphon.indexes.asked_words import asked_words
 from antiphon.indexes.chroma_http import ChromaServer, NotThere
 from antiphon.indexes.chroma_records import (
     BATCH_FLOATS,

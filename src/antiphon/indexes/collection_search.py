@@ -15,11 +15,11 @@ import apsw
 
 from antiphon.core.errors import EmbeddingMismatch
 from antiphon.core.filters import AttributeFilter
+from antiphon.core.stop_words import STOP_WORDS
 from antiphon.indexes.codes import to_quantize
 from antiphon.indexes.spaced import is_one_letter, spaced_query
 from antiphon.indexes.sqlite_filters import Condition
 from antiphon.indexes.statements import in_array, number, row, run, statements
-from antiphon.indexes.stop_words import STOP_WORDS
 from antiphon.ports.knowledge import Collection
 
 SQL: Final = statements("collection")

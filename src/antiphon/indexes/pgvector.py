@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from antiphon.core.asked_words import asked_words
 from antiphon.core.errors import EmbeddingMismatch, InvalidRequest
 from antiphon.core.filters import AttributeFilter, Attributes
 from antiphon.core.words import words_in
 from antiphon.indexes import pgvector_sql as sql
-from antiphon.indexes.asked_words import asked_words
 from antiphon.indexes.collection_search import check_vector
 from antiphon.indexes.config_keys import Keys, needed
 from antiphon.indexes.pgvector_sql import MissingTable, Tables

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from antiphon.core.asked_words import asked_words
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.filters import AttributeFilter, Attributes
-from antiphon.indexes.asked_words import asked_words
 from antiphon.indexes.collection_search import check_vector
 from antiphon.indexes.config_keys import Keys, needed
 from antiphon.ports.adapters import AdapterConfigError

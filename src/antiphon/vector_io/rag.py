@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.core.chunk_tokens import count_tokens
-from antiphon.core.chunking import chunks
 from antiphon.core.chunking_strategy import ChunkSizes, llama_stack_sizes
-from antiphon.core.documents import Document, TextChunk
+from antiphon.core.documents import Document
 from antiphon.core.errors import InvalidRequest, UnsupportedParameter
 from antiphon.core.json_values import is_object
 from antiphon.core.searching import FoundChunk
-from antiphon.core.wire import JsonObject, encode
 from antiphon.ports import Owner
-from antiphon.ports.files import Fetched, Fetcher
-from antiphon.ports.knowledge import Chunk, Extractor, StoredVectorStore, Unreadable
-from antiphon.responses import media
+from antiphon.ports.files import Fetched
+from antiphon.ports.knowledge import Chunk, StoredVectorStore
 from antiphon.vector_io.content import text_of
-from antiphon.vector_io.service import VectorIo, attributes_of, document_of, metadata_of, told_id
+from antiphon.vector_io.cutting import cut
+from antiphon.vector_io.reading import DocumentReader, is_url
+from antiphon.vector_io.service import VectorIo, document_of, metadata_of
 from antiphon.vector_io.shapes import (
     QueryParams,
     RagAnswer,
@@ -29,7 +28,6 @@ from antiphon.vector_io.shapes import (
     TextItem,
 )
 
-_URL = re.compile(r"(?:https?|file|data):\S*\Z", re.IGNORECASE)
 _HOLE = re.compile(r"\{(index|chunk\.content|metadata)\}")
 _BEGIN = "knowledge_search tool found {count} chunks:\nBEGIN of knowledge_search tool results.\n"
 _END = "END of knowledge_search tool results.\n"
@@ -42,8 +40,7 @@ _CLOSING = (
 @dataclass(frozen=True, slots=True)
 class RagTool:
     vector_io: VectorIo
-    fetcher: Fetcher
-    extractor: Extractor
+    reader: DocumentReader
 
     async def insert(self, owner: Owner, body: RagInsert) -> None:
         """Read, cut, embed and write documents, each in place of what there was of it. When this returns they can be
@@ -107,54 +104,21 @@ class RagTool:
 
     async def _read(self, given: RagDocument, path: str) -> Document:
         content: Any = given.content
+        param = f"{path}.content"
         url = content.get("uri") if is_object(content) else content
-        if isinstance(url, str) and (is_object(content) or _URL.match(url)):
-            fetched = await self._fetched(url, f"{path}.content")
-            return await self._extracted(fetched, given, f"{path}.content")
-        text = text_of(content, f"{path}.content")
+        said = given.mime_type or ""
+        if isinstance(url, str) and (is_object(content) or is_url(url)):
+            return await self.reader.document(await self.reader.content(url, param), said, param)
+        text = text_of(content, param)
         if not text.strip():
-            raise InvalidRequest(f"`{path}.content`: holds no text.", param=f"{path}.content")
-        kind = given.mime_type or "text/plain"
-        if kind == "text/plain":
+            raise InvalidRequest(f"`{param}`: holds no text.", param=param)
+        if said in ("", "text/plain"):
             return Document(text)
-        return await self._extracted(
-            Fetched(text.encode("utf-8", "replace"), kind, ""), given, f"{path}.content"
-        )
-
-    async def _fetched(self, url: str, param: str) -> Fetched:
-        if url.lower().startswith("data:"):
-            return media.from_data(url, "", param)
-        return await self.fetcher.fetch(url, param)
-
-    async def _extracted(self, fetched: Fetched, given: RagDocument, param: str) -> Document:
-        kind = given.mime_type or fetched.media_type
-        try:
-            return await self.extractor.extract(media.pieces(fetched.content), fetched.filename, kind)
-        except Unreadable as error:
-            raise media.unreadable(error, param, "document") from None
+        return await self.reader.document(Fetched(text.encode("utf-8", "replace"), said, ""), said, param)
 
 
 def _cut(given: RagDocument, document: Document, sizes: ChunkSizes) -> list[Chunk]:
-    metadata: JsonObject = {**(given.metadata or {}), "document_id": given.document_id}
-    return [
-        _chunk(given.document_id, number, one, metadata) for number, one in enumerate(chunks(document, sizes))
-    ]
-
-
-def _chunk(document_id: str, number: int, one: TextChunk, metadata: JsonObject) -> Chunk:
-    chunk_id = told_id(document_id, f"{number}\0{one.text}")
-    beside: JsonObject = {"document_id": document_id, "start": one.start, "end": one.end}
-    if one.page is not None:
-        beside["page"] = one.page
-    kept = {"chunk_id": chunk_id, "metadata": metadata, "chunk_metadata": beside}
-    return Chunk(
-        id=f"chunk:{chunk_id}",
-        file_id=document_of(document_id),
-        number=number,
-        text=one.text,
-        attributes=attributes_of(metadata),
-        metadata=encode(kept),
-    )
+    return cut(given.document_id, document, sizes, given.metadata or {})
 
 
 def _check_generator(config: RagQueryConfig) -> None:

@@ -67,8 +67,9 @@ class VectorStores:
     defaults: EmbeddingDefaults = EmbeddingDefaults()
     default_reranker: str = ""
 
-    async def create(self, owner: Owner, body: CreateVectorStore) -> VectorStoreObject:
+    async def create(self, owner: Owner, body: CreateVectorStore, *, store_id: str = "") -> VectorStoreObject:
         """A new store with its first files, which are read in the background. When this raises there is none.
+        `store_id` is its id, where that was written down before.
 
         Raises InvalidRequest and NotFound, naming the field; and what the model raises that has to say how large its
         vectors are.
@@ -80,7 +81,7 @@ class VectorStores:
         files = await self.files.first_jobs(owner, body, now)
         model, dimension = await self._embedding(owner, body, metadata)
         store = StoredVectorStore(
-            id=self.ids.new(PREFIX),
+            id=store_id or self.ids.new(PREFIX),
             name=text(body.name),
             created_at=now,
             last_active_at=now,

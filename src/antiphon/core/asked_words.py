@@ -1,7 +1,7 @@
 """The words that a query asks a database for."""
 
+from antiphon.core.stop_words import STOP_WORDS
 from antiphon.core.words import words_asked
-from antiphon.indexes.stop_words import STOP_WORDS
 
 MAX_READ = 1_000
 
