@@ -122,6 +122,20 @@ async def test_conditions_on_tool_outputs_count_from_the_last_user_message() -> 
     assert "again" in said(await play(call("Oslo", *later), rule))
 
 
+async def test_a_rule_may_ask_for_what_was_shown_before_the_last_user_message() -> None:
+    before = [Message(role="user", content="I am Ada."), Message(role="assistant", content="Hello.")]
+    rule = {"when": {"seen": ["ADA", "be brief"]}, "reply": [{"text": "matched"}]}
+    asked = ResponseRequest.parse(encode({"model": "demo", "input": "Who am I?"}))
+    question = Message(role="user", content="Who am I?")
+
+    async def answer(transcript: Transcript) -> str:
+        return said(await play(CallModel(asked, transcript, "auto", None, stream=True), rule))
+
+    assert await answer(Transcript("Be brief.", items=(*before, question))) == "matched"
+    assert await answer(Transcript("Be brief.", items=(question,))) != "matched"
+    assert await answer(Transcript(items=(*before, question))) != "matched"
+
+
 async def test_echo_and_repeat() -> None:
     heard = await play(call("ab {{input}}"), {"reply": [{"echo": True, "repeat": 2}, {"text": "!"}]})
     assert said(heard) == "ab {{input}}ab {{input}}!"

@@ -40,6 +40,10 @@ class When(_Closed):
     """Is in the last user message; upper and lower case are alike."""
     matches: str | None = None
     """A regular expression found in the last user message."""
+    seen: tuple[str, ...] | None = None
+    """All of these are in what the model is shown: instructions, the conversation so far, results of tools. Upper and
+    lower case are alike.
+    """
     tool_outputs: bool | None = None
     """Whether tool outputs came after the last user message."""
     step: Count | None = None

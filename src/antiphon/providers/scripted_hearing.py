@@ -55,6 +55,12 @@ class Hearing:
         return ""
 
     @cached_property
+    def all_text(self) -> str:
+        """Everything that the model is shown, folded."""
+        shown = [self.call.transcript.instructions or "", *map(text_of, self.items)]
+        return "\n".join(shown).casefold()
+
+    @cached_property
     def tool_outputs(self) -> list[tuple[str, str]]:
         """(name of the tool, its output) after the last user message."""
         names = {
@@ -123,6 +129,7 @@ class Hearing:
             (when.summary is True) == self.call.summarises
             and (when.text is None or when.text.casefold() in text.casefold())
             and (when.matches is None or re.search(when.matches, text) is not None)
+            and (when.seen is None or all(one.casefold() in self.all_text for one in when.seen))
             and (when.tool_outputs is None or when.tool_outputs == bool(self.tool_outputs))
             and (when.step is None or when.step == self.step)
             and (when.tools is None or all(name in self.tools for name in when.tools))
