@@ -34,6 +34,23 @@ def nesting_exceeds(value: Any, levels: int) -> bool:
     return True
 
 
+def is_closed(node: object) -> bool:
+    """Whether OpenAI binds an answer to this schema (`strict`): no object in it may have other keys, or lack one. It
+    refuses to be strict about any other. `node` is not nested too deep.
+    """
+    if is_array(node):
+        return all(map(is_closed, node))
+    if not is_object(node):
+        return True
+    properties: object = node.get("properties")
+    if is_object(properties):
+        required: object = node.get("required", [])
+        whole = is_array(required) and all(name in required for name in properties)
+        closed = whole and node.get("additionalProperties") is False
+        return closed and all(map(is_closed, properties.values()))
+    return all(map(is_closed, node.values()))
+
+
 def fault_of_schema(schema: dict[str, Any], *, of_arguments: bool = False) -> tuple[str, str] | None:
     """The first fault as (path below the schema, what), or None. `of_arguments`: its top is an object."""
     kind = schema.get("type")

@@ -15,8 +15,7 @@ from antiphon.core.body import (
 )
 from antiphon.core.effort import effort_of
 from antiphon.core.errors import InvalidRequest, UnsupportedParameter
-from antiphon.core.json_schemas import nesting_exceeds
-from antiphon.core.json_values import is_array, is_object
+from antiphon.core.json_schemas import is_closed, nesting_exceeds
 from antiphon.core.request import ResponseRequest
 from antiphon.core.tool_rules import MAX_NESTING
 from antiphon.core.tools import ChooseFunction, FunctionTool
@@ -169,25 +168,8 @@ def _text(asked: Prompt) -> TextConfig | None:
             "`output_format`: `output_config.format` says the same; send one of them.", param="output_format"
         )
     schema = formats[0].schema
-    strict = (not nesting_exceeds(schema, MAX_NESTING) and _is_closed(schema)) or UNSET
+    strict = (not nesting_exceeds(schema, MAX_NESTING) and is_closed(schema)) or UNSET
     return TextConfig(format=FormatJsonSchema(name="answer", schema=schema, strict=strict))
-
-
-def _is_closed(node: object) -> bool:
-    """Whether OpenAI binds an answer to this schema: no object in it may have other keys, or lack one. It refuses to be
-    strict about any other, which Anthropic's API is not so particular about.
-    """
-    if is_array(node):
-        return all(map(_is_closed, node))
-    if not is_object(node):
-        return True
-    properties: object = node.get("properties")
-    if is_object(properties):
-        required: object = node.get("required", [])
-        whole = is_array(required) and all(name in required for name in properties)
-        is_closed = whole and node.get("additionalProperties") is False
-        return is_closed and all(map(_is_closed, properties.values()))
-    return all(map(_is_closed, node.values()))
 
 
 # --- tools --------------------------------------------------------------------------------------------------
