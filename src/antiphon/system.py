@@ -5,8 +5,19 @@ import time
 
 
 class SystemClock:
+    """Times in microseconds never go back, so that what came later has no earlier one."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last = 0
+
     def now(self) -> int:
         return int(time.time())
+
+    def now_us(self) -> int:
+        self._last = max(time.time_ns() // 1000, self._last)
+        return self._last
 
 
 class SystemIds:

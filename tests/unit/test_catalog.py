@@ -21,6 +21,9 @@ class FakeClock:
     def now(self) -> int:
         return self.time
 
+    def now_us(self) -> int:
+        return self.time * 1_000_000
+
 
 @dataclass
 class FakeProvider:

@@ -32,6 +32,9 @@ class FixedClock:
     def now(self) -> int:
         return 1_800_000_000
 
+    def now_us(self) -> int:
+        return self.now() * 1_000_000
+
 
 @dataclass
 class CountingIds:

@@ -21,8 +21,8 @@ from antiphon.ports.owners import Owner as Owner
 from antiphon.ports.responses import StoredResponse as StoredResponse
 from antiphon.ports.safety import ShieldRecords
 
-Constraint = Literal["json_schema", "json_object", "grammar"]
-"""`text.format` of the two types, and the grammars of custom tools."""
+Constraint = Literal["json_schema", "json_object", "text_grammar", "grammar"]
+"""`text.format` of three types, the third being `grammar`, and the grammars of custom tools."""
 
 
 class Sealer(Protocol):
@@ -44,6 +44,10 @@ class SealBroken(Exception):
 class Clock(Protocol):
     def now(self) -> int:
         """Unix seconds, UTC."""
+        ...
+
+    def now_us(self) -> int:
+        """Unix microseconds, UTC, never less than before."""
         ...
 
 

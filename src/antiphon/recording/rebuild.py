@@ -39,6 +39,9 @@ class FixedClock:
     def now(self) -> int:
         return self.at
 
+    def now_us(self) -> int:
+        return self.at * 1_000_000
+
 
 @dataclass(slots=True)
 class RunIds:

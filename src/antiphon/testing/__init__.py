@@ -34,6 +34,9 @@ class FakeClock:
     def now(self) -> int:
         return self.at
 
+    def now_us(self) -> int:
+        return self.at * 1_000_000
+
 
 @dataclass(slots=True)
 class FakeIds:
