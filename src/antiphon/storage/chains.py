@@ -54,7 +54,10 @@ def of(owner: Owner, row_id: str) -> dict[str, str]:
     return {"id": row_id, "tenant": owner.tenant, "subject": owner.subject}
 
 
-def put(owner: Owner, row: StoredResponse, connection: apsw.Connection) -> None:
+def put(
+    owner: Owner, row: StoredResponse, connection: apsw.Connection, *, session_id: str | None = None
+) -> None:
+    """`session_id`: the session of an agent that it was made in."""
     bindings = {
         **of(owner, row.id),
         "parent_id": row.parent_id,
@@ -66,6 +69,7 @@ def put(owner: Owner, row: StoredResponse, connection: apsw.Connection) -> None:
         "input": row.input,
         "output": row.output,
         "served_by": row.served_by,
+        "session_id": session_id,
     }
     queries.execute(connection, _SQL["put_response"], bindings)
 

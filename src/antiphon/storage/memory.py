@@ -7,12 +7,15 @@ from antiphon.core.errors import StoreUnavailable
 from antiphon.core.transcript import PastTurn
 from antiphon.ports import ITEMS, ListedResponse, Owner, ResponsePage, StoredResponse
 from antiphon.storage.listing import unknown_cursor
+from antiphon.storage.memory_agents import MemoryAgents
 from antiphon.storage.memory_chats import MemoryChats
 from antiphon.storage.memory_conversations import MemoryConversations, chain
 from antiphon.storage.memory_files import MemoryFiles
 from antiphon.storage.memory_knowledge import MemoryKnowledge
 from antiphon.storage.memory_mcp import MemoryMcp
 from antiphon.storage.memory_prompts import MemoryPrompts
+from antiphon.storage.memory_shields import MemoryShields
+from antiphon.storage.memory_tool_groups import MemoryToolGroups
 
 
 class MemoryStore:
@@ -28,6 +31,9 @@ class MemoryStore:
         self.knowledge = MemoryKnowledge(self._check_open)
         self.files = MemoryFiles(self._check_open)
         self.mcp = MemoryMcp(self._check_open)
+        self.agents = MemoryAgents(self._rows, self._hidden, self._purge, self._check_open)
+        self.shields = MemoryShields(self._check_open)
+        self.tool_groups = MemoryToolGroups(self._check_open)
 
     async def put_response(self, owner: Owner, response: StoredResponse) -> None:
         self._check_open()
@@ -87,7 +93,8 @@ class MemoryStore:
             at = row.parent_id
 
     def _needed(self, owner: Owner, turn_id: str) -> bool:
-        return self.conversations.is_tip(owner, turn_id) or self._has_child(owner, turn_id)
+        ends = self.conversations.is_tip(owner, turn_id) or self.agents.is_tip(owner, turn_id)
+        return ends or self._has_child(owner, turn_id)
 
     def _has_child(self, owner: Owner, response_id: str) -> bool:
         return any(key[0] == owner and row.parent_id == response_id for key, row in self._rows.items())

@@ -11,7 +11,7 @@ import apsw
 from antiphon.core.errors import StoreUnavailable
 from antiphon.storage import queries
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision in `migrations/versions`."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

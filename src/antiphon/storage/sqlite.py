@@ -13,12 +13,15 @@ from antiphon.storage import chains, queries
 from antiphon.storage.chains import Chains
 from antiphon.storage.database import Database
 from antiphon.storage.listing import read_page
+from antiphon.storage.sqlite_agents import SqliteAgents
 from antiphon.storage.sqlite_chats import SqliteChats
 from antiphon.storage.sqlite_conversations import SqliteConversations
 from antiphon.storage.sqlite_files import SqliteFiles
 from antiphon.storage.sqlite_knowledge import SqliteKnowledge
 from antiphon.storage.sqlite_mcp import SqliteMcp
 from antiphon.storage.sqlite_prompts import SqlitePrompts
+from antiphon.storage.sqlite_shields import SqliteShields
+from antiphon.storage.sqlite_tool_groups import SqliteToolGroups
 
 CACHE_BYTES = 16 * 1024 * 1024
 _SQL = queries.load("responses.sqlite")
@@ -36,6 +39,9 @@ class SqliteStore:
         self.knowledge = SqliteKnowledge(database)
         self.files = SqliteFiles(database)
         self.mcp = SqliteMcp(database)
+        self.agents = SqliteAgents(database, self._chains)
+        self.shields = SqliteShields(database)
+        self.tool_groups = SqliteToolGroups(database)
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, cache_bytes: int = CACHE_BYTES) -> "SqliteStore":

@@ -3,10 +3,11 @@
 -- name: put_response
 -- A replaced response stays hidden if it was: a run that ends after DELETE does not bring it back.
 INSERT INTO responses (
-  id, tenant, subject, parent_id, status, model, created_at, hidden, head, input, output, served_by
+  id, tenant, subject, parent_id, status, model, created_at, hidden, head, input, output, served_by, session_id
 )
 VALUES (
-  :id, :tenant, :subject, :parent_id, :status, :model, :created_at, :hidden, :head, :input, :output, :served_by
+  :id, :tenant, :subject, :parent_id, :status, :model, :created_at, :hidden, :head, :input, :output, :served_by,
+  :session_id
 )
 ON CONFLICT (id, tenant, subject) DO UPDATE SET
   parent_id = excluded.parent_id, status = excluded.status, model = excluded.model,
@@ -57,12 +58,15 @@ WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 0
 RETURNING id
 
 -- name: get_unneeded
--- A hidden turn that nothing continues, neither a turn nor a conversation.
+-- A hidden turn that nothing continues: no turn, no conversation, no session of an agent.
 SELECT parent_id, status FROM responses
 WHERE id = :id AND tenant = :tenant AND subject = :subject AND hidden = 1
   AND NOT EXISTS (
     SELECT 1 FROM conversations
     WHERE tip = :id AND tenant = :tenant AND subject = :subject AND deleted = 0
+  )
+  AND NOT EXISTS (
+    SELECT 1 FROM agent_sessions WHERE tip = :id AND tenant = :tenant AND subject = :subject
   )
   AND NOT EXISTS (
     SELECT 1 FROM responses AS child

@@ -16,7 +16,8 @@ CREATE TABLE responses (
   head BLOB NOT NULL,
   input BLOB NOT NULL,
   output BLOB NOT NULL,
-  served_by TEXT DEFAULT '' NOT NULL
+  served_by TEXT DEFAULT '' NOT NULL,
+  session_id TEXT
 )
 
 -- name: responses_id
@@ -28,6 +29,10 @@ CREATE INDEX responses_parent ON responses (parent_id) WHERE parent_id IS NOT NU
 -- name: responses_listed
 -- Holds what a page of the list is found by, so that the long rows of others are not read.
 CREATE INDEX responses_listed ON responses (tenant, subject, created_at, number, model) WHERE hidden = 0
+
+-- name: responses_session
+-- All that were made in a session of an agent, those that its chain went past too.
+CREATE INDEX responses_session ON responses (session_id) WHERE session_id IS NOT NULL
 
 -- name: conversations
 -- The items of a conversation are those of the chain that ends at its tip, a row of `responses`. Items that were put
@@ -342,6 +347,105 @@ CREATE TABLE mcp_clients (
 
 -- name: mcp_clients_server
 CREATE UNIQUE INDEX mcp_clients_server ON mcp_clients (tenant, server)
+
+-- name: agents
+-- They belong to the tenant; `subject` made it. `config` is JSON.
+CREATE TABLE agents (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  config BLOB NOT NULL
+)
+
+-- name: agents_id
+CREATE UNIQUE INDEX agents_id ON agents (id, tenant)
+
+-- name: agents_listed
+CREATE INDEX agents_listed ON agents (tenant, created_at, number)
+
+-- name: agent_sessions
+-- `tip` is a row of `responses`, as that of a conversation is; `stores` a JSON array of ids of vector stores.
+CREATE TABLE agent_sessions (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  agent_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  started_at INTEGER NOT NULL,
+  tip TEXT,
+  stores TEXT NOT NULL,
+  memory TEXT
+)
+
+-- name: agent_sessions_id
+CREATE UNIQUE INDEX agent_sessions_id ON agent_sessions (id, tenant, subject)
+
+-- name: agent_sessions_listed
+CREATE INDEX agent_sessions_listed ON agent_sessions (agent_id, tenant, subject, started_at, number)
+
+-- name: agent_sessions_tip
+CREATE INDEX agent_sessions_tip ON agent_sessions (tip) WHERE tip IS NOT NULL
+
+-- name: agent_turns
+-- `body` is the turn as it was streamed. They are in the order of `number`, in which they began.
+CREATE TABLE agent_turns (
+  number INTEGER NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  status TEXT NOT NULL,
+  started_at INTEGER NOT NULL,
+  completed_at INTEGER,
+  body BLOB NOT NULL,
+  inner_body BLOB NOT NULL
+)
+
+-- name: agent_turns_id
+CREATE UNIQUE INDEX agent_turns_id ON agent_turns (id, tenant, subject)
+
+-- name: agent_turns_session
+CREATE INDEX agent_turns_session ON agent_turns (session_id, tenant, subject, number)
+
+-- name: shields
+-- They belong to the tenant, as tool groups do; `subject` registered it. `params` and `args` are JSON.
+CREATE TABLE shields (
+  number INTEGER NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  id TEXT NOT NULL,
+  provider_id TEXT NOT NULL,
+  provider_shield_id TEXT NOT NULL,
+  params BLOB NOT NULL,
+  created_at INTEGER NOT NULL
+)
+
+-- name: shields_id
+CREATE UNIQUE INDEX shields_id ON shields (tenant, id)
+
+-- name: shields_listed
+CREATE INDEX shields_listed ON shields (tenant, created_at, number)
+
+-- name: tool_groups
+CREATE TABLE tool_groups (
+  number INTEGER NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  id TEXT NOT NULL,
+  provider_id TEXT NOT NULL,
+  connector_id TEXT NOT NULL,
+  args BLOB NOT NULL,
+  created_at INTEGER NOT NULL
+)
+
+-- name: tool_groups_id
+CREATE UNIQUE INDEX tool_groups_id ON tool_groups (tenant, id)
+
+-- name: tool_groups_listed
+CREATE INDEX tool_groups_listed ON tool_groups (tenant, created_at, number)
 
 -- name: alembic_version
 CREATE TABLE alembic_version (
