@@ -117,6 +117,7 @@ MAX_WORD_WEIGHT = 8
 STEM = 0.7
 """How much of a word must agree for two forms of it to be the same."""
 LEAST_HELD = 0.05
+"""The index found something in a text, whatever its words look like to us."""
 READ = 10
 """How many chunks of an answer are read to see how much of the query it holds."""
 
@@ -129,27 +130,38 @@ def keyword_scores(
     What an index scores is comparable within one answer only. So each of its scores counts relative to its best, and
     all of them by how much of the query that answer holds at most; long words count more, being rarer.
     """
-    words = {word: min(len(word), MAX_WORD_WEIGHT) for word in words_asked(query, MAX_WORDS)}
+    words = weights(words_asked(query, MAX_WORDS))
     result: dict[ChunkKey, float] = {}
     for answer in answers:
         top = max((score for _, score, _ in answer), default=0.0)
-        held = max((_held(words, text) for _, _, text in answer[:READ]), default=0.0)
+        held = max((share_held(words, text) for _, _, text in answer[:READ]), default=0.0)
+        held = max(LEAST_HELD, held)
         for key, score, _ in answer:
             result[key] = _within(held * (score / top if top > 0 else 1.0))
     return result
 
 
-def _held(words: Mapping[str, int], text: str) -> float:
-    """The share of the words that a text holds, 0 to 1. At least a little: the index found something in it."""
+def weights(words: Iterable[str]) -> dict[str, int]:
+    """Long words count more, being rarer."""
+    return {word: min(len(word), MAX_WORD_WEIGHT) for word in words}
+
+
+def share_held(words: Mapping[str, int], text: str) -> float:
+    """The share of the words that a text holds, by their weights, 0 to 1; 1 of none."""
     total = sum(words.values())
     there = set(words_in(text))
     held = sum(weight for word, weight in words.items() if _has(word, there))
-    return max(LEAST_HELD, held / total) if total else 1.0
+    return held / total if total else 1.0
 
 
 def _has(word: str, there: set[str]) -> bool:
     """In whatever form."""
     if word in there:
         return True
-    stem = word[: max(4, math.ceil(STEM * len(word)))]
-    return len(word) > 4 and any(one.startswith(stem) for one in there)
+    stem = stem_of(word)
+    return stem != word and any(one.startswith(stem) for one in there)
+
+
+def stem_of(word: str) -> str:
+    """What the forms of a word have in common: its beginning; a short word has one form."""
+    return word[: max(4, math.ceil(STEM * len(word)))]

@@ -74,8 +74,14 @@ def from_data(text: str, filename: str, param: str) -> Fetched:
     return Fetched(content, said, filename)
 
 
-def as_document(name: str, text: str) -> str:
-    """A file's text between marks that it cannot close itself."""
-    shown = re.sub(r'[\x00-\x1f"<>]', "", name)[:255] or "file"
+def as_document(name: str, text: str, **about: str) -> str:
+    """A file's text between marks that it cannot close itself, with its name and what else is known of it."""
+    told = {"name": quotable(name) or "file", **{key: quotable(value) for key, value in about.items()}}
+    attributes = " ".join(f'{key}="{value}"' for key, value in told.items() if value)
     inner = _CLOSING.sub(r"<\\/", text)
-    return f'<document name="{shown}">\n{inner}\n</document>'
+    return f"<document {attributes}>\n{inner}\n</document>"
+
+
+def quotable(text: str) -> str:
+    """A name or an address that somebody else chose, where it cannot be taken for more."""
+    return re.sub(r'[\x00-\x1f"<>]', "", text)[:255]
