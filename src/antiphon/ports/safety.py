@@ -47,6 +47,10 @@ class SafetyProvider(Protocol):
     @property
     def provider_id(self) -> str: ...
 
+    def default_name(self, shield_id: str) -> str:
+        """`Shield.name` of a shield that was given none."""
+        ...
+
     async def check(self, shield: Shield, param: str) -> None:
         """Whether such a shield could work. Raises InvalidRequest, naming the place below `param`."""
         ...
@@ -54,13 +58,27 @@ class SafetyProvider(Protocol):
     async def run(
         self, shield: Shield, messages: Sequence[ShieldMessage], touchpoint: Touchpoint
     ) -> Violation | None:
-        """What is wrong with the last message, or with any of those that came in with it; None when nothing is.
+        """What is wrong with any of the messages at `user-input`, and at `assistant-output` with what the model and
+        tools said; None when nothing is. The rest is what it was said to.
 
-        Raises AntiphonError when it could not be told.
+        Raises AntiphonError when it could not be told: ProviderProtocolError when an answer cannot be read.
         """
         ...
 
     async def aclose(self) -> None: ...
+
+
+class GuardModels(Protocol):
+    """The models that are served here, for shields that are models."""
+
+    async def answer(self, model: str, text: str, images: Sequence[str], max_tokens: int) -> str:
+        """What a model says to one message of a user, sampled greedily, without white space around it; "" when it says
+        nothing. `images` are URLs.
+
+        Raises AntiphonError: ModelNotFound for one that is not served, ProviderContextLength for a text that is too
+        long for it, ProviderProtocolError for an answer that was cut off or held back.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from antiphon.prompts.shapes import CreatePrompt, PromptList, PromptObject, SetD
 from antiphon.rerank.answer import RerankResponse, StackRerankResponse
 from antiphon.rerank.request import RerankRequest, StackRerankRequest
 from antiphon.responses.socket_frames import CreateFrame, ErrorFrame
+from antiphon.safety.shapes import TYPES as SAFETY_TYPES
 from antiphon.vector_io.types import TYPES as VECTOR_IO_TYPES
 from antiphon.vector_stores.types import TYPES as VECTOR_STORE_TYPES
 from antiphon.version import __version__
@@ -115,6 +116,7 @@ TYPES: dict[str, Any] = {
     **files.TYPES,
     **CONNECTOR_TYPES,
     **MCP_TYPES,
+    **SAFETY_TYPES,
     "MessagesRequest": MessagesRequest,
     "ChangedConversation": ChangedConversation,
     "ChatCompletion": ChatCompletion,
