@@ -74,6 +74,11 @@ class MemoryStore:
         self._closed = True
 
     @property
+    def size_bytes(self) -> int:
+        """Of the turns of agents and their responses, about."""
+        return self.agents.size_bytes
+
+    @property
     def stored(self) -> dict[str, StoredResponse]:
         """Everything kept, hidden ones too, by id: for assertions."""
         return {response_id: row for (_, response_id), row in self._rows.items()}
