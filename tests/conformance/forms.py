@@ -24,9 +24,12 @@ CHOICES = (
 
 
 def without_own(body: Json) -> Json:
-    """A response or a list of items without what is ours alone: items, and ids of connectors, of which the document has
-    those of OpenAI.
+    """A response or a list of items without what is ours alone: items, grammars of answers, and ids of connectors, of
+    which the document has those of OpenAI.
     """
+    text: Any = body.get("text")
+    if is_object(text) and is_object(text.get("format")) and text["format"].get("type") == "grammar":
+        body = {**body, "text": {**text, "format": {"type": "text"}}}
     tools: Any = body.get("tools")
     if is_array(tools):
         body = {**body, "tools": [_with_known_connector(one) for one in tools]}

@@ -11,6 +11,7 @@ Seen = Callable[[Json], bool]
 SCHEMA: Json = {"type": "object", "properties": {"city": {"type": "string"}}}
 FORMAT: Json = {"format": {"type": "json_schema", "name": "place", "schema": SCHEMA}}
 OBJECT: Json = {"format": {"type": "json_object"}}
+GRAMMAR: Json = {"format": {"type": "grammar", "syntax": "regex", "definition": "yes|no"}}
 F: Json = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
 G: Json = {**F, "name": "g"}
 CUSTOM: Json = {"type": "custom", "name": "sql"}
@@ -153,6 +154,13 @@ PROBES: Mapping[str, Probe] = {
     ),
     "text.format: json_schema": Probe({"text": FORMAT}, _format, _WRITTEN),
     "text.format: json_object": Probe({"text": OBJECT}, _object, _system("one JSON object")),
+    "text.format: grammar": Probe(
+        {"text": GRAMMAR},
+        both(has("structured_outputs", {"regex": "yes|no"}), lambda body: not _says("yes|no")(body)),
+        _system(
+            "regular expression from beginning to end, and with nothing else, no quotes and no code fence:\nyes|no"
+        ),
+    ),
     "text.format beside tools": Probe(
         {"text": FORMAT, "tools": [F]},
         either(_format, _object),

@@ -7,6 +7,7 @@ from tests.wire.chat_probes import (
     CALL,
     CUSTOM,
     FORMAT,
+    GRAMMAR,
     IMAGE,
     OBJECT,
     RESULT,
@@ -123,6 +124,7 @@ PROBES: Mapping[str, Probe] = {
     ),
     "text.format: json_schema": Probe({"text": FORMAT}, _format, _WRITTEN),
     "text.format: json_object": Probe({"text": OBJECT}, lambda _: False, _system("one JSON object")),
+    "text.format: grammar": Probe({"text": GRAMMAR}, lambda _: False, _system("yes|no")),
     "text.format beside tools": Probe(
         {"text": FORMAT, "tools": [F]}, both(_tools("f"), either(_format, _WRITTEN))
     ),

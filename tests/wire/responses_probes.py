@@ -9,6 +9,7 @@ from tests.wire.chat_probes import (
     CUSTOM,
     FILE,
     FORMAT,
+    GRAMMAR,
     IMAGE,
     MARKED,
     OBJECT,
@@ -149,6 +150,9 @@ PROBES: Mapping[str, Probe] = {
         {"text": FORMAT}, both(_format("json_schema"), _holds_schema), _WRITTEN
     ),
     "text.format: json_object": Probe({"text": OBJECT}, _format("json_object"), _told("one JSON object")),
+    "text.format: grammar": Probe(
+        {"text": GRAMMAR}, has("structured_outputs", {"regex": "yes|no"}), _told("yes|no")
+    ),
     "text.format beside tools": Probe(
         {"text": FORMAT, "tools": [F]}, both(_format("json_schema"), _tools("function"))
     ),

@@ -19,7 +19,7 @@ from antiphon.core.items import (
     Reasoning,
     Text,
 )
-from antiphon.core.tools import Tool, ToolChoice
+from antiphon.core.tools import MAX_GRAMMAR, Tool, ToolChoice
 from antiphon.core.wire import UNSET, Json, JsonObject, UnsetType, Wire
 
 InputItem = (
@@ -59,8 +59,15 @@ class FormatJsonSchema(Wire, tag="json_schema"):
     strict: bool | UnsetType | None = UNSET
 
 
+class FormatGrammar(Wire, tag="grammar"):
+    """Ours: the whole answer matches. The dialects are those of custom tools (`tools.GrammarFormat`)."""
+
+    syntax: Literal["lark", "regex"]
+    definition: Annotated[str, Meta(max_length=MAX_GRAMMAR)]
+
+
 class TextConfig(Wire):
-    format: FormatText | FormatJsonObject | FormatJsonSchema | UnsetType = UNSET
+    format: FormatText | FormatJsonObject | FormatJsonSchema | FormatGrammar | UnsetType = UNSET
     verbosity: Literal["low", "medium", "high"] | UnsetType | None = UNSET
 
 

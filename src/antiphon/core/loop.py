@@ -35,6 +35,7 @@ from antiphon.core.hosted_items import (
     ToolSearchOutput,
 )
 from antiphon.core.hosted_tools import AnyTool
+from antiphon.core.in_words import again
 from antiphon.core.items import (
     Call,
     CallOutput,
@@ -501,7 +502,7 @@ class Loop:
             answers = [_answer(call, _invalid_call(call, item, problem)) for call in invalid.calls]
             self._add(*invalid.calls, *answers)
         else:
-            advice = f"Your answer does not match the required JSON schema: {problem}. Answer again with JSON only."
+            advice = again(self.request, problem)
             self._add(item, Message(role="user", content=[InputText(text=advice)]))
         yield from self._next_step()
 

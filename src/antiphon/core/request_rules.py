@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from antiphon.core import support, tool_rules
-from antiphon.core.body import FormatJsonSchema, Runnable
+from antiphon.core.body import FormatGrammar, FormatJsonSchema, Runnable
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.hosted_items import CompactionTrigger
 from antiphon.core.hosted_tools import AnyTool
@@ -28,10 +28,12 @@ def check_contents(request: Runnable) -> None:
     if isinstance(request.input, list):
         tool_rules.check_items(request.input)
         tool_rules.check_beside(request.tools or (), request.input)
-    if not (request.previous_response_id or request.conversation_id):
+    if not (request.previous_response_id or request.conversation_id or request.agent):
         check_choice(request, tool_rules.brought_by(request.input) if isinstance(request.input, list) else ())
     if request.text is not None and isinstance(request.text.format, FormatJsonSchema):
         tool_rules.check_schema(request.text.format.schema, "text.format.schema")
+    if request.text is not None and isinstance(request.text.format, FormatGrammar):
+        tool_rules.check_grammar(request.text.format.definition, "text.format")
     for name in ("client_metadata", "chat_template_kwargs"):
         value = getattr(request, name)
         if value is not None and nesting_exceeds(value, tool_rules.MAX_NESTING):
@@ -40,7 +42,7 @@ def check_contents(request: Runnable) -> None:
 
 def check_choice(request: Runnable, brought: Sequence[AnyTool]) -> None:
     """Whether there is what `tool_choice` names. `brought` are the tools that the conversation has loaded: what
-    continues one can be judged only when it was read. Raises InvalidRequest.
+    continues one, or has the tools of a stored agent, can be judged only when it was read. Raises InvalidRequest.
     """
     if request.tool_choice is not None and request.tool_choice != "auto":
         tool_rules.check_choice(request.tool_choice, [*(request.tools or ()), *brought])
@@ -48,7 +50,7 @@ def check_choice(request: Runnable, brought: Sequence[AnyTool]) -> None:
 
 def check_identity(request: Runnable) -> None:
     """Who is asked, and what it goes on from. Raises InvalidRequest."""
-    if not request.model and request.prompt is None:
+    if not (request.model or request.prompt or request.agent):
         raise InvalidRequest(
             "`model`: required, and missing or empty; name one of GET /v1/models.", param="model"
         )

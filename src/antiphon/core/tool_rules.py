@@ -166,10 +166,15 @@ def _check_custom(tool: CustomTool, path: str) -> None:
         raise InvalidRequest(
             f'`{path}.name`: "{tool.name}" must be letters, digits, "_" and "-".', param=f"{path}.name"
         )
-    if isinstance(tool.format, GrammarFormat) and not tool.format.definition.strip():
+    if isinstance(tool.format, GrammarFormat):
+        check_grammar(tool.format.definition, f"{path}.format")
+
+
+def check_grammar(definition: str, path: str) -> None:
+    if not definition.strip():
         raise InvalidRequest(
-            f"`{path}.format.definition`: empty; send a grammar, or a format of type text.",
-            param=f"{path}.format.definition",
+            f"`{path}.definition`: empty; send a grammar, or a format of type text.",
+            param=f"{path}.definition",
         )
 
 

@@ -112,7 +112,8 @@ class Anthropic:
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`."""
         bound = bound_schema(request, self.capabilities) is not None
-        return frozenset(("json_object", "grammar") if bound else ("json_object", "json_schema", "grammar"))
+        never: tuple[Constraint, ...] = ("json_object", "text_grammar", "grammar")
+        return frozenset(never if bound else (*never, "json_schema"))
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         """See `ports.ModelProvider.dropped`."""

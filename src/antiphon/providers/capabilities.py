@@ -31,6 +31,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Whether a request may have both; else the instructions ask for the format, and the answer is checked."""
     keeps_formats: bool = True
     """Whether an answer keeps to a format that the upstream took; else it is held, checked and asked for again."""
+    grammars: Literal["structured_outputs", "guided"] | None = None
+    """How a grammar for the answer is sent: as vLLM has it since 0.11, as it had it before, or not at all. None: it
+    is asked for in the instructions."""
+    keeps_grammars: bool = False
+    """Whether the answer then keeps to it; else it is held and checked, as servers read grammars differently."""
     logprobs: bool = True
     penalties: bool = True
     seed_field: Literal["seed", "random_seed"] | None = "seed"
@@ -89,6 +94,8 @@ class ResponsesCapabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     format_field: Literal["text", "response_format"] = "text"
     """Where a format goes: `text.format`, or chat's `response_format` on servers that translate the rest to chat."""
     keeps_formats: bool = True
+    grammars: Literal["structured_outputs", "guided"] | None = None
+    keeps_grammars: bool = False
     logprobs: bool = True
     penalties: bool = False
     seed_field: Literal["seed", "random_seed"] | None = None

@@ -72,6 +72,7 @@ SCALARS: tuple[Rule, ...] = (
 )
 """Values that go over as they are."""
 
+ASKED_AND_CHECKED = "asked for in the instructions; held and checked here"
 READ_HERE = "read here, and sent as text"
 _KEPT = "the modes that ask for nothing (implicit, in_memory) pass everywhere"
 
@@ -139,6 +140,13 @@ OTHERS: tuple[Rule, ...] = (
         "json_object",
         "emulated",
         "asked for, held and validated",
+    ),
+    Rule(
+        "text.format: grammar",
+        "structured_outputs, guided_grammar, guided_regex or grammar",
+        "grammars",
+        "emulated",
+        ASKED_AND_CHECKED,
     ),
     Rule(
         "text.format beside tools",
@@ -259,13 +267,18 @@ def _of_caching(request: ResponseRequest) -> Iterator[Unsupported]:
         yield Unsupported("prompt_cache_retention", why)
 
 
-def unenforced_by(capabilities: AnyCapabilities) -> frozenset[Constraint]:
-    """See `ports.ModelProvider.unenforced`."""
+def unenforced_by(capabilities: AnyCapabilities, *, beside_tools: bool = False) -> frozenset[Constraint]:
+    """See `ports.ModelProvider.unenforced`; `beside_tools`: of a request that has some."""
     found: set[Constraint] = set()
-    if not (capabilities.json_schema and capabilities.keeps_formats):
+    formats = (
+        not (beside_tools and isinstance(capabilities, Capabilities)) or capabilities.format_beside_tools
+    )
+    if not (capabilities.json_schema and capabilities.keeps_formats and formats):
         found.add("json_schema")
-    if not (capabilities.json_object and capabilities.keeps_formats):
+    if not (capabilities.json_object and capabilities.keeps_formats and formats):
         found.add("json_object")
+    if not (capabilities.grammars and capabilities.keeps_grammars) or beside_tools:
+        found.add("text_grammar")
     if not capabilities.custom_tools:
         found.add("grammar")
     return frozenset(found)

@@ -83,6 +83,7 @@ class ChatRenderer(OpenAISettings[Capabilities]):
             verbosity=self._can.verbosity,
             json_schema=self._can.json_schema and not written,
             json_object=self._can.json_object and not written,
+            grammar=self._sends_grammar(request),
         )
         if not lines:
             return b""
@@ -142,6 +143,7 @@ class ChatRenderer(OpenAISettings[Capabilities]):
             return
         if self._can.verbosity and isinstance(text.verbosity, str):
             body["verbosity"] = text.verbosity
+        self._grammar(request, body)
         wanted = None if self._writes_format(request) else _response_format(text.format, self._can)
         if wanted is not None:
             body["response_format"] = wanted

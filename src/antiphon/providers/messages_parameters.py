@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from antiphon.core.request import FormatJsonSchema, ReasoningConfig, ResponseRequest
 from antiphon.core.wire import UNSET, JsonObject
-from antiphon.providers.chat_parameters import Rule, Unsupported, forces_a_call
+from antiphon.providers.chat_parameters import ASKED_AND_CHECKED, Rule, Unsupported, forces_a_call
 from antiphon.providers.messages_config import MessagesCapabilities
 from antiphon.providers.messages_models import NOTHING_KNOWN, ModelFacts
 from antiphon.providers.messages_schemas import bindable
@@ -57,6 +57,7 @@ RULES: tuple[Rule, ...] = (
         "a schema that the API cannot bind (recursive, of any keys, with limits) is asked for, held and validated",
     ),
     Rule("text.format: json_object", "system", "none", "emulated", "asked for, held and validated"),
+    Rule("text.format: grammar", "system", "none", "emulated", ASKED_AND_CHECKED),
     Rule("text.verbosity", "system", "none", "emulated", "low and high become a line of the instructions"),
     Rule(
         "reasoning.effort",

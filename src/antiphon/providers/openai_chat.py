@@ -88,7 +88,8 @@ class OpenAIChat:
     ) -> None:
         self.provider_id = provider_id
         self.capabilities: Capabilities = capabilities_of(preset, config)
-        self._unenforced: frozenset[Constraint] = unenforced_by(self.capabilities)
+        self._unenforced = unenforced_by(self.capabilities)
+        self._unenforced_beside_tools = unenforced_by(self.capabilities, beside_tools=True)
         self._config = config
         self._lenient = lenient
         self._ids = ids
@@ -126,9 +127,7 @@ class OpenAIChat:
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`. A format that is only in the instructions binds nobody."""
-        if request.tools and not self.capabilities.format_beside_tools:
-            return self._unenforced | frozenset[Constraint](("json_schema", "json_object"))
-        return self._unenforced
+        return self._unenforced_beside_tools if request.tools else self._unenforced
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         """See `ports.ModelProvider.dropped`."""

@@ -50,7 +50,8 @@ class OpenAIResponses:
         self.provider_id = provider_id
         self.capabilities: ResponsesCapabilities = responses_of(preset, config)
         self.chat = OpenAIChat(provider_id, preset, config, client, ids, lenient=lenient)
-        self._unenforced: frozenset[Constraint] = unenforced_by(self.capabilities)
+        self._unenforced = unenforced_by(self.capabilities)
+        self._unenforced_beside_tools = unenforced_by(self.capabilities, beside_tools=True)
         self._lenient = lenient
         self._ids = ids
         self.site = Site.of(provider_id, preset, config, client)
@@ -74,7 +75,7 @@ class OpenAIResponses:
 
     def unenforced(self, request: ResponseRequest) -> frozenset[Constraint]:
         """See `ports.ModelProvider.unenforced`."""
-        return self._unenforced
+        return self._unenforced_beside_tools if request.tools else self._unenforced
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         """See `ports.ModelProvider.dropped`."""

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from antiphon.core.request import ResponseRequest
+from antiphon.core.request import FormatGrammar, ResponseRequest
 from antiphon.core.tools import (
     ChooseAllowed,
     ChooseCustom,
@@ -75,6 +75,20 @@ class OpenAISettings(ABC, Generic[CanT]):
                 return self._allowed(mode, named)
             case str():
                 return choice
+
+    def _sends_grammar(self, request: ResponseRequest) -> bool:
+        """Whether the answer's grammar goes over as a parameter. Beside tools it would bind their calls as well."""
+        return self._can.grammars is not None and not request.tools
+
+    def _grammar(self, request: ResponseRequest, body: JsonObject) -> None:
+        wanted = request.text.format if request.text is not None else None
+        if not isinstance(wanted, FormatGrammar) or not self._sends_grammar(request):
+            return
+        kind = "grammar" if wanted.syntax == "lark" else "regex"
+        if self._can.grammars == "guided":
+            body[f"guided_{kind}"] = wanted.definition
+        else:
+            body["structured_outputs"] = {kind: wanted.definition}
 
     def _labels(self, request: ResponseRequest, body: JsonObject) -> None:
         if request.safety_identifier is not None:

@@ -107,6 +107,7 @@ PRESETS: Mapping[str, Preset] = {
                 repetition_penalty="repetition_penalty",
                 tokenize_path="/tokenize",
                 schema_patterns=True,
+                grammars="structured_outputs",
                 chat_template_kwargs=True,
                 embedding_tokens=True,
                 rerank_path="/rerank",

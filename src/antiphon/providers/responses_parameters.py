@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from antiphon.core.request import ReasoningConfig, ResponseRequest
 from antiphon.core.wire import UNSET
 from antiphon.providers.capabilities import ResponsesCapabilities
-from antiphon.providers.chat_parameters import READ_HERE, Plan, Rule, Unsupported, unsupported_anywhere
+from antiphon.providers.chat_parameters import (
+    ASKED_AND_CHECKED,
+    READ_HERE,
+    Plan,
+    Rule,
+    Unsupported,
+    unsupported_anywhere,
+)
 
 SCALARS: tuple[Rule, ...] = (
     Rule("temperature", "temperature"),
@@ -90,6 +97,13 @@ OTHERS: tuple[Rule, ...] = (
         "json_object",
         "emulated",
         "asked for, held and validated",
+    ),
+    Rule(
+        "text.format: grammar",
+        "structured_outputs, guided_grammar, guided_regex or grammar",
+        "grammars",
+        "emulated",
+        ASKED_AND_CHECKED,
     ),
     Rule("text.format beside tools", "text.format or response_format"),
     Rule(

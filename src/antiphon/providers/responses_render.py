@@ -106,6 +106,7 @@ class ResponsesRenderer(OpenAISettings[ResponsesCapabilities]):
             verbosity=can.verbosity,
             json_schema=can.json_schema,
             json_object=can.json_object,
+            grammar=self._sends_grammar(call.request),
         )
         return "\n\n".join(lines)
 
@@ -138,6 +139,7 @@ class ResponsesRenderer(OpenAISettings[ResponsesCapabilities]):
         sent: JsonObject = {}
         if self._can.verbosity and isinstance(text.verbosity, str):
             sent["verbosity"] = text.verbosity
+        self._grammar(request, body)
         known = (isinstance(text.format, FormatJsonSchema) and self._can.json_schema) or (
             isinstance(text.format, FormatJsonObject) and self._can.json_object
         )

@@ -86,7 +86,7 @@ class Scripted:
         """All: a script says what it says. A recorded upstream broke what it broke then."""
         if self._recorded is not None and not self._rules:
             return self._recorded.unenforced
-        return frozenset[Constraint](("json_schema", "json_object", "grammar"))
+        return frozenset[Constraint](("json_schema", "json_object", "text_grammar", "grammar"))
 
     def dropped(self, request: ResponseRequest) -> Sequence[str]:
         """Nothing: a script honours or ignores parameters on purpose."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from antiphon.core.body import FormatJsonSchema
+from antiphon.core.body import FormatGrammar, FormatJsonSchema
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.hosted_items import AdditionalTools, ToolSearchOutput
 from antiphon.core.request import ResponseRequest
@@ -54,6 +54,10 @@ def _bounds(request: ResponseRequest) -> list[_Check]:
         size = len(encode(wanted.schema))
         fault = partial(schemas.fault, wanted.schema)
         checks.append(_Check("json_schema", "text.format.schema", "JSON schema", size, fault))
+    elif isinstance(wanted, FormatGrammar):
+        size = len(wanted.definition)
+        fault = partial(grammars.fault, wanted)
+        checks.append(_Check("text_grammar", "text.format.definition", wanted.syntax, size, fault))
     for path, tool in _custom_tools(request):
         if isinstance(tool.format, GrammarFormat):
             grammar = tool.format

@@ -1,24 +1,26 @@
-"""The grammars of custom tools, by LLGuidance: the same dialects of Lark and regex that OpenAI's API takes.
+"""The grammars of custom tools and of answers, by LLGuidance: the dialects of Lark and regex that OpenAI's API takes.
 
 Bounds keep a caller's grammar from costing more than a request may: an ambiguous one fails instead of running on.
 """
 
 from typing import Any
 
+from antiphon.core.body import FormatGrammar
 from antiphon.core.tools import GrammarFormat
 
+Grammar = GrammarFormat | FormatGrammar
 MAX_INPUT_BYTES = 256 * 1024
 MAX_ITEMS_IN_ROW = 300
 SHOWN_BYTES = 60
 
 
-def fault(grammar: GrammarFormat) -> str | None:
+def fault(grammar: Grammar) -> str | None:
     """Why this is no grammar; None when it is one."""
     problem = _matcher(grammar).get_error()
     return _tidy(problem) if problem else None
 
 
-def violation(grammar: GrammarFormat, text: str) -> str | None:
+def violation(grammar: Grammar, text: str) -> str | None:
     """Where the text leaves the grammar, in words for the model; None when all of it matches."""
     data = text.encode()
     if len(data) > MAX_INPUT_BYTES:
@@ -32,7 +34,7 @@ def violation(grammar: GrammarFormat, text: str) -> str | None:
     return None if matcher.is_accepting() else "it ends too early"
 
 
-def _matcher(grammar: GrammarFormat) -> Any:
+def _matcher(grammar: Grammar) -> Any:
     from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
     make = LLMatcher.grammar_from_lark if grammar.syntax == "lark" else LLMatcher.grammar_from_regex

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from antiphon.core import signals
-from antiphon.core.body import FormatJsonObject, FormatJsonSchema
+from antiphon.core.body import FormatGrammar, FormatJsonObject, FormatJsonSchema
 from antiphon.core.items import Call, CustomToolCall, Message, OutputText
 from antiphon.core.request import ResponseRequest
 from antiphon.core.signals import ItemDone, ModelSignal
@@ -20,10 +20,13 @@ from antiphon.runs import grammars, schemas
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """What must be checked here. `schema` is None for any JSON object; grammars are by tool name."""
+    """What must be checked here. A formatted answer matches `grammar`, else `schema`, else is any JSON object; the
+    grammars of tools are by name.
+    """
 
     formatted: bool = False
     schema: JsonObject | None = None
+    grammar: FormatGrammar | None = None
     grammars: Mapping[str, GrammarFormat] = field(default_factory=dict[str, GrammarFormat])
 
     @classmethod
@@ -34,7 +37,7 @@ class Constraints:
         for tool in request.tools or ():
             if isinstance(tool, CustomTool) and isinstance(tool.format, GrammarFormat):
                 bound[tool.name] = tool.format
-        if not bound and not isinstance(text_format, FormatJsonSchema | FormatJsonObject):
+        if not bound and not isinstance(text_format, FormatJsonSchema | FormatJsonObject | FormatGrammar):
             return None
         unenforced = provider.unenforced(request)
         if "grammar" not in unenforced:
@@ -44,6 +47,8 @@ class Constraints:
                 return cls(formatted=True, schema=schema, grammars=bound)
             case FormatJsonObject() if "json_object" in unenforced:
                 return cls(formatted=True, grammars=bound)
+            case FormatGrammar() if "text_grammar" in unenforced:
+                return cls(formatted=True, grammar=text_format, grammars=bound)
             case _:
                 return cls(grammars=bound) if bound else None
 
@@ -107,6 +112,8 @@ class HeldAnswer:
         text = "".join(part.text for part in item.content if isinstance(part, OutputText))
         if not text and item.content:
             return None
+        if self.bound.grammar is not None:
+            return grammars.violation(self.bound.grammar, text)
         try:
             value = decode_json(text)
         except (ValueError, RecursionError):
