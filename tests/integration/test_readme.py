@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.program import Program
+from tests.integration.examples_world import AGENTS, RESPONSES
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem not in RESPONSES + AGENTS)
 ADDRESS = "http://127.0.0.1:8321"
 
 

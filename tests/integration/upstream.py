@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.integration import attentive
 from tests.integration.obedient import obeyed
 from tests.threaded_server import ThreadedServer
 
@@ -45,6 +46,7 @@ MODELS = (
     "caller",
     "gpt-assistant",
     "obedient",
+    *attentive.MODELS,
     "patcher",
     "stubborn",
     "parallel",
@@ -110,6 +112,8 @@ def deltas(body: Json) -> tuple[list[Json], str]:
     text = f"You said: {_last_text(body)}"
     if model == "obedient":
         return obeyed(body)
+    if model in attentive.MODELS:
+        return attentive.attended(body)
     if model in {"caller", "gpt-assistant"} and not _answered(body):
         call = _call(0, _tool(body), "")
         parts = ['{"city":', '"Paris"}']
@@ -199,6 +203,7 @@ class Upstream(ThreadedServer[Seen]):
 
     def __init__(self) -> None:
         super().__init__(Seen())
+        self._together = asyncio.Barrier(attentive.AT_ONCE)
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -235,6 +240,8 @@ class Upstream(ThreadedServer[Seen]):
             return web.json_response({"error": {"type": "upstream", **error}}, status=status, headers=extra)
         if body["model"] == "endless-whole":
             await self._never()
+        if body["model"] == "in-fours":
+            await self._together.wait()
         if not body.get("stream"):
             return web.json_response(_whole(body))
         return await self._stream(request, body)
