@@ -20,7 +20,7 @@ from antiphon.core.request import ResponseRequest
 BASE: dict[str, Any] = {"model": "m", "input": "hi"}
 SAMPLES: dict[type, Any] = {bool: True, int: 7, float: 0.5, str: "x", list: [], dict: {}}
 ANY = {"guardrails", "agent"}
-"""Parameters of any shape: what is refused of them is in the table of `core.support`."""
+"""Parameters of any shape: what is refused of `guardrails` is in the table of `core.support`, an `agent` is looked up."""
 REFUSED = {row.name for row in support.rows() if row.place == "parameter"}
 LONG = 11 * 1024 * 1024
 MAX_DEPTH = 4
@@ -182,7 +182,6 @@ def test_an_unsupported_parameter_is_refused_by_its_name(row: support.Row) -> No
         "moderation": {"model": "m"},
         "multi_agent": {"enabled": True},
         "guardrails": ["g"],
-        "agent": {"name": "a"},
         "personality": "friendly",
     }
     with pytest.raises(InvalidRequest) as caught:

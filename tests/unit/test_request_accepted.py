@@ -122,6 +122,8 @@ def test_what_we_put_out_may_come_back_in() -> None:
         {"stream": False, "background": False},
         {"stream": True, "stream_options": {"include_obfuscation": False}},
         {"guardrails": [], "agent": None},
+        {"agent": {"agent_id": "0b4f"}},
+        {"agent": "0b4f", "tool_choice": {"type": "function", "name": "of_the_agent"}},
         {"client_metadata": {"session": "x", "deep": {"a": [1]}}},
         {"reasoning": {"effort": None, "summary": "auto"}},
         {"reasoning": {"mode": "standard", "context": "auto"}},

@@ -22,7 +22,6 @@ ASKING: dict[str, Any] = {
     "reasoning.mode": "pro",
     "reasoning.context": "current_turn",
     "guardrails": ["no-pii"],
-    "agent": "agent_1",
     "personality": "friendly",
     "chat_template_kwargs": {"enable_thinking": False},
 }

@@ -25,7 +25,7 @@ from antiphon.core.hosted_items import CompactionTrigger
 from antiphon.core.items import Id, Text
 from antiphon.core.request import ResponseRequest
 from antiphon.core.tools import Tool
-from antiphon.core.wire import Wire
+from antiphon.core.wire import Json, Wire
 
 
 class CompactBody(Wire, omit_defaults=True):
@@ -44,6 +44,7 @@ class CompactBody(Wire, omit_defaults=True):
     tools: Annotated[list[Tool], Meta(max_length=MAX_TOOLS)] | None = None
     parallel_tool_calls: bool | None = None
     text: TextConfig | None = None
+    agent: Json = None
 
 
 def read_compact(body: bytes, *, lenient: bool = False) -> tuple[ResponseRequest, list[str]]:

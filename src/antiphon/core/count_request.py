@@ -19,7 +19,7 @@ from antiphon.core.body import (
 from antiphon.core.items import Id, Text
 from antiphon.core.request import ResponseRequest
 from antiphon.core.tools import Tool, ToolChoice
-from antiphon.core.wire import Wire
+from antiphon.core.wire import Json, Wire
 
 
 class CountBody(Wire, omit_defaults=True):
@@ -38,6 +38,7 @@ class CountBody(Wire, omit_defaults=True):
     reasoning: ReasoningConfig | None = None
     truncation: Literal["auto", "disabled"] | None = None
     personality: Annotated[str, Meta(max_length=64)] | None = None
+    agent: Json = None
 
 
 def read_count(body: bytes, *, lenient: bool = False) -> tuple[ResponseRequest, list[str]]:

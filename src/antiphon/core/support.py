@@ -79,7 +79,6 @@ def _parameters() -> tuple[Row, ...]:
         row("multi_agent", "one response is run by one agent", "Start the other agents from your client"),
         row("guardrails", "there are no guardrails", "Check the text in your client"),
         row("personality", "no model here has style presets", "Describe the style in instructions"),
-        row("agent", "there are no stored agents", "Send model, instructions and tools"),
     )
 
 
@@ -146,7 +145,12 @@ def extensions() -> tuple[Extension, ...]:
         Extension("frequency_penalty", "Open Responses", "passed to the model"),
         Extension("max_infer_iters", "OGX", "honoured: at most so many model calls, 1 to 100"),
         Extension("guardrails", "OGX", "accepted when null or empty, else refused"),
-        Extension("agent", "others", "accepted when null or empty, else refused"),
+        Extension(
+            "agent",
+            "ours",
+            "honoured: the id of a stored agent, or an object with it as `agent_id` or `id`; its model, instructions,"
+            " tools, sampling, format and shields count where the request leaves them out",
+        ),
         Extension(
             "client_metadata",
             "Codex",
