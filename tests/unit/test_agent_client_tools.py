@@ -77,8 +77,6 @@ def test_types_of_json_schema_and_of_python_are_read(written: str, schema: Json)
         "1",
         "f(x)",
         "int or str",
-    ]
-    + [
         "[" * 5000,
         "(" * 200,
         "list[" * 60 + "int" + "]" * 60,

@@ -8,6 +8,7 @@ import msgspec
 from antiphon.agents.building import AgentRequests, Built
 from antiphon.agents.definition import Effective, effective
 from antiphon.agents.shapes import AgentConfig
+from antiphon.core import request_rules
 from antiphon.core.body import TextConfig
 from antiphon.core.errors import AntiphonError, InvalidRequest, NotFound
 from antiphon.core.json_values import is_object, json_name
@@ -50,7 +51,9 @@ class StoredAgents:
             error.message = f'`{param}`: the agent "{agent_id}" cannot be asked now: {error.message}'
             error.param = param
             raise
-        return _merged(request, built, counts), _setup(request, built)
+        merged = _merged(request, built, counts)
+        request_rules.check_contents(merged)
+        return merged, _setup(request, built)
 
 
 def agent_named(given: object) -> tuple[str, str]:
@@ -103,7 +106,7 @@ def _merged(request: ResponseRequest, built: Built, counts: Effective) -> Respon
 
 
 def _setup(request: ResponseRequest, built: Built) -> RunSetup:
-    """`max_infer_iters` is in the request: a response that reaches it ends with an answer, not in the middle of calls."""
+    """`max_infer_iters` is in the request: a response that reaches it ends with an answer, and not among calls."""
     rules = TurnRules(
         input_shields=built.rules.input_shields,
         output_shields=built.rules.output_shields,
