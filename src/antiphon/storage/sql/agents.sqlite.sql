@@ -79,9 +79,10 @@ WHERE session_id = :session_id AND tenant = :tenant AND subject = :subject
 ORDER BY number
 
 -- name: find_turns
+-- The "+" keeps SQLite from reading the whole session for a few of its turns.
 SELECT id, session_id, status, started_at, body, inner_body, completed_at FROM agent_turns
 WHERE id IN (SELECT value FROM json_each(:ids)) AND tenant = :tenant AND subject = :subject
-  AND session_id = :session_id
+  AND +session_id = :session_id
 ORDER BY number
 
 -- name: last_turn
