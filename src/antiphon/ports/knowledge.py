@@ -135,9 +135,12 @@ class VectorStoreRecords(Protocol):
     of one file.
     """
 
-    async def begin_store(self, owner: Owner, store: StoredVectorStore, due_at: int) -> None:
+    async def begin_store(self, owner: Owner, store: StoredVectorStore, due_at: int) -> bool:
         """Note a store that is about to be made, before its index is asked for anything. Nobody sees it. Unless
         `add_store` follows before `due_at`, it is one that ends: what a crash leaves behind is dropped.
+
+        One that was begun before, and is not due when this one is created, is begun again. False, and nothing changed,
+        for an id that is taken otherwise: by a store that is there, or that was deleted and is still to be dropped.
         """
         ...
 

@@ -76,9 +76,13 @@ class MemoryKnowledge:
         self._batches: dict[_FileKey, StoredBatch] = {}
 
     # --- stores -----------------------------------------------------------------------------------------------
-    async def begin_store(self, owner: Owner, store: StoredVectorStore, due_at: int) -> None:
+    async def begin_store(self, owner: Owner, store: StoredVectorStore, due_at: int) -> bool:
         self._check_open()
+        there = self._stores.get((owner, store.id))
+        if there is not None and (there.state != "deleted" or there.due_at <= store.created_at):
+            return False
         self._stores[owner, store.id] = _Store(next(self._numbers), store, "deleted", due_at)
+        return True
 
     async def add_store(
         self, owner: Owner, store: StoredVectorStore, files: Sequence[StoredVectorFile] = ()

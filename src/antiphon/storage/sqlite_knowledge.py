@@ -38,9 +38,9 @@ class SqliteKnowledge:
         self._presence = Presence(database.path.with_name(database.path.name + "-workers"))
 
     # --- stores -----------------------------------------------------------------------------------------------
-    async def begin_store(self, owner: Owner, store: StoredVectorStore, due_at: int) -> None:
+    async def begin_store(self, owner: Owner, store: StoredVectorStore, due_at: int) -> bool:
         bindings = {**_bindings(owner, store), "due_at": due_at}
-        await self._database.write(partial(_any, "begin_store", bindings))
+        return await self._database.write(partial(_any, "begin_store", bindings))
 
     async def add_store(
         self, owner: Owner, store: StoredVectorStore, files: Sequence[StoredVectorFile] = ()

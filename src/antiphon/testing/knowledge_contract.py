@@ -216,6 +216,24 @@ class KnowledgeContract:
         assert await knowledge.get_store(ALICE, "vs_a") is not None
         assert await knowledge.ending_stores(NOW + 1_000, 10) == []
 
+    async def test_a_store_is_begun_again_unless_its_id_is_taken_or_still_to_be_dropped(
+        self, store: Store
+    ) -> None:
+        knowledge = store.knowledge
+        made = vector_store()
+        assert await knowledge.begin_store(ALICE, made, due_at=made.created_at + 100)
+        assert await knowledge.begin_store(ALICE, made, due_at=made.created_at + 200)
+        assert await knowledge.begin_store(STRANGERS[0], made, due_at=made.created_at + 100)
+        assert await knowledge.ending_stores(made.created_at + 199, 10) == [(STRANGERS[0], made)]
+        late = replace(made, created_at=made.created_at + 200)
+        assert not await knowledge.begin_store(ALICE, late, due_at=made.created_at + 900)
+        await knowledge.add_store(ALICE, made)
+        assert not await knowledge.begin_store(ALICE, made, due_at=made.created_at + 100)
+        await knowledge.delete_store(ALICE, made.id)
+        assert not await knowledge.begin_store(ALICE, made, due_at=made.created_at + 100)
+        await knowledge.forget_store(ALICE, made.id)
+        assert await knowledge.begin_store(ALICE, made, due_at=made.created_at + 100)
+
     async def test_a_store_that_was_begun_and_not_added_ends(self, store: Store) -> None:
         knowledge = store.knowledge
         await knowledge.begin_store(ALICE, vector_store(), due_at=NOW + 100)

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from antiphon.core.errors import AntiphonError, EmbeddingMismatch, InvalidRequest, ModelNotFound
+from antiphon.core.errors import (
+    AntiphonError,
+    EmbeddingMismatch,
+    IndexUnavailable,
+    InvalidRequest,
+    ModelNotFound,
+)
 from antiphon.core.filters import checked
 from antiphon.core.ranking_options import ranking_of
 from antiphon.core.searching import SearchRequest
@@ -92,7 +98,10 @@ class VectorStores:
             description=text(body.description),
             expires_after_days=body.expires_after.days if body.expires_after else None,
         )
-        await self.records.begin_store(owner, store, now + MAKING_S)
+        if not await self.records.begin_store(owner, store, now + MAKING_S):
+            raise IndexUnavailable(
+                f'what vector store "{store.id}" held is still being dropped; try again in a moment.'
+            )
         await self.indexes.of(store).create(collection_of(store))
         await self.records.add_store(owner, store, [replace(one, store_id=store.id) for one in files])
         self.ingestion.wake()

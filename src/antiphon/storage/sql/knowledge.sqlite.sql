@@ -12,6 +12,10 @@ INSERT INTO vector_stores (id, tenant, subject, name, description, created_at, l
   embedding_model, dimension, expires_after_days, generation, expires_at, state)
 VALUES (:id, :tenant, :subject, :name, :description, :created_at, :last_active_at, :metadata, :provider_id,
   :embedding_model, :dimension, :expires_after_days, :generation, :due_at, 'deleted')
+ON CONFLICT (id, tenant, subject) DO UPDATE SET expires_at = excluded.expires_at, provider_id = excluded.provider_id,
+  embedding_model = excluded.embedding_model, dimension = excluded.dimension, generation = excluded.generation
+WHERE state = 'deleted' AND expires_at > excluded.created_at
+RETURNING number
 
 -- name: find_stores
 SELECT id, name, created_at, last_active_at, metadata, provider_id, embedding_model, dimension, description,
