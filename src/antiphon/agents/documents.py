@@ -178,21 +178,14 @@ def _ranked(cuts: Sequence[_Large], question: str, limit: int) -> list[FoundChun
 def _beginnings(
     cuts: Sequence[_Large], found: Sequence[FoundChunk], limit: int, store_id: str
 ) -> list[FoundChunk]:
-    """How the documents of this turn begin: each of which nothing was found, and more where there is room. A question
-    like "What is this about?" has no words that a document holds.
+    """How those documents of this turn begin of which nothing was found; more of them where nothing was found at all: a
+    question like "What is this about?" has no words that a document holds.
     """
-    shown = {one.chunk_id for one in found}
-    missing = {one.file_id for one in cuts} - {one.file_id for one in found}
-    rounds = max((len(one.chunks) for one in cuts), default=0)
-    rest = [
-        (at, one, one.chunks[at])
-        for at in range(min(rounds, limit))
-        for one in cuts
-        if at < len(one.chunks) and one.chunks[at].id not in shown
-    ]
-    needed = [chunk for at, one, chunk in rest if at == 0 and one.file_id in missing][:limit]
-    more = [chunk for _, _, chunk in rest if chunk not in needed][: max(0, limit - len(found) - len(needed))]
-    return [_as_found(one, store_id, 0.0) for one in (*needed, *more)]
+    known = {one.file_id for one in found}
+    missing = [one.chunks for one in cuts if one.file_id not in known]
+    deep = limit if not found else 1
+    rows = [chunks[at] for at in range(deep) for chunks in missing if at < len(chunks)]
+    return [_as_found(one, store_id, 0.0) for one in rows[:limit]]
 
 
 def _as_found(chunk: Chunk, store_id: str, score: float) -> FoundChunk:

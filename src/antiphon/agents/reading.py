@@ -6,7 +6,7 @@ All of them or none: the first that cannot be had ends the others, and is an err
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from antiphon.agents.content import has_images, image_part, parts_of, text_of
@@ -74,8 +74,8 @@ class _Source:
 class _Room:
     """What documents may still hold together."""
 
-    bytes: int = field(default=MAX_TOTAL_BYTES)
-    characters: int = field(default=MAX_TOTAL_CHARACTERS)
+    bytes: int
+    characters: int
 
     def take(self, size: int, param: str) -> None:
         self.bytes -= size
@@ -108,7 +108,7 @@ class TurnReader:
         the `content` (or `mime_type`) of the document.
         """
         sources = [_source(one, at, f"{field}[{at}]") for at, one in enumerate(documents)]
-        places, room = asyncio.Semaphore(AT_ONCE), _Room()
+        places, room = asyncio.Semaphore(AT_ONCE), _Room(MAX_TOTAL_BYTES, MAX_TOTAL_CHARACTERS)
 
         async def one(source: _Source) -> ReadDocument:
             async with places:
