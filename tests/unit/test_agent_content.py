@@ -18,7 +18,8 @@ PNG_DATA = base64.b64encode(PNG).decode()
 
 
 def content(value: Any) -> Content:
-    return msgspec.convert(value, Content)
+    made: Content = msgspec.convert(value, Content)
+    return made
 
 
 def text(value: str) -> dict[str, str]:
