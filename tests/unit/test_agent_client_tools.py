@@ -162,8 +162,11 @@ def test_what_was_left_out_stays_out() -> None:
     assert (made.description, made.output_schema) == (UNSET, UNSET)
 
 
-CYCLE: Json = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}
-CYCLE |= {"$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}
+CYCLE: Json = {
+    "type": "object",
+    "properties": {"a": {"$ref": "#/$defs/A"}},
+    "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}},
+}
 ENDLESS: Json = {"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]}
 
 

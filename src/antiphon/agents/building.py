@@ -216,8 +216,9 @@ def _named(name: str, tools: Sequence[Tool], path: str) -> ToolChoice:
         allowed = _allowed(server)
         if allowed is not None and name in allowed:
             return ChooseMcp(server_label=server.server_label, name=name)
-    if any(_allowed(server) is None for server in servers):
-        return ChooseMcp(name=name)  # which tools they have, they say when the run begins
+    unlisted = [server.server_label for server in servers if _allowed(server) is None]
+    if unlisted:  # which tools they have, they say when the run begins
+        return ChooseMcp(server_label=unlisted[0] if len(unlisted) == 1 else UNSET, name=name)
     known = ", ".join(_names(tools)) or "none"
     raise InvalidRequest(
         f'`{path}`: "{name[:128]}" is none of "auto", "required" and "none", and no tool of this agent; its tools:'

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from antiphon.agents.definition import Effective
-from antiphon.agents.shapes import GrammarFormat, TopP
+from antiphon.agents.shapes import GrammarFormat, Greedy, TopP
 from antiphon.core.errors import AntiphonError, ProviderError
 
 GROUPS: Final = "groups"
 """What the list of an agent's and a turn's groups together is called until its places are told."""
+_GREEDY: Final = (
+    " Greedy sampling, the default of agents, is a temperature of 0; `sampling_params: null` leaves sampling to the"
+    " model."
+)
 _QUOTED: Final = re.compile(r"`([^`\s]+)`")
 _TOOL: Final = re.compile(r"tools\[(\d+)\](.*)", re.DOTALL)
 _INPUT: Final = re.compile(r"input\[(\d+)\]")
@@ -32,6 +36,10 @@ class Places:
 
     counts: Effective
     input: Sequence[str] = ()
+
+    @property
+    def is_greedy(self) -> bool:
+        return self.counts.sampling is not None and isinstance(self.counts.sampling.strategy, Greedy)
 
     def path_of(self, param: str) -> str:
         """The path in the body for a path of the engine; one that it does not know stays as it is."""
@@ -91,6 +99,8 @@ def in_words_of_agents(error: AntiphonError, places: Places) -> AntiphonError:
         error.message = _QUOTED.sub(lambda quoted: f"`{places.path_of(quoted[1])}`", error.message)
     elif param is not None:
         error.message = error.message.replace(f"`{param}`", f"`{places.path_of(param)}`")
+        if param == "temperature" and places.is_greedy:
+            error.message += _GREEDY
     if param is not None:
         error.param = places.path_of(param)
     return error
