@@ -9,7 +9,9 @@ import antiphon
 
 ROOT = Path(antiphon.__file__).parent
 STANDARD_CORE = frozenset({"msgspec"})
-ADAPTERS = frozenset({"blobs", "extraction", "fetching", "indexes", "mcp", "providers", "storage", "tools"})
+ADAPTERS = frozenset(
+    {"blobs", "extraction", "fetching", "indexes", "mcp", "providers", "shields", "storage", "tools"}
+)
 WAYS_OUT = frozenset({("mcp", "fetching")})
 """Adapters that reach what callers name do so through the one guarded way out."""
 SERVICES = frozenset(
@@ -28,12 +30,13 @@ SERVICES = frozenset(
         "rerank",
         "responses",
         "runs",
+        "safety",
         "vector_io",
         "vector_stores",
     }
 )
 # The composition root, and what stands before it: the command line, and the server inside another program.
-ROOTS = frozenset({"app", "integrations", "knowledge", "cli", "__main__", "in_process"})
+ROOTS = frozenset({"app", "integrations", "knowledge", "shielding", "cli", "__main__", "in_process"})
 FORBIDDEN = frozenset(
     {"pydantic", "httpx", "openai", "requests", "fastapi", "litestar", "tiktoken", "pickle"}
 )

@@ -13,6 +13,7 @@ from antiphon.config.connector_rules import check_connectors, lines_of_connector
 from antiphon.config.mapping import switched_off
 from antiphon.config.mcp_settings import CONNECTOR_ID, ConnectorSettings, McpSettings
 from antiphon.config.routes import check_routes, with_live_candidates
+from antiphon.config.safety_settings import SHIELD_ID, SafetySettings, ShieldSettings
 from antiphon.config.settings import (
     HOST_PATTERN,
     ConfigError,
@@ -26,12 +27,11 @@ from antiphon.config.settings import (
     Settings,
     StorageSettings,
 )
+from antiphon.config.shield_rules import check_shields, lines_of_shields
 from antiphon.config.yaml_nodes import Node, plain
 
 LATER: Mapping[str, str] = {
-    "safety": "guardrails are not served yet; remove it, and check content in the application until then",
     "tool_runtime": "file search is built in, and MCP servers stand under `connectors`; remove it",
-    "shields": "guardrails are not served yet; remove it, and check content in the application until then",
     "tool_groups": "tool groups are not served yet; name MCP servers under `connectors`, and use their ids",
 }
 """Sections whose capability is not built yet, and what to do until it is. Empty ones are accepted."""
@@ -47,6 +47,7 @@ TOP_KEYS = (
     "vector_stores",
     "mcp",
     "agents",
+    "safety",
     "shields",
     "tool_groups",
     "connectors",
@@ -68,8 +69,9 @@ def bind(root: Node) -> Settings:
             raise node.error(f"{name}: {advice}")
     _refuse_plain_keys(root["server"]["auth"]["keys"])
     inference = [node for node in sections["inference"].items() if not switched_off(node)]
-    indexes, files = (
-        [node for node in sections[name].items() if not switched_off(node)] for name in ("vector_io", "files")
+    indexes, files, guards = (
+        [node for node in sections[name].items() if not switched_off(node)]
+        for name in ("vector_io", "files", "safety")
     )
     models = [with_live_candidates(node) for node in root["models"].items() if not switched_off(node)]
     connectors = [
@@ -77,12 +79,18 @@ def bind(root: Node) -> Settings:
         for node in root["connectors"].items()
         if not switched_off(node, "connector_id")
     ]
+    shields = [
+        (convert(node, ShieldSettings, "shields"), node)
+        for node in root["shields"].items()
+        if not switched_off(node, "shield_id") and not switched_off(node)
+    ]
     settings = Settings(
         server=convert(root["server"], ServerSettings, "server"),
         providers=ProviderSections(
             inference=tuple(convert(node, ProviderSettings, "providers.inference") for node in inference),
             vector_io=tuple(convert(node, ProviderSettings, "providers.vector_io") for node in indexes),
             files=tuple(convert(node, ProviderSettings, "providers.files") for node in files),
+            safety=tuple(convert(node, ProviderSettings, "providers.safety") for node in guards),
         ),
         models=tuple(convert(node, ModelSettings, "models") for node in models),
         storage=convert(root["storage"], StorageSettings, "storage"),
@@ -91,10 +99,19 @@ def bind(root: Node) -> Settings:
         vector_stores=convert(root["vector_stores"], KnowledgeSettings, "vector_stores"),
         mcp=convert(root["mcp"], McpSettings, "mcp"),
         agents=convert(root["agents"], AgentsSettings, "agents"),
+        safety=convert(root["safety"], SafetySettings, "safety"),
+        shields=tuple(settings for settings, _ in shields),
         connectors=tuple(settings for settings, _ in connectors),
-        lines={**dict(_lines([*inference, *indexes, *files])), **dict(lines_of_connectors(connectors))},
+        lines={
+            **dict(_lines([*inference, *indexes, *files])),
+            **{f"safety:{name}": line for name, line in _lines(guards)},
+            **dict(lines_of_connectors(connectors)),
+            **dict(lines_of_shields(shields)),
+        },
     )
     check_connectors(connectors)
+    check_shields(shields, settings.providers.safety)
+    _check_ids(guards)
     _check_store_models(settings, root["vector_stores"])
     _check_names(settings, inference, models)
     _check_ids(indexes)
@@ -201,6 +218,10 @@ def _plain_words(text: str) -> str:
     )
     text = text.replace(
         f"`str` matching regex {CONNECTOR_ID!r}", "up to 128 letters, digits, dots, dashes and underscores"
+    )
+    text = text.replace(
+        f"`str` matching regex {SHIELD_ID!r}",
+        "up to 256 letters, digits and _.:/@+-, a letter or digit first",
     )
     return re.sub(r"^Object missing required field `(\w+)`", r'"\1" is missing', text)
 

@@ -6,7 +6,7 @@ from antiphon.config.mapping import line_of, origin, switched_off, without_query
 from antiphon.config.settings import MappedLine
 from antiphon.config.yaml_nodes import Node
 
-_NAMES = ("model_id", "provider_id", "connector_id", "name")
+_NAMES = ("model_id", "shield_id", "provider_id", "connector_id", "name")
 
 
 def lines_of(root: Node) -> tuple[MappedLine, ...]:
@@ -23,6 +23,8 @@ def _walk(node: Node, path: str, line: int) -> Iterator[MappedLine]:
         for place, item in enumerate(value):
             name = _name(item, place)
             owner = "connector_id" if path == "connectors" else "provider_id"
+            if isinstance(item.value, dict) and path == "shields" and switched_off(item, "shield_id"):
+                owner = "shield_id"
             if isinstance(item.value, dict) and switched_off(item, owner):
                 why = f"switched off{origin(item[owner])}"
                 yield MappedLine(line=item.line, key=f"{path}.{name}", outcome="off", text=why)

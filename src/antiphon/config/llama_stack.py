@@ -12,6 +12,7 @@ from antiphon.config.bind import unknown_key
 from antiphon.config.llama_connectors import Connectors, is_mcp_group
 from antiphon.config.llama_files import Files
 from antiphon.config.llama_inference import Inference
+from antiphon.config.llama_safety import Safety
 from antiphon.config.llama_tables import (
     BUILT_IN,
     DONE_BY,
@@ -33,7 +34,7 @@ from antiphon.config.yaml_nodes import Node, plain
 _MARKS = frozenset(
     {"image_name", "distro_name", "apis", "registered_resources", "metadata_store", "image_type"}
 )
-_TRANSLATED = ("files", "inference", "vector_io")
+_TRANSLATED = ("files", "inference", "safety", "vector_io")
 _EXTERNAL = ("external_providers_dir", "external_apis_dir")
 _KNOWN = (
     *IGNORED,
@@ -45,7 +46,9 @@ _KNOWN = (
     "models",
     "providers",
     "registered_resources",
+    "safety",
     "server",
+    "shields",
     "storage",
     "telemetry",
     "vector_stores",
@@ -97,6 +100,8 @@ class _Translation:
         providers = list(inference.providers(root["providers"]["inference"]))
         indexes = VectorIo(self.mapping)
         self._providers(root["providers"])
+        safety = Safety.of(self.mapping, root)
+        safety.section(root)
         ours: dict[str, Node] = {
             "providers": replace(
                 root,
@@ -109,9 +114,13 @@ class _Translation:
                         root["providers"],
                         value=list(Files(self.mapping).providers(root["providers"]["files"])),
                     ),
+                    "safety": replace(
+                        root["providers"], value=list(safety.providers(root["providers"]["safety"]))
+                    ),
                 },
             ),
             "models": replace(root, value=list(inference.models(models))),
+            "shields": replace(root, value=list(safety.live())),
             "connectors": replace(root, value=list(Connectors(self.mapping).found(root))),
             "server": self._server(root["server"]),
         }

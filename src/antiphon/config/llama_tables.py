@@ -96,7 +96,6 @@ NOT_YET: Final[Mapping[str, str]] = {
     "interactions": "the interactions API is not served yet",
     "messages": "the messages API is not served yet",
     "prompts": "stored prompts are not served yet",
-    "safety": "guardrails are not served yet",
     "skills": "skills are not served yet",
     "telemetry": "traces are not exported yet",
     "tool_runtime": "of server-side tools, file search and MCP servers are served",
@@ -119,7 +118,6 @@ RESOURCES_NEVER: Final[Mapping[str, str]] = {
 """Resources of those: registering one says that the API is really used, and is refused."""
 
 RESOURCES_NOT_YET: Final[Mapping[str, str]] = {
-    "shields": NOT_YET["safety"],
     "tool_groups": "tool groups are served where they are MCP servers, by their `mcp_endpoint`",
     "vector_dbs": "vector stores are made by requests",
     "vector_stores": "vector stores are made by requests",
@@ -135,7 +133,6 @@ IGNORED: Final[Mapping[str, str]] = {
     "image_name": "a name",
     "image_type": "how Llama Stack was installed",
     "logging": "logs have one level here",
-    "safety": "defaults of guardrails, which are not served yet",
 }
 """Top-level keys that change nothing here, and why."""
 

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from antiphon.config.agent_settings import AgentsSettings
 from antiphon.config.mcp_settings import ConnectorSettings, McpSettings
+from antiphon.config.safety_settings import SafetySettings, ShieldSettings
 from antiphon.models.breaker import BreakerSettings
 from antiphon.models.route import Route
 
@@ -224,6 +225,10 @@ class ProviderSections(_Section):
         tuple[ProviderSettings, ...],
         Meta(description="Where files are kept, at most one. None: `inline::localfs` beside the database."),
     ] = ()
+    safety: Annotated[
+        tuple[ProviderSettings, ...],
+        Meta(description="What shields are asked by. `rules`, of type `inline::rules`, is always there."),
+    ] = ()
 
 
 class EmbeddingChoice(_Section):
@@ -387,6 +392,8 @@ class Settings(_Section):
     vector_stores: KnowledgeSettings = KnowledgeSettings()
     mcp: McpSettings = McpSettings()
     agents: AgentsSettings = AgentsSettings()
+    safety: SafetySettings = SafetySettings()
+    shields: tuple[ShieldSettings, ...] = ()
     connectors: tuple[ConnectorSettings, ...] = ()
     discovery: DiscoverySettings = DiscoverySettings()
     local: LocalSettings = LocalSettings()
@@ -413,6 +420,18 @@ class Settings(_Section):
         """An error in one provider's `config`, at the line of `key` ("" for the provider itself)."""
         line = self.lines.get(f"{provider_id}.config.{key}") or self.lines.get(provider_id)
         return ConfigError(self.source, line, f"provider {provider_id}: {message}")
+
+    def safety_error(self, provider_id: str, key: str, message: str) -> ConfigError:
+        """An error in a provider of `providers.safety`, at the line of `key` of its `config`."""
+        name = f"safety:{provider_id}"
+        line = self.lines.get(f"{name}.config.{key}") or self.lines.get(name)
+        return ConfigError(self.source, line, f"provider {provider_id}: {message}")
+
+    def shield_error(self, shield_id: str, key: str, message: str) -> ConfigError:
+        """An error in a shield, at the line of its `key` (`provider_id`, `params`)."""
+        name = f"shield:{shield_id}"
+        line = self.lines.get(f"{name}.{key.partition('.')[0]}") or self.lines.get(name)
+        return ConfigError(self.source, line, f"shield {shield_id}: {message}")
 
     def connector_error(self, connector_id: str, key: str, message: str) -> ConfigError:
         """An error in a connector, at the line of its `key` (`url`, `oauth.issuer`)."""

@@ -51,8 +51,10 @@ class SafetyProvider(Protocol):
         """`Shield.name` of a shield that was given none."""
         ...
 
-    async def check(self, shield: Shield, param: str) -> None:
-        """Whether such a shield could work. Raises InvalidRequest, naming the place below `param`."""
+    def check(self, shield: Shield) -> None:
+        """Whether such a shield could work. Asks nobody. Raises InvalidRequest with `params`, what is at fault below it
+        (`params.level`), or `provider_shield_id` in `param`.
+        """
         ...
 
     async def run(

@@ -37,7 +37,7 @@ class ShieldService:
         params = body.params or {}
         encoded = _encoded(params)
         shield = Shield(body.shield_id, name, params)
-        await provider.check(shield, "params")
+        provider.check(shield)
         if body.shield_id in self.registry.configured:
             raise _taken(body.shield_id, "the server's configuration has one")
         there = await self.registry.list_all(owner)
@@ -72,7 +72,7 @@ class ShieldService:
                 known, shield=replace(known.shield, params={**known.shield.params, **body.params})
             )
             if known.provider is not None:
-                await known.provider.check(known.shield, "params")
+                known.provider.check(known.shield)
         only = replace(self.registry, configured={known.shield.id: known})
         return await Guards(only).run(owner, [known.shield.id], messages, touchpoint_of(messages))
 

@@ -7,15 +7,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from antiphon.config.safety_settings import ShieldId
 from antiphon.core.shields import Violation
 from antiphon.core.wire import UNSET, JsonObject, UnsetType, Wire
 
 MAX_TEXT = 10 * 1024 * 1024
 MAX_MESSAGES = 1000
 MAX_PARTS = 1000
-ID_PATTERN = r"^[A-Za-z0-9_]([A-Za-z0-9_.:/@+-]{0,254}[A-Za-z0-9_.:@+-])?\Z"
 
-ShieldId = Annotated[str, Meta(pattern=ID_PATTERN)]
 ProviderName = Annotated[str, Meta(min_length=1, max_length=256)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Uri = Annotated[str, Meta(min_length=1, max_length=2 * MAX_TEXT)]

@@ -1,0 +1,1 @@
+"""What checks content: rules that run here, and models that are served."""
