@@ -21,10 +21,11 @@ from antiphon.core.mcp import Sampling
 from antiphon.core.signals import McpAsk, ToolDone, ToolsListed
 from antiphon.core.tools import McpTool
 from antiphon.core.wire import UNSET, JsonObject
-from antiphon.mcp_server.connector_tools import LISTED_AT_ONCE, ConnectorTools
+from antiphon.mcp_server.connector_tools import ConnectorTools
 from antiphon.mcp_server.exchanges import MuteExchange
 from antiphon.mcp_server.passing_on import passed_on
 from antiphon.mcp_server.tools import AuthorizationNeeded, ToolResult
+from antiphon.mcp_tools.together import LISTED_AT_ONCE
 from antiphon.ports import Owner
 from antiphon.ports.mcp import (
     BinaryContent,

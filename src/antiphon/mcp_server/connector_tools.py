@@ -2,7 +2,6 @@
 with the same addresses, credentials, limits and results.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from antiphon.core.hosted_items import (
 )
 from antiphon.core.items import FunctionCall
 from antiphon.core.json_values import is_array, is_object
-from antiphon.core.mcp import ElicitationAnswer, Sampled, Sampling
+from antiphon.core.mcp import ElicitationAnswer
 from antiphon.core.shown_tools import shown_name
 from antiphon.core.signals import ToolDone, ToolsListed
 from antiphon.core.tools import McpTool
@@ -40,15 +39,12 @@ from antiphon.mcp_server.tools import (
     UserAsked,
     text_block,
 )
+from antiphon.mcp_tools.together import PATIENCE_S, NoRun, asked_together
 from antiphon.ports import Owner, ToolRuntime
-from antiphon.ports.mcp import CallHost, CallResult, SamplingRefused
+from antiphon.ports.mcp import CallHost
 
 log = logging.getLogger("antiphon.mcp_server")
 AUTHORIZE: Final = "authorize"
-LISTED_AT_ONCE: Final = 64
-"""So many that hang keep no other from being listed."""
-PATIENCE_S: Final = 10.0
-"""How long a list waits for all connectors together: clients have little more patience."""
 _HEADER_KEY: Final = "x-mcp-header"
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 _ASKED: Final = msgspec.json.Decoder(McpElicitationRequest)
@@ -60,24 +56,6 @@ class ConnectorIds(Protocol):
     async def ids(self, owner: Owner) -> Sequence[str]:
         """Those that this owner may use, in an order that holds."""
         ...
-
-
-class _Passing:
-    """The `CallHost` of calls that belong to no response: what comes back is passed on, and nothing kept. There is no
-    model that a server could have called.
-    """
-
-    keeps = False
-
-    def __init__(self) -> None:
-        self.taken: CallResult | None = None
-
-    def take(self, result: CallResult) -> None:
-        self.taken = result
-
-    async def sample(self, asked: Sampling) -> Sampled:
-        del asked
-        raise SamplingRefused("this call belongs to no response, so there is no model to be called")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +71,15 @@ class ConnectorTools:
         """None for another server of ours: it can have these connectors itself."""
         if from_server:
             return ()
-        turns = asyncio.Semaphore(LISTED_AT_ONCE)
-        until = asyncio.get_running_loop().time() + self.patience_s
 
         async def tools_of(connector_id: str) -> Sequence[Tool]:
-            try:
-                async with asyncio.timeout_at(until), turns:
-                    return await self._tools(owner, connector_id)
-            except TimeoutError:
-                log.warning("connector %s was left out of a list: it did not answer in time", connector_id)
-                return ()
+            return await self._tools(owner, connector_id)
 
-        lists = await asyncio.gather(*(tools_of(one) for one in await self.connectors.ids(owner)))
-        return [tool for found in lists for tool in found]
+        lists = await asked_together(await self.connectors.ids(owner), tools_of, self.patience_s)
+        for connector_id, found in lists:
+            if found is None:
+                log.warning("connector %s was left out of a list: it did not answer in time", connector_id)
+        return [tool for _, found in lists for tool in found or ()]
 
     async def _tools(self, owner: Owner, connector_id: str) -> Sequence[Tool]:
         listed = await self._listed(owner, connector_id)
@@ -144,7 +118,7 @@ class ConnectorTools:
         listed = await self._listed(owner, connector_id)
         tool = next((one for one in listed.item.tools if _name(connector_id, one.name) == name), None)
         if tool is not None:
-            host = _Passing()
+            host = NoRun()
             done = await self._made(owner, connector_id, tool.name, arguments, host, answer)
             return _outcome(done) if host.taken is None else passed_on(host.taken, self.max_chars)
         needed = _authorization(connector_id, listed.asks)
