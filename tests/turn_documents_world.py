@@ -10,6 +10,7 @@ from typing import Any
 from antiphon.agents.content import text_of
 from antiphon.agents.documents import Given, TurnDocuments
 from antiphon.agents.shapes import Attachment
+from antiphon.agents.volatile import VolatileSessions
 from antiphon.config.load import load_mapping
 from antiphon.core.errors import ProviderUnavailable
 from antiphon.core.items import InputText
@@ -18,7 +19,7 @@ from antiphon.models.catalog import Catalog
 from antiphon.ports import Owner, UpstreamReply
 from antiphon.ports.agents import StoredAgent, StoredSession
 from antiphon.storage.sqlite import SqliteStore
-from antiphon.testing import FakeClock, FakeIds, Scripted
+from antiphon.testing import FakeClock, FakeIds, MemoryStore, Scripted
 from antiphon.web.paging import Page
 
 ANN, BOB = Owner("acme", "ann"), Owner("acme", "bob")
@@ -74,6 +75,7 @@ class TurnWorld:
     store: SqliteStore
     knowledge: Knowledge
     documents: TurnDocuments
+    volatile: VolatileSessions
     model: Model
     folder: Path
     session: StoredSession
@@ -115,16 +117,18 @@ async def turn_world(
     model = Model(provider)
     catalog = Catalog({provider: model}, clock=clock)
     knowledge = make_knowledge(settings, catalog, store, clock, ids, folder)
+    volatile = VolatileSessions(MemoryStore, clock, ttl_s=3600, max_bytes=1_000_000)
     documents = TurnDocuments(
-        knowledge.rag, store.agents, inline_tokens=INLINE_TOKENS, retrieved_chunks=CHUNKS
+        knowledge.rag, store.agents, volatile, inline_tokens=INLINE_TOKENS, retrieved_chunks=CHUNKS
     )
     session = StoredSession("s0", AGENT.id, "Harbour", 2)
+    await volatile.add(ANN, session)
     if await store.agents.get_agent(ANN, AGENT.id) is None:
         await store.agents.add_agent(ANN, AGENT)
         assert await store.agents.add_session(ANN, session)
     await knowledge.start()
     try:
-        yield TurnWorld(store, knowledge, documents, model, folder, session)
+        yield TurnWorld(store, knowledge, documents, volatile, model, folder, session)
     finally:
         await knowledge.stop()
         await store.aclose()

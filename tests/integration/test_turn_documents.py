@@ -169,7 +169,20 @@ async def test_nothing_of_a_session_that_is_not_stored_is_on_disk(world: TurnWor
     assert given.session.memory is None
     assert await world.stores() == []
     assert world.on_disk("Halvorsen") == []
+
+
+async def test_a_session_in_memory_remembers_its_documents_until_it_goes(world: TurnWorld) -> None:
+    await world.turn(QUESTION, doc(LARGE), keeps=False)
+    later = await world.turn("When does the night ferry to Gothenburg leave?", keeps=False)
+    assert later.retrieved is not None
+    assert FACTS["ferry"] in later.retrieved.inserted_context
+    assert (await world.turn("Thanks!", keeps=False)).retrieved is None
+    lamps = handbook("Signal lamps are green at low water.")
+    both = await world.turn("Which signal lamps are green?", doc(lamps), doc(LARGE), keeps=False)
+    assert "Signal lamps are green" in shown(both)
+    await world.volatile.delete(ANN, AGENT.id, world.session.id)
     assert (await world.turn(QUESTION, keeps=False)).retrieved is None
+    assert world.on_disk("Gothenburg") == []
 
 
 # --- stores that a session is bound to ------------------------------------------------------------------------
@@ -233,6 +246,8 @@ REFUSED: list[tuple[Any, str, str]] = [
     ([{"type": "image", "image": {}}], "text/plain", "content[0].image"),
     ([{"type": "image", "image": {"data": "eHg="}}], "text/plain", "content[0].image.data"),
     ("hello", "video/mp4", "content"),
+    ("hello", "application/zip", "content"),
+    ("hello", "application/octet-stream", "content"),
     ("hello", "banana", "mime_type"),
     ("hello", "text/plain\nx: y", "mime_type"),
 ]

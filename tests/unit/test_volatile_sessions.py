@@ -8,6 +8,7 @@ from antiphon.agents.volatile import SESSION_BYTES, VolatileSessions
 from antiphon.core.errors import NotFound
 from antiphon.ports import Owner, Store
 from antiphon.ports.agents import Gone, StoredSession, StoredTurnEnd
+from antiphon.ports.knowledge import Chunk
 from antiphon.storage.memory import MemoryStore
 from antiphon.testing import FakeClock
 from antiphon.testing.agent_contract import BOB, ELSEWHERE, HELPER, agent, session, turn
@@ -210,3 +211,33 @@ async def test_sessions_are_listed_oldest_first_in_pieces() -> None:
     for start, limit in ((0, None), (1, 1), (2, 9), (3, None), (0, 0)):
         got = await world.sessions.list(ALICE, HELPER.id, start, limit)
         assert [one.id for one in got] == [one.id for one in made][start:][:limit]
+
+
+def chunks(document: str, count: int, text: str = "x" * 500) -> list[Chunk]:
+    return [Chunk(f"{document}-{at}", document, at, text) for at in range(count)]
+
+
+async def test_documents_go_with_their_session_and_count_for_its_size() -> None:
+    world = World()
+    await world.add("s")
+    with world.sessions.turn(ALICE, "s"):
+        world.sessions.remember(ALICE, "s", chunks("a", 2))
+        world.sessions.remember(ALICE, "s", chunks("b", 1))
+        world.sessions.remember(ALICE, "s", chunks("a", 1))
+    assert [one.id for one in world.sessions.chunks(ALICE, "s")] == ["b-0", "a-0"]
+    assert world.sessions.size_bytes > SESSION_BYTES + 1_000
+    assert world.sessions.chunks(BOB, "s") == ()
+    await world.sessions.delete(ALICE, HELPER.id, "s")
+    assert (world.sessions.chunks(ALICE, "s"), world.sessions.size_bytes) == ((), 0)
+    world.sessions.remember(ALICE, "s", chunks("a", 1))
+    assert world.sessions.chunks(ALICE, "s") == ()
+
+
+async def test_the_oldest_documents_are_forgotten_where_there_is_no_room() -> None:
+    world = World()
+    await world.add("s")
+    for document in "abc":
+        world.sessions.remember(ALICE, "s", chunks(document, 8))
+    assert {one.file_id for one in world.sessions.chunks(ALICE, "s")} == {"b", "c"}
+    world.sessions.remember(ALICE, "s", chunks("huge", 30))
+    assert world.sessions.chunks(ALICE, "s") == ()

@@ -2,19 +2,21 @@
 
 Small ones are shown whole. Large ones are cut into chunks, kept in the session's memory, and what fits the question is
 retrieved: now, and in later turns. An agent that can search asks by itself; then nothing is retrieved for it. Nothing
-of a session that is not stored is written anywhere: its large documents are cut and ranked in memory, for one turn.
+of a session that is not stored is written anywhere: its large documents are cut, kept and ranked in memory alone.
 """
 
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
 from antiphon.agents import framing
-from antiphon.agents.memory import SessionMemory
+from antiphon.agents.memory import SessionMemory, is_relevant, stores_of
 from antiphon.agents.reading import ReadDocument, TurnReader
 from antiphon.agents.shapes import Attachment
+from antiphon.agents.volatile import VolatileSessions
 from antiphon.core.chunking_strategy import ChunkSizes
 from antiphon.core.documents import Document
 from antiphon.core.items import InputImage, InputText
@@ -26,7 +28,6 @@ from antiphon.ports.agents import AgentStore, StoredSession
 from antiphon.ports.knowledge import Chunk
 from antiphon.vector_io.cutting import cut
 from antiphon.vector_io.rag import RagTool
-from antiphon.vector_io.service import document_of
 
 CHUNKS: Final = ChunkSizes(512, 64, by_section=True)
 INLINE_TOGETHER: Final = 8
@@ -54,23 +55,21 @@ class Given:
     retrieved: Retrieved | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Large:
-    """A document that is too large to be shown, in chunks."""
-
-    read: ReadDocument
-    file_id: str
-    chunks: Sequence[Chunk]
-
-
 class TurnDocuments:
-    """One per server. It keeps nothing itself."""
+    """One per server."""
 
     def __init__(
-        self, rag: RagTool, sessions: AgentStore, *, inline_tokens: int, retrieved_chunks: int
+        self,
+        rag: RagTool,
+        sessions: AgentStore,
+        volatile: VolatileSessions,
+        *,
+        inline_tokens: int,
+        retrieved_chunks: int,
     ) -> None:
         """`inline_tokens`: a document of so many is shown whole; `retrieved_chunks`: the most of one turn."""
         self.memory = SessionMemory(rag.vector_io, sessions)
+        self._volatile = volatile
         self._reader = TurnReader(rag.reader)
         self._inline_tokens = inline_tokens
         self._retrieved_chunks = retrieved_chunks
@@ -89,7 +88,8 @@ class TurnDocuments:
         """The documents of a turn, and what its question brings to mind of earlier ones.
 
         `question` is the text of its last user message. `searches`: the agent has a tool that searches the stores of
-        the session. `keeps`: the session is stored. When this raises, nothing of the documents can be found anywhere.
+        the session. `keeps`: the session is stored, else it is a volatile one. When this raises while documents are
+        read, nothing of them was written; what is written later goes with the session.
 
         Raises InvalidRequest and FetchRefused, naming the document; NotFound for a session that is gone; and what the
         index and the embedding model raise.
@@ -97,13 +97,14 @@ class TurnDocuments:
         session = await self.memory.live(owner, session)
         small, large = self._split(await self._reader.read(documents, field)) if documents else ([], [])
         parts = framing.whole(small)
-        cuts = await asyncio.to_thread(_cut_all, large) if large else []
-        if cuts and keeps:
-            chunks = [chunk for one in cuts for chunk in one.chunks]
-            session = await self.memory.put(owner, session, chunks, [one.file_id for one in cuts])
+        chunks = await asyncio.to_thread(_cut_all, large) if large else []
+        if chunks and keeps:
+            session = await self.memory.put(owner, session, chunks, _documents_of(chunks))
         if searches and keeps:
             return Given(session, (*parts, *framing.indexed(large)))
-        found = await self._found(owner, session, cuts, question, keeps=keeps)
+        found = await self._found(owner, session, chunks, question, keeps=keeps)
+        if chunks and not keeps:
+            self._volatile.remember(owner, session.id, chunks)
         if not found:
             return Given(session, tuple(parts))
         context = framing.passages(found)
@@ -126,23 +127,29 @@ class TurnDocuments:
 
     # --- what is retrieved --------------------------------------------------------------------------------------
     async def _found(
-        self, owner: Owner, session: StoredSession, cuts: Sequence[_Large], question: str, *, keeps: bool
+        self, owner: Owner, session: StoredSession, chunks: Sequence[Chunk], question: str, *, keeps: bool
     ) -> list[FoundChunk]:
-        limit = self._retrieved_chunks
-        question = _asked(question)
-        found: list[FoundChunk] = []
-        if cuts and not keeps:
-            found += await asyncio.to_thread(_ranked, cuts, question, limit)
-        stores = (*((session.memory,) if session.memory else ()), *session.stores)
-        if stores and question:
-            new = {one.file_id for one in cuts}
-            asked = await self.memory.search(owner, stores, question, limit)
-            earlier = [one for one in asked if one.file_id not in new]
-            known = await self.memory.relevant(owner, earlier, question)
-            found += [one for one in asked if one.file_id in new or one in known]
-        found = sorted(found, key=lambda one: -one.score)[:limit]
-        own = (session.memory or "") if keeps else ""
-        return [*found, *_beginnings(cuts, found, limit, own)]
+        """The best first, then how documents of this turn begin, where that is needed. `chunks` are those of this
+        turn's documents.
+        """
+        limit, question = self._retrieved_chunks, _asked(question)
+        new = frozenset(one.file_id for one in chunks)
+        found = await self._in_stores(owner, session, question, new)
+        if not keeps:
+            there = [one for one in self._volatile.chunks(owner, session.id) if one.file_id not in new]
+            found += await asyncio.to_thread(_in_memory, [*there, *chunks], question, limit, new)
+        best = sorted(found, key=lambda one: -one.score)[:limit]
+        return [*best, *_beginnings(chunks, best, limit, (session.memory or "") if keeps else "")]
+
+    async def _in_stores(
+        self, owner: Owner, session: StoredSession, question: str, new: AbstractSet[str]
+    ) -> list[FoundChunk]:
+        stores = stores_of(session)
+        if not stores or not question:
+            return []
+        found = await self.memory.search(owner, stores, question, self._retrieved_chunks)
+        known = await self.memory.relevant(owner, [one for one in found if one.file_id not in new], question)
+        return [one for one in found if one.file_id in new or one in known]
 
 
 def _asked(question: str) -> str:
@@ -153,39 +160,51 @@ def _asked(question: str) -> str:
     return f"{text[:half]} {text[-half:]}"
 
 
-def _cut_all(documents: Sequence[ReadDocument]) -> list[_Large]:
-    return [_cut(one, one.document) for one in documents if one.document is not None]
+def _cut_all(documents: Sequence[ReadDocument]) -> list[Chunk]:
+    return [
+        chunk
+        for one in documents
+        if one.document is not None
+        for chunk in cut(_document_id(one, one.document), one.document, CHUNKS, _about(one))
+    ]
 
 
-def _cut(read: ReadDocument, document: Document) -> _Large:
+def _document_id(read: ReadDocument, document: Document) -> str:
     """A document of the same name and text is the same document: it is kept once."""
     digest = hashlib.sha256(document.text.encode("utf-8", "surrogatepass")).hexdigest()
-    document_id = f"{digest[:16]}/{read.name}"
+    return f"{digest[:16]}/{read.name}"
+
+
+def _about(read: ReadDocument) -> JsonObject:
     about: JsonObject = {"name": read.name, "mime_type": read.media_type}
-    if read.source:
-        about["source"] = read.source
-    return _Large(read, document_of(document_id), cut(document_id, document, CHUNKS, about))
+    return {**about, "source": read.source} if read.source else about
 
 
-def _ranked(cuts: Sequence[_Large], question: str, limit: int) -> list[FoundChunk]:
-    chunks = [chunk for one in cuts for chunk in one.chunks]
+def _documents_of(chunks: Sequence[Chunk]) -> list[str]:
+    return list(dict.fromkeys(one.file_id for one in chunks))
+
+
+def _in_memory(chunks: Sequence[Chunk], question: str, limit: int, new: AbstractSet[str]) -> list[FoundChunk]:
+    """What fits the question; of documents of earlier turns only what has to do with it."""
+    texts = [one.text for one in chunks]
     return [
         _as_found(chunks[at], "", score)
-        for at, score in ranked(question, [one.text for one in chunks], limit)
+        for at, score in ranked(question, texts, limit)
+        if chunks[at].file_id in new or is_relevant(question, texts[at])
     ]
 
 
 def _beginnings(
-    cuts: Sequence[_Large], found: Sequence[FoundChunk], limit: int, store_id: str
+    chunks: Sequence[Chunk], found: Sequence[FoundChunk], limit: int, store_id: str
 ) -> list[FoundChunk]:
     """How those documents of this turn begin of which nothing was found; more of them where nothing was found at all: a
     question like "What is this about?" has no words that a document holds.
     """
     known = {one.file_id for one in found}
-    missing = [one.chunks for one in cuts if one.file_id not in known]
-    deep = limit if not found else 1
-    rows = [chunks[at] for at in range(deep) for chunks in missing if at < len(chunks)]
-    return [_as_found(one, store_id, 0.0) for one in rows[:limit]]
+    deep = 1 if found else limit
+    wanted = [one for one in chunks if one.file_id not in known and one.number < deep]
+    wanted.sort(key=lambda one: one.number)
+    return [_as_found(one, store_id, 0.0) for one in wanted[:limit]]
 
 
 def _as_found(chunk: Chunk, store_id: str, score: float) -> FoundChunk:

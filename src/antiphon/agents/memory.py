@@ -50,7 +50,7 @@ class SessionMemory:
         """The session with those of its stores that are still there; nothing is written. One that its owner deleted
         takes nothing from the others.
         """
-        wanted = _stores_of(session)
+        wanted = stores_of(session)
         if not wanted:
             return session
         there = await self._there(owner, wanted)
@@ -89,11 +89,7 @@ class SessionMemory:
         """
         there = await self._there(owner, sorted({one.store_id for one in found}))
         embedded = {store_id for store_id, store in there.items() if store.embedding_model}
-        return [
-            one
-            for one in found
-            if one.store_id in embedded or telling_share(question, one.text) >= LEAST_SHARE
-        ]
+        return [one for one in found if one.store_id in embedded or is_relevant(question, one.text)]
 
     async def forget(self, owner: Owner, store_id: str | None) -> None:
         """Delete the store of a session that is gone; none there is fine."""
@@ -152,7 +148,13 @@ class SessionMemory:
         return (await self._service.searcher.search(owner, request)).found
 
 
-def _stores_of(session: StoredSession) -> tuple[str, ...]:
+def is_relevant(question: str, text: str) -> bool:
+    """Whether a passage that was found by words has to do with a message."""
+    return telling_share(question, text) >= LEAST_SHARE
+
+
+def stores_of(session: StoredSession) -> tuple[str, ...]:
+    """Its own first."""
     own = () if session.memory is None else (session.memory,)
     return tuple(dict.fromkeys((*own, *session.stores)))
 

@@ -37,6 +37,10 @@ _MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+\Z")
 _NOT_READ: Final = ("audio/", "video/", "font/", "model/")
 _AS_IT_IS: Final = frozenset({"", "text/plain", "text/csv", "application/json", "application/yaml"})
 """Texts that nothing has to be taken out of."""
+_TEXT: Final = re.compile(
+    r"text/|message/rfc822|application/(?:\S+\+)?(?:x-)?(?:json|xml|yaml|toml|javascript|ndjson|jsonl|sql|xhtml|sh)"
+)
+"""What may stand in a body as a text."""
 
 
 class _Text(Wire):
@@ -144,6 +148,12 @@ class TurnReader:
             return ReadDocument(_name(source, "", ""), kind, images=images)
         if kind in _AS_IT_IS:
             return await _measured(source, kind, Document(text), room, images=images)
+        if _TEXT.match(kind) is None:
+            raise InvalidRequest(
+                f"`{source.param}`: a text is no document of type {kind}; send its bytes as a data: URL, or say"
+                " `mime_type` text/plain.",
+                param=source.param,
+            )
         content = Fetched(text.encode("utf-8", "replace"), kind, "")
         document = await self._document(source, content)
         return await _measured(source, kind, document, room, images=images)
@@ -234,8 +244,7 @@ def _check_kind(source: _Source, content: Fetched) -> None:
     if not fits:
         raise InvalidRequest(
             f"`{source.param}`: was to be {what} ({kind}), and is none"
-            f"{f'; what was there is {content.media_type}' if content.media_type not in ('', kind) else ''}."
-            " A document in the body that is no text is sent as a data: URL.",
+            f"{f'; what was there is {content.media_type}' if content.media_type not in ('', kind) else ''}.",
             param=source.param,
         )
 

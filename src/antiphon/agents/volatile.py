@@ -6,14 +6,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from antiphon.core.errors import NotFound
 from antiphon.ports import Clock, Owner, Store
 from antiphon.ports.agents import Gone, StoredAgent, StoredSession
+from antiphon.ports.knowledge import Chunk
 
 SESSION_BYTES = 16 * 1024
 """What a session costs beside its content, about."""
+DOCUMENTS_SHARE = 4
+_CHUNK_BYTES = 1_500
+"""What a chunk costs beside its text, about."""
 
 
 class MeasuredStore(Store, Protocol):
@@ -33,6 +38,8 @@ class _Kept:
     size_bytes: int = SESSION_BYTES
     turns: int = 0
     """How many are going on: it stays while there are any."""
+    chunks: tuple[Chunk, ...] = ()
+    """Of its large documents, the oldest first."""
 
 
 class VolatileSessions:
@@ -120,6 +127,26 @@ class VolatileSessions:
         for whose, session_id in of_everybody:
             await self.delete(whose, agent_id, session_id)
 
+    def chunks(self, owner: Owner, session_id: str) -> Sequence[Chunk]:
+        """What is remembered of the large documents of a session; nothing of one that is not here."""
+        kept = self._kept.get((owner, session_id))
+        return () if kept is None else kept.chunks
+
+    def remember(self, owner: Owner, session_id: str, chunks: Sequence[Chunk]) -> None:
+        """Remember chunks with a session, in place of what there was of their documents. They may take a quarter of the
+        room that there is for all sessions; beyond that the oldest documents are forgotten.
+        """
+        kept = self._kept.get((owner, session_id))
+        if kept is None:
+            return
+        new = {one.file_id for one in chunks}
+        documents: OrderedDict[str, list[Chunk]] = OrderedDict()
+        for one in (*(old for old in kept.chunks if old.file_id not in new), *chunks):
+            documents.setdefault(one.file_id, []).append(one)
+        while sum(map(_chunk_bytes, chain(*documents.values()))) > self._max_bytes // DOCUMENTS_SHARE:
+            documents.popitem(last=False)
+        kept.chunks = tuple(chain(*documents.values()))
+
     async def sweep(self) -> None:
         """Drop what has expired, also when nobody asks for anything."""
         self._drop()
@@ -132,7 +159,7 @@ class VolatileSessions:
         return len(self._kept)
 
     def _used(self, key: tuple[Owner, str], kept: _Kept) -> None:
-        size = SESSION_BYTES + kept.store.size_bytes
+        size = SESSION_BYTES + kept.store.size_bytes + sum(map(_chunk_bytes, kept.chunks))
         self._size_bytes += size - kept.size_bytes
         kept.size_bytes = size
         kept.used_at = self._clock.now_us()
@@ -155,3 +182,8 @@ class VolatileSessions:
 
     def _forget(self, key: tuple[Owner, str]) -> None:
         self._size_bytes -= self._kept.pop(key).size_bytes
+
+
+def _chunk_bytes(chunk: Chunk) -> int:
+    """About: most characters take one byte, those of other scripts two."""
+    return _CHUNK_BYTES + len(chunk.text) * (1 if chunk.text.isascii() else 2) + len(chunk.metadata)
