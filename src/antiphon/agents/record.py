@@ -18,7 +18,6 @@ from antiphon.agents.shapes import (
     TurnStatus,
     UserMessage,
 )
-from antiphon.core.errors import AntiphonError
 from antiphon.core.ids import RESPONSE_PREFIX
 from antiphon.core.items import InputImage, InputText
 from antiphon.core.wire import JsonObject, encode
@@ -117,6 +116,10 @@ class TurnRecord:
         )
 
     @property
+    def last_response_id(self) -> str:
+        return self.response_ids[-1] if self.response_ids else ""
+
+    @property
     def model_calls(self) -> int:
         """How often a model was asked, in all runs."""
         return sum(isinstance(step, InferenceStep) for step in self.steps)
@@ -146,6 +149,3 @@ class TurnRecord:
             inner=encode(self.inner),
             completed_at=self.completed_at,
         )
-
-    def failed_with(self, error: AntiphonError) -> None:
-        self.status, self.error = "failed", {"code": error.code, "message": error.message}

@@ -1,0 +1,168 @@
+"""`TurnRun`: one run of a turn, and the rows that it writes.
+
+It stands on both sides of its run: as the watcher it sees the first event before any reader does, and writes the row of
+the turn; as the keeper it is handed the response before the terminal event is written, and puts it, the turn as it is
+then, and the session's new tip into the store in one transaction.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Self, cast
+
+import msgspec
+
+from antiphon.agents.going import RENEW_S, Going
+from antiphon.agents.inputs import thinned
+from antiphon.agents.places import Places, in_words_of_agents
+from antiphon.agents.projection import Ended, TurnProjection
+from antiphon.agents.record import Parts, TurnRecord
+from antiphon.agents.sessions import no_session
+from antiphon.core.errors import AntiphonError, ConversationChanged, StoreUnavailable, failure_status
+from antiphon.core.wire import JsonObject
+from antiphon.core.writer import Event
+from antiphon.ports import Owner, StoredResponse
+from antiphon.ports.agents import AgentStore, StoredTurnEnd
+from antiphon.runs.runner import Emit, Run, RunWatcher
+
+
+class TurnFailed(AntiphonError):
+    """A turn that had begun and failed. `code` is that of its response."""
+
+    def __init__(self, turn_id: str, code: str, message: str) -> None:
+        super().__init__(f"{message.rstrip('.')}. The turn is stored as {turn_id}.")
+        self.code = code
+        self.status, self.type = failure_status(code)
+
+
+class _Head(msgspec.Struct):
+    error: JsonObject | None = None
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+
+
+@dataclass(slots=True)
+class TurnRun:
+    """A `ResponseKeeper` and `RunWatcher`. `continues` is the session's tip that the run was made for; `kept` the
+    contents of messages, by their places in the input, without what is for this turn alone.
+    """
+
+    owner: Owner
+    store: AgentStore
+    going: Going
+    record: TurnRecord
+    projection: TurnProjection
+    continues: str | None
+    kept: Mapping[int, Parts]
+    places: Places
+    """What errors of the engine are about, in the body."""
+    _run: Run | None = None
+    _before: RunWatcher | None = None
+    _begun: bool = False
+    _ended: bool = False
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _renewing: asyncio.Task[None] | None = None
+
+    @property
+    def run(self) -> Run:
+        if self._run is None:
+            raise RuntimeError("the run was not made yet")
+        return self._run
+
+    def follow(self, run: Run) -> Self:
+        """Stand beside this run, which has not begun."""
+        self._run, self._before, run.watcher = run, run.watcher, self
+        self.record.response_ids.append(run.response.id)
+        return self
+
+    async def execute(self) -> TurnRecord:
+        """Run to the end without a reader. Raises what went wrong before the run began, and TurnFailed after it."""
+
+        async def hear(events: list[Event]) -> None:
+            self.projection.hear(events)
+
+        self.run.emit = hear
+        try:
+            await self.run.execute()
+        except AntiphonError as error:
+            raise in_words_of_agents(error, self.places) from None
+        state = self.run.state
+        if state.status == "failed":
+            raise TurnFailed(
+                self.record.id, state.error_code or "server_error", state.error_message or "the turn failed"
+            )
+        return self.record
+
+    def close(self) -> None:
+        """Nobody carries the run out any more."""
+        self.going.end(self.record.id)
+        if self._renewing is not None:
+            self._renewing.cancel()
+
+    # --- beside the run -------------------------------------------------------------------------------------
+    def around(self, emit: Emit | None) -> Emit | None:
+        """See `RunWatcher`."""
+        inner = self._before.around(emit) if self._before is not None else emit
+        if inner is None:
+            return None
+        passed = inner
+
+        async def announced(events: list[Event]) -> None:
+            if not self._begun:
+                self._begun = True
+                await self._begin()
+            await passed(events)
+
+        return announced
+
+    def ended(self, final: bytes) -> None:
+        """See `RunWatcher`."""
+        if self._before is not None:
+            self._before.ended(final)
+
+    async def _begin(self) -> None:
+        """Raises NotFound when the session is gone."""
+        self.going.begin(self.record.id)
+        if not await self._put():
+            raise no_session(self.record.session_id)
+        self._renewing = asyncio.create_task(self._renew())
+
+    async def _put(self) -> bool:
+        record = self.record
+        record.inner = msgspec.structs.replace(record.inner, until=self.going.until())
+        return await self.store.put_turn(self.owner, record.stored())
+
+    async def _renew(self) -> None:
+        """Say from time to time that the turn goes on, and how far it has come."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            async with self._writing:
+                if self._ended:
+                    return
+                with suppress(StoreUnavailable):
+                    await self._put()
+
+    # --- the end --------------------------------------------------------------------------------------------
+    async def put_response(self, owner: Owner, response: StoredResponse) -> None:
+        """See `ResponseKeeper`. Raises ConversationChanged when the session is gone, or went on elsewhere."""
+        if self.run.emit is not None:
+            await self.run.flush()
+        self.projection.hear(self.run.writer.take())
+        status = cast("Ended", response.status)
+        record = self.projection.end(status, _HEAD.decode(response.head).error)
+        items, whole = thinned(response.input, self.kept)
+        if record.status == "awaiting_input":
+            record.inner = msgspec.structs.replace(record.inner, contexts={**record.inner.contexts, **whole})
+        moves = status in ("completed", "incomplete")
+        end = StoredTurnEnd(record.stored(), moves_tip=moves)
+        async with self._writing:
+            self._ended = True
+            written = await self.store.end_turn(
+                owner, end, replace(response, input=items), continues=self.continues
+            )
+            if not written and not moves:  # it is shown beside a session that went on without it
+                await self.store.put_turn(owner, end.turn)
+        if not written and moves:
+            raise ConversationChanged(record.session_id)
