@@ -9,6 +9,7 @@ import msgspec
 from antiphon.agents.building import AgentRequests
 from antiphon.agents.shapes import AgentConfig, CreateTurn
 from antiphon.core.errors import InvalidRequest, ProviderUnavailable
+from antiphon.core.hosted_items import McpListedTool
 from antiphon.core.shields import ShieldMessage, Touchpoint, Violation
 from antiphon.core.tools import FileSearchTool, McpTool, Tool
 from antiphon.models.catalog import Catalog
@@ -17,7 +18,8 @@ from antiphon.testing import FakeClock, ToolBox, scripted_model
 from antiphon.tool_groups.groups import GivenGroup, ResolvedGroups
 
 OWNER = Owner("t", "o")
-RUNTIME = ToolBox()
+MAIL = [McpListedTool(name=name, input_schema={"type": "object"}) for name in ("send", "read")]
+RUNTIME = ToolBox(servers={"mail": MAIL})
 
 
 class FewShields:
@@ -40,7 +42,9 @@ class FewShields:
 
 @dataclass
 class FewGroups:
-    """`mcp::maps` and `mcp::mail` are servers, `builtin::rag` searches the stores that it is given."""
+    """`mcp::maps` and `mcp::mail` are servers, the first of which says nothing of its tools; `builtin::rag` searches the
+    stores that it is given.
+    """
 
     asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 

@@ -179,8 +179,15 @@ async def test_a_tool_choice_is_a_mode_or_the_name_of_a_tool(name: str, choice: 
 async def test_a_tool_of_a_server_whose_tools_are_not_known_yet_may_be_chosen() -> None:
     made = await built(toolgroups=["mcp::maps"], tool_config={"tool_choice": "anything"})
     assert made.request.tool_choice == ChooseMcp(server_label="maps", name="anything")
-    both = await built(toolgroups=["mcp::maps", "mcp::mail"], tool_config={"tool_choice": "anything"})
-    assert both.request.tool_choice == ChooseMcp(name="anything")
+
+
+async def test_a_tool_of_a_group_is_chosen_by_what_its_server_lists() -> None:
+    made = await built(toolgroups=["mcp::maps", "mcp::mail"], tool_config={"tool_choice": "read"})
+    assert made.request.tool_choice == ChooseMcp(server_label="mail", name="read")
+    with pytest.raises(InvalidRequest) as caught:
+        await built(toolgroups=["mcp::mail"], tool_config={"tool_choice": "find"})
+    assert caught.value.param == "agent_config.tool_config.tool_choice"
+    assert "its tools: send, read" in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["g", "Auto", "knowledge_search", "maps", "mcp::maps/find"])
@@ -315,6 +322,16 @@ def test_what_a_turn_says_is_named_by_its_own_fields(
     agent: Json, fields: Json, param: str, path: str
 ) -> None:
     assert Places(effective(config(**agent), turn(**fields))).path_of(param) == path
+
+
+def test_other_groups_that_a_message_speaks_of_are_named_too() -> None:
+    error = InvalidRequest(
+        '`groups[1]`: "x" is there already, by groups[0]; toolgroups[0] is not.', param="groups[1]"
+    )
+    told = in_words_of_agents(error, Places(effective(config(**AGENT), turn(toolgroups=["mcp::mail"]))))
+    assert told.message == (
+        '`toolgroups[0]`: "x" is there already, by agent_config.toolgroups[0]; toolgroups[0] is not.'
+    )
 
 
 def test_what_an_upstream_says_stays_but_for_the_field() -> None:

@@ -1,9 +1,12 @@
 """From what counts in a turn to the request that the engine runs, and to the rules that its run keeps to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from antiphon.agents.choices import KNOWLEDGE_SEARCH as KNOWLEDGE_SEARCH
+from antiphon.agents.choices import chosen, tools_of
 from antiphon.agents.client_tools import function_tool
 from antiphon.agents.definition import Effective, check_config, effective
 from antiphon.agents.formats import text_format
@@ -11,19 +14,9 @@ from antiphon.agents.places import GROUPS, Places, in_words_of_agents
 from antiphon.agents.shapes import AgentConfig, SamplingParams, TopK, TopP
 from antiphon.core import request_rules
 from antiphon.core.body import StreamOptions, TextConfig
-from antiphon.core.errors import AntiphonError, InvalidRequest, ModelNotFound
+from antiphon.core.errors import AntiphonError, ModelNotFound
 from antiphon.core.request import ResponseRequest
-from antiphon.core.tools import (
-    ChooseFileSearch,
-    ChooseFunction,
-    ChooseMcp,
-    FileSearchTool,
-    FunctionTool,
-    McpFilter,
-    McpTool,
-    Tool,
-    ToolChoice,
-)
+from antiphon.core.tools import Tool, ToolChoice
 from antiphon.core.turn_rules import TurnRules
 from antiphon.core.wire import UNSET
 from antiphon.models.catalog import Catalog
@@ -33,7 +26,6 @@ from antiphon.ports.safety import Shields
 from antiphon.responses.setup import SeenBy
 from antiphon.tool_groups.groups import ToolGroups
 
-KNOWLEDGE_SEARCH = "knowledge_search"
 DEFAULT_TOP_P = 0.95
 
 
@@ -74,9 +66,10 @@ class AgentRequests:
             await self._check_model(config.model)
             await self._check_shields(owner, counts)
             await self.groups.check(owner, counts.groups, field=GROUPS)
+            mine: list[Tool] = list(map(function_tool, counts.client_tools))
             if not counts.groups and counts.tool_choice != KNOWLEDGE_SEARCH:
-                _choice(counts, list(map(function_tool, counts.client_tools)))
-            request_rules.check_contents(_request(replace(counts, tool_choice="auto"), ()))
+                await chosen(counts.tool_choice, mine, counts.path("tool_choice"))
+            request_rules.check_contents(_request(counts, mine))
         except AntiphonError as error:
             raise in_words_of_agents(error, Places(counts)) from None
 
@@ -98,8 +91,11 @@ class AgentRequests:
         places = Places(counts)
         try:
             await self._check_shields(owner, counts)
-            tools, runtime = await self._tools(owner, counts, session, headers)
-            request = _request(counts, tools, stream=stream)
+            found, runtime = await self._tools(owner, counts, session, headers)
+            tools: list[Tool] = [*map(function_tool, counts.client_tools), *found]
+            names = partial(tools_of, runtime, owner) if runtime is not None else None
+            choice = await chosen(counts.tool_choice, tools, counts.path("tool_choice"), names)
+            request = _request(counts, tools, choice, stream=stream)
             request_rules.check_contents(request)
         except AntiphonError as error:
             raise in_words_of_agents(error, places) from None
@@ -142,11 +138,12 @@ class AgentRequests:
                 raise
 
 
-def _request(counts: Effective, tools: Sequence[Tool], *, stream: bool = False) -> ResponseRequest:
+def _request(
+    counts: Effective, tools: list[Tool], choice: ToolChoice | None = None, *, stream: bool = False
+) -> ResponseRequest:
     """Long sessions go on: what no longer fits is left out from the beginning. A session that is not kept stores no
     response.
     """
-    every: list[Tool] = [*map(function_tool, counts.client_tools), *tools]
     given = counts.response_format
     text = (
         TextConfig(format=text_format(given, counts.path("response_format"))) if given is not None else None
@@ -157,8 +154,8 @@ def _request(counts: Effective, tools: Sequence[Tool], *, stream: bool = False) 
         store=None if counts.keeps else False,
         stream=stream,
         stream_options=StreamOptions(include_obfuscation=False) if stream else None,
-        tools=every or None,
-        tool_choice=_choice(counts, every),
+        tools=tools or None,
+        tool_choice=choice,
         text=text,
         truncation="auto",
         **_sampling(counts.sampling),
@@ -192,59 +189,3 @@ def _sampling(params: SamplingParams | None) -> dict[str, Any]:
         case _:
             said["temperature"] = 0.0
     return said
-
-
-# --- tool_choice ------------------------------------------------------------------------------------------------
-def _choice(counts: Effective, tools: Sequence[Tool]) -> ToolChoice | None:
-    """Raises InvalidRequest for the name of a tool that there is not."""
-    match counts.tool_choice:
-        case "auto":
-            return None
-        case "required" | "none" as mode:
-            return mode
-        case name:
-            return _named(name, tools, counts.path("tool_choice"))
-
-
-def _named(name: str, tools: Sequence[Tool], path: str) -> ToolChoice:
-    servers = [tool for tool in tools if isinstance(tool, McpTool)]
-    if any(isinstance(tool, FunctionTool) and tool.name == name for tool in tools):
-        return ChooseFunction(name=name)
-    if name == KNOWLEDGE_SEARCH and any(isinstance(tool, FileSearchTool) for tool in tools):
-        return ChooseFileSearch()
-    for server in servers:
-        allowed = _allowed(server)
-        if allowed is not None and name in allowed:
-            return ChooseMcp(server_label=server.server_label, name=name)
-    unlisted = [server.server_label for server in servers if _allowed(server) is None]
-    if unlisted:  # which tools they have, they say when the run begins
-        return ChooseMcp(server_label=unlisted[0] if len(unlisted) == 1 else UNSET, name=name)
-    known = ", ".join(_names(tools)) or "none"
-    raise InvalidRequest(
-        f'`{path}`: "{name[:128]}" is none of "auto", "required" and "none", and no tool of this agent; its tools:'
-        f" {known}.",
-        param=path,
-    )
-
-
-def _allowed(server: McpTool) -> Sequence[str] | None:
-    """The tools of a server by name, where that is known."""
-    given = server.allowed_tools
-    if isinstance(given, McpFilter):
-        given = given.tool_names
-    return given if isinstance(given, list) else None
-
-
-def _names(tools: Sequence[Tool]) -> list[str]:
-    found: list[str] = []
-    for tool in tools:
-        match tool:
-            case FunctionTool(name=name):
-                found.append(name)
-            case FileSearchTool():
-                found.append(KNOWLEDGE_SEARCH)
-            case McpTool():
-                found += _allowed(tool) or ()
-            case _:
-                pass
-    return found[:50]

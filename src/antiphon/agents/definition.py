@@ -103,22 +103,13 @@ def _check_groups(groups: Sequence[ToolGroup], path: str) -> None:
         if isinstance(group, GroupWithArgs):
             schemas.check_depth(group.args, f"{path}[{at}].args")
             schemas.check_size(group.args, f"{path}[{at}].args", schemas.MAX_SCHEMA_BYTES)
-        clash = next(
-            (n for n, other in enumerate(groups[:at]) if _share(name_of(group), name_of(other))), None
-        )
-        if clash is not None:
-            raise _wrong(
-                f"{path}[{at}]", f'"{name_of(group)}" is in {path}[{clash}] already; name what you need once'
-            )
+        same = next((n for n, other in enumerate(groups[:at]) if name_of(other) == name_of(group)), None)
+        if same is not None:
+            raise _wrong(f"{path}[{at}]", f'"{name_of(group)}" is in {path}[{same}] already; name it once')
 
 
 def name_of(group: ToolGroup) -> str:
     return group.name if isinstance(group, GroupWithArgs) else group
-
-
-def _share(one: str, other: str) -> bool:
-    """Whether two names are the same, or one is of a tool of the group that the other is."""
-    return one == other or one.partition("/")[0] == other or other.partition("/")[0] == one
 
 
 def _wrong(path: str, what: str) -> InvalidRequest:

@@ -19,6 +19,7 @@ _QUOTED: Final = re.compile(r"`([^`\s]+)`")
 _TOOL: Final = re.compile(r"tools\[(\d+)\](.*)", re.DOTALL)
 _INPUT: Final = re.compile(r"input\[(\d+)\]")
 _GROUP: Final = re.compile(rf"{GROUPS}\[(\d+)\](.*)", re.DOTALL)
+_BARE_GROUP: Final = re.compile(rf"(?<![\w.]){GROUPS}\[\d+\]")
 _FORMAT: Final = re.compile(r"text\.format\b(.*)", re.DOTALL)
 _SAMPLING: Final = {
     "temperature": "strategy.temperature",
@@ -96,7 +97,8 @@ def in_words_of_agents(error: AntiphonError, places: Places) -> AntiphonError:
     """
     param = error.param
     if not isinstance(error, ProviderError):
-        error.message = _QUOTED.sub(lambda quoted: f"`{places.path_of(quoted[1])}`", error.message)
+        message = _QUOTED.sub(lambda quoted: f"`{places.path_of(quoted[1])}`", error.message)
+        error.message = _BARE_GROUP.sub(lambda found: places.path_of(found[0]), message)
     elif param is not None:
         error.message = error.message.replace(f"`{param}`", f"`{places.path_of(param)}`")
         if param == "temperature" and places.is_greedy:
