@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from antiphon import plugins
+from antiphon.agency import Agency, make_agency
+from antiphon.agency import Parts as AgencyParts
 from antiphon.chat.keeping import ChatKeeper
 from antiphon.chat.routes import ChatRoutes
 from antiphon.chat.stored import StoredChats
@@ -71,6 +73,7 @@ class Services:
     upstreams: UpstreamClient
     knowledge: Knowledge
     integrations: Integrations
+    agency: Agency
     recorder: "Recorder | None" = None
 
     async def check_store(self) -> None:
@@ -83,6 +86,7 @@ class Services:
         await self.integrations.start()
 
     async def shutdown(self) -> None:
+        await self.agency.stop()
         await self.integrations.stop()
         await self.knowledge.stop()
         await self.catalog.aclose()
@@ -132,6 +136,7 @@ def services_for(
     searching = FileSearch(knowledge.searcher, store.knowledge, clock, NoTools())
     parts = IntegrationParts(settings, store, knowledge, sealers.carried, sealers.at_rest, clock, ids)
     integrations = make_integrations(parts, searching)
+    agency = make_agency(AgencyParts(settings, store, catalog, knowledge, integrations, clock, ids))
     attachments = Attachments(knowledge.files, knowledge.fetcher, knowledge.extractor)
     responses = ResponseService(
         catalog,
@@ -144,8 +149,10 @@ def services_for(
         attachments=attachments,
         approval_ttl_s=settings.mcp.approval_ttl_s,
         sampler=make_sampler(settings, catalog),
+        shields=agency.shields,
+        agents=agency.agents,
     )
-    return Services(settings, catalog, store, responses, upstreams, knowledge, integrations, recorder)
+    return Services(settings, catalog, store, responses, upstreams, knowledge, integrations, agency, recorder)
 
 
 def make_sampler(settings: Settings, catalog: Catalog) -> Sampler:
@@ -270,6 +277,7 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
         ).table(),
         *services.knowledge.routes(),
         *services.integrations.routes(),
+        *services.agency.routes(services.responses, stream_settings, streams),
         *mcp_server_routes(
             services.settings, services.responses, services.knowledge, services.integrations, streams
         ),

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from antiphon.agents.types import TYPES as AGENT_TYPES
 from antiphon.chat.answers import ChatCompletion, ChatCompletionChunk, Completion
 from antiphon.chat.request import ChatRequest, CompletionRequest
 from antiphon.chat.stored import ChatList, ChatMessageList, StoredCompletion, UpdateChat
@@ -36,6 +37,7 @@ from antiphon.prompts.shapes import CreatePrompt, PromptList, PromptObject, SetD
 from antiphon.rerank.answer import RerankResponse, StackRerankResponse
 from antiphon.rerank.request import RerankRequest, StackRerankRequest
 from antiphon.responses.socket_frames import CreateFrame, ErrorFrame
+from antiphon.safety.shapes import TYPES as SAFETY_TYPES
 from antiphon.safety.shapes import TYPES as SAFETY_TYPES
 from antiphon.vector_io.types import TYPES as VECTOR_IO_TYPES
 from antiphon.vector_stores.types import TYPES as VECTOR_STORE_TYPES
@@ -111,6 +113,8 @@ class RouteList(msgspec.Struct, kw_only=True):
 
 TYPES: dict[str, Any] = {
     **messages.TYPES,
+    **AGENT_TYPES,
+    **SAFETY_TYPES,
     **VECTOR_STORE_TYPES,
     **VECTOR_IO_TYPES,
     **files.TYPES,

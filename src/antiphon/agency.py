@@ -1,0 +1,118 @@
+"""Composition of agents, with the tool groups and shields that they use: settings → services → routes.
+
+`app.py` calls it twice: what runs need of it goes into the service of responses, over which turns are run then.
+"""
+
+from dataclasses import dataclass
+
+from antiphon.agents.bridge import StoredAgents
+from antiphon.agents.building import AgentRequests
+from antiphon.agents.documents import TurnDocuments
+from antiphon.agents.going import Going
+from antiphon.agents.routes import PREFIXES, AgentRoutes
+from antiphon.agents.service import AgentService
+from antiphon.agents.sessions import Sessions
+from antiphon.agents.turns import TurnService
+from antiphon.agents.volatile import VolatileSessions
+from antiphon.config.settings import Settings
+from antiphon.integrations import Integrations
+from antiphon.knowledge import Knowledge
+from antiphon.models.catalog import Catalog
+from antiphon.ports import Clock, Ids, Store
+from antiphon.ports.safety import Shields
+from antiphon.responses.routes import StreamSettings
+from antiphon.responses.service import ResponseService
+from antiphon.shielding import Safety, make_safety
+from antiphon.storage.memory import MemoryStore
+from antiphon.tool_groups.groups import ToolGroups
+from antiphon.tool_groups.rag import KnowledgeSearch
+from antiphon.tool_groups.registry import GroupRegistry
+from antiphon.tool_groups.resolving import GroupResolver
+from antiphon.web.routing import Route
+from antiphon.web.streams import OpenStreams
+
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What agents are put together from."""
+
+    settings: Settings
+    store: Store
+    catalog: Catalog
+    knowledge: Knowledge
+    integrations: Integrations
+    clock: Clock
+    ids: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """What this capability needs, made once per server."""
+
+    parts: Parts
+    safety: Safety
+    requests: AgentRequests
+    volatile: VolatileSessions
+    documents: TurnDocuments
+
+    @property
+    def shields(self) -> Shields:
+        return self.safety.guards
+
+    @property
+    def agents(self) -> StoredAgents:
+        """Stored agents, as requests for responses name them."""
+        return StoredAgents(self.parts.store.agents, self.requests)
+
+    def routes(
+        self, responses: ResponseService, settings: StreamSettings, streams: OpenStreams
+    ) -> list[Route]:
+        """Turns are run by `responses`."""
+        parts = self.parts
+        agents = AgentService(
+            Sessions(parts.store, self.volatile),
+            self.requests,
+            self.documents.memory,
+            Going(parts.clock),
+            parts.clock,
+            parts.ids,
+        )
+        turns = TurnService(agents, self.documents, responses)
+        table = [
+            route
+            for prefix in PREFIXES
+            for route in AgentRoutes(agents, turns, settings, streams, prefix).table()
+        ]
+        return [*table, *self.safety.routes()]
+
+    async def stop(self) -> None:
+        await self.safety.stop()
+
+
+def make_agency(parts: Parts) -> Agency:
+    """The parts over these settings. Raises ConfigError for a shield, or its provider, that cannot be made."""
+    asked = parts.settings.agents
+    safety = make_safety(parts.settings, parts.catalog, parts.store, parts.clock)
+    volatile = VolatileSessions(
+        MemoryStore,
+        parts.clock,
+        ttl_s=asked.volatile_session_ttl_s,
+        max_bytes=asked.max_volatile_mb * MB,
+    )
+    documents = TurnDocuments(
+        parts.knowledge.rag,
+        parts.store.agents,
+        volatile,
+        inline_tokens=asked.inline_document_tokens,
+        retrieved_chunks=asked.retrieved_chunks,
+    )
+    requests = AgentRequests(parts.catalog, make_groups(parts), safety.guards)
+    return Agency(parts, safety, requests, volatile, documents)
+
+
+def make_groups(parts: Parts) -> ToolGroups:
+    """What makes tools of the groups that agents name."""
+    registry = GroupRegistry(parts.store.tool_groups, parts.integrations.connectors.registry)
+    return GroupResolver(registry, parts.integrations.tools, KnowledgeSearch(parts.knowledge.rag))
