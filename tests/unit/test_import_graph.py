@@ -16,6 +16,7 @@ WAYS_OUT = frozenset({("mcp", "fetching")})
 """Adapters that reach what callers name do so through the one guarded way out."""
 SERVICES = frozenset(
     {
+        "agents",
         "chat",
         "connectors",
         "conversations",
@@ -31,12 +32,15 @@ SERVICES = frozenset(
         "responses",
         "runs",
         "safety",
+        "tool_groups",
         "vector_io",
         "vector_stores",
     }
 )
 # The composition root, and what stands before it: the command line, and the server inside another program.
-ROOTS = frozenset({"app", "integrations", "knowledge", "shielding", "cli", "__main__", "in_process"})
+ROOTS = frozenset(
+    {"agency", "app", "integrations", "knowledge", "shielding", "cli", "__main__", "in_process"}
+)
 FORBIDDEN = frozenset(
     {"pydantic", "httpx", "openai", "requests", "fastapi", "litestar", "tiktoken", "pickle"}
 )
