@@ -7,6 +7,7 @@ import msgspec
 
 from antiphon.agents.building import AgentRequests, Built
 from antiphon.agents.definition import Effective, effective
+from antiphon.agents.record import TurnRecord
 from antiphon.agents.shapes import AgentConfig
 from antiphon.core import request_rules
 from antiphon.core.body import TextConfig
@@ -54,6 +55,11 @@ class StoredAgents:
         merged = _merged(request, built, counts)
         request_rules.check_contents(merged)
         return merged, _setup(request, built)
+
+    async def response_of(self, owner: Owner, turn_id: str) -> str | None:
+        """See `AgentDefaults.response_of`."""
+        turn = await self.store.turn_of(owner, turn_id)
+        return None if turn is None else TurnRecord.of(turn).last_response_id
 
 
 def agent_named(given: object) -> tuple[str, str]:

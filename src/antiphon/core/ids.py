@@ -4,7 +4,11 @@ An item's id is built from the response's: `msg_` + the 32 random hex digits of 
 `item_reference` names the response that holds the item, and no index of items is kept.
 """
 
+import re
+
 RESPONSE_PREFIX = "resp_"
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+"""How ids of agents, sessions and turns look."""
 _RANDOM = 32
 
 PREFIX_BY_TYPE = {

@@ -11,7 +11,7 @@ from antiphon.conversations.keeper import ConversationKeeper
 from antiphon.conversations.turns import Turns
 from antiphon.core.compacting import is_triggered, nothing_to_compact, whole
 from antiphon.core.errors import InvalidRequest, NotFound
-from antiphon.core.ids import RESPONSE_PREFIX, ItemIds
+from antiphon.core.ids import RESPONSE_PREFIX, UUID, ItemIds
 from antiphon.core.loop import Loop
 from antiphon.core.mcp_turn import NOTHING, McpBeginning
 from antiphon.core.removals import as_left
@@ -223,7 +223,7 @@ class ResponseService:
     async def input_items(self, owner: Owner, response_id: str) -> list[StoredItem]:
         """The whole context that was sent, oldest first: the chain's items, then the response's own input."""
         stored = await self._stored(owner, response_id)
-        chain = await self.store.get_chain(owner, response_id)  # hidden ancestors too: they were sent
+        chain = await self.store.get_chain(owner, stored.id)  # hidden ancestors too: they were sent
         arrays = [array for turn in as_left(chain)[:-1] for array in (turn.input, turn.output)]
         earlier = [item for array in arrays for item in _ITEMS.decode(array)]
         return earlier + _ITEMS.decode(stored.input)
@@ -234,6 +234,9 @@ class ResponseService:
         return [render_item(item, visible, thoughts) for item in items]
 
     async def _stored(self, owner: Owner, response_id: str) -> StoredResponse:
+        """By its id, or by that of the agent's turn whose newest run it is."""
+        if self.agents is not None and UUID.fullmatch(response_id):
+            response_id = await self.agents.response_of(owner, response_id) or response_id
         stored = await self.store.get_response(owner, response_id)
         if stored is None:
             raise _unknown(response_id)

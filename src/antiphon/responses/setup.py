@@ -42,3 +42,7 @@ class AgentDefaults(Protocol):
         made. Raises NotFound with the field in `param`, and InvalidRequest for an agent that cannot be asked so.
         """
         ...
+
+    async def response_of(self, owner: Owner, turn_id: str) -> str | None:
+        """The id of the response that the newest run of a turn is."""
+        ...
