@@ -75,8 +75,6 @@ models:
 - {model_id: small, provider_id: local, provider_model_id: Qwen/Qwen3-8B}
 ```
 
-`safety` and `tool_runtime` under `providers`, and `shields` and `tool_groups`, are refused with advice until what they
-configure is built; empty ones are accepted.
 [A Llama Stack `run.yaml`](../howto/llama-stack.md) is read too."""
 
 

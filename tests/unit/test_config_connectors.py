@@ -175,12 +175,8 @@ def test_a_llama_stack_file_has_its_mcp_servers_as_connectors(tmp_path: Path) ->
         "changed",
         'connector "my-files-all", MCP server at http://localhost:8000/sse?***',
     )
-    assert rows[f"{groups}.mcp::github"] == (
-        "left out",
-        'there is a connector "github" already, which is used',
-    )
+    assert rows[f"{groups}.mcp::github"] == ("changed", 'connector "github", which is there already')
     assert rows[f"{groups}.notes"][0] == "changed"
-    assert rows[f"{groups}.notes.args"][0] == "left out"
     assert rows[f"{groups}.mcp::off"] == ("off", "switched off (OFF is not set)")
     assert rows[f"{groups}.builtin::websearch"][0] == "left out"
     assert CANARY not in str(rows) + str(settings.notes)

@@ -18,6 +18,7 @@ from antiphon.knowledge import check_knowledge
 from antiphon.models.router import rules_in_words
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.system import SystemClock, SystemIds
+from antiphon.tool_groups.setup import check_tool_groups
 
 _WIDEST_KEY = 56
 
@@ -56,6 +57,7 @@ def _check_adapters(settings: Settings) -> None:
     make_providers(settings, UpstreamClient(SystemClock()), SystemIds())
     check_knowledge(settings)
     check_connectors(settings)
+    check_tool_groups(settings)
     make_front(settings)
 
 
@@ -104,6 +106,8 @@ def _lines(settings: Settings) -> Iterator[str]:
         yield f"model      {model.model_id} = {model.provider_id}/{model.upstream_name}"
     for connector in settings.connectors:
         yield f"connector  {connector.connector_id}{_leads_to(connector)}{_whose(connector)}"
+    for group in settings.tool_groups:
+        yield f"tools      {group.toolgroup_id} by {group.provider_id}"
     for note in settings.notes:
         yield f"note       {note}"
 
@@ -159,6 +163,7 @@ def _document(
             {"connector_id": one.connector_id, "transport": one.transport, "url": _plain(one.url) or None}
             for one in (settings.connectors if settings is not None else ())
         ],
+        "tool_groups": [one.toolgroup_id for one in (settings.tool_groups if settings is not None else ())],
         "notes": list(settings.notes) if settings is not None else [],
         "lines": [
             {"line": row.line, "outcome": row.outcome, "key": row.key, "text": row.text} for row in lines

@@ -1,7 +1,7 @@
 """From located YAML to the settings tree: what is refused, and where in the file."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import Any, get_args
@@ -10,6 +10,8 @@ import msgspec
 
 from antiphon.config.agent_settings import AgentsSettings
 from antiphon.config.connector_rules import check_connectors, lines_of_connectors
+from antiphon.config.group_rules import check_groups, connectors_of, lines_of_groups, runtime_kinds
+from antiphon.config.group_settings import ToolGroupSettings, ToolRuntimeSettings
 from antiphon.config.mapping import switched_off
 from antiphon.config.mcp_settings import CONNECTOR_ID, ConnectorSettings, McpSettings
 from antiphon.config.routes import check_routes, with_live_candidates
@@ -29,12 +31,6 @@ from antiphon.config.settings import (
 )
 from antiphon.config.shield_rules import check_shields, lines_of_shields
 from antiphon.config.yaml_nodes import Node, plain
-
-LATER: Mapping[str, str] = {
-    "tool_runtime": "file search is built in, and MCP servers stand under `connectors`; remove it",
-    "tool_groups": "tool groups are not served yet; name MCP servers under `connectors`, and use their ids",
-}
-"""Sections whose capability is not built yet, and what to do until it is. Empty ones are accepted."""
 
 TOP_KEYS = (
     "version",
@@ -63,10 +59,6 @@ def bind(root: Node) -> Settings:
     _check_version(root["version"])
     sections = root["providers"]
     refuse_unknown(sections, PROVIDER_KEYS, "providers")
-    for name, advice in LATER.items():
-        node = (sections if name in PROVIDER_KEYS else root)[name]
-        if node.value:
-            raise node.error(f"{name}: {advice}")
     _refuse_plain_keys(root["server"]["auth"]["keys"])
     inference = [node for node in sections["inference"].items() if not switched_off(node)]
     indexes, files, guards = (
@@ -84,6 +76,19 @@ def bind(root: Node) -> Settings:
         for node in root["shields"].items()
         if not switched_off(node, "shield_id") and not switched_off(node)
     ]
+    runtimes = [
+        (convert(node, ToolRuntimeSettings, "providers.tool_runtime"), node)
+        for node in sections["tool_runtime"].items()
+        if not switched_off(node)
+    ]
+    groups = [
+        (convert(node, ToolGroupSettings, "tool_groups"), node)
+        for node in root["tool_groups"].items()
+        if not switched_off(node, "toolgroup_id") and not switched_off(node)
+    ]
+    kinds = runtime_kinds(runtimes)
+    check_groups(groups, kinds)
+    connectors += list(connectors_of(groups, kinds, connectors))
     settings = Settings(
         server=convert(root["server"], ServerSettings, "server"),
         providers=ProviderSections(
@@ -91,6 +96,7 @@ def bind(root: Node) -> Settings:
             vector_io=tuple(convert(node, ProviderSettings, "providers.vector_io") for node in indexes),
             files=tuple(convert(node, ProviderSettings, "providers.files") for node in files),
             safety=tuple(convert(node, ProviderSettings, "providers.safety") for node in guards),
+            tool_runtime=tuple(settings for settings, _ in runtimes),
         ),
         models=tuple(convert(node, ModelSettings, "models") for node in models),
         storage=convert(root["storage"], StorageSettings, "storage"),
@@ -102,16 +108,19 @@ def bind(root: Node) -> Settings:
         safety=convert(root["safety"], SafetySettings, "safety"),
         shields=tuple(settings for settings, _ in shields),
         connectors=tuple(settings for settings, _ in connectors),
+        tool_groups=tuple(settings for settings, _ in groups),
         lines={
             **dict(_lines([*inference, *indexes, *files])),
             **{f"safety:{name}": line for name, line in _lines(guards)},
             **dict(lines_of_connectors(connectors)),
             **dict(lines_of_shields(shields)),
+            **dict(lines_of_groups(groups)),
         },
     )
     check_connectors(connectors)
     check_shields(shields, settings.providers.safety)
     _check_ids(guards)
+    _check_ids([node for _, node in runtimes])
     _check_store_models(settings, root["vector_stores"])
     _check_names(settings, inference, models)
     _check_ids(indexes)

@@ -6,7 +6,7 @@ from antiphon.config.mapping import line_of, origin, switched_off, without_query
 from antiphon.config.settings import MappedLine
 from antiphon.config.yaml_nodes import Node
 
-_NAMES = ("model_id", "shield_id", "provider_id", "connector_id", "name")
+_NAMES = ("toolgroup_id", "model_id", "shield_id", "provider_id", "connector_id", "name")
 
 
 def lines_of(root: Node) -> tuple[MappedLine, ...]:
@@ -40,7 +40,7 @@ def _text(node: Node, path: str) -> str:
     given = ".env." in path or (".command." in path and name != "0")
     if ".headers." in path or (path.startswith("connectors.") and given):
         return written(node, "api_key")
-    if path.startswith("connectors.") and name == "url":
+    if (path.startswith("connectors.") and name == "url") or path.endswith(".mcp_endpoint.uri"):
         return written(without_query(node))
     return written(node, name)
 

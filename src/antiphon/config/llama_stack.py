@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from antiphon.config.bind import unknown_key
-from antiphon.config.llama_connectors import Connectors, is_mcp_group
+from antiphon.config.llama_connectors import Connectors
 from antiphon.config.llama_files import Files
+from antiphon.config.llama_groups import Groups
 from antiphon.config.llama_inference import Inference
 from antiphon.config.llama_safety import Safety
 from antiphon.config.llama_tables import (
@@ -51,6 +52,7 @@ _KNOWN = (
     "shields",
     "storage",
     "telemetry",
+    "tool_groups",
     "vector_stores",
     "version",
 )
@@ -102,6 +104,9 @@ class _Translation:
         self._providers(root["providers"])
         safety = Safety.of(self.mapping, root)
         safety.section(root)
+        connectors = Connectors(self.mapping)
+        servers = list(connectors.found(root))
+        groups = Groups(self.mapping, connectors.ids)
         ours: dict[str, Node] = {
             "providers": replace(
                 root,
@@ -117,11 +122,15 @@ class _Translation:
                     "safety": replace(
                         root["providers"], value=list(safety.providers(root["providers"]["safety"]))
                     ),
+                    "tool_runtime": replace(
+                        root["providers"], value=list(groups.providers(root["providers"]["tool_runtime"]))
+                    ),
                 },
             ),
             "models": replace(root, value=list(inference.models(models))),
             "shields": replace(root, value=list(safety.live())),
-            "connectors": replace(root, value=list(Connectors(self.mapping).found(root))),
+            "connectors": replace(root, value=servers),
+            "tool_groups": replace(root, value=list(groups.found(root))),
             "server": self._server(root["server"]),
         }
         if "vector_stores" in root.mapping() and not isinstance(root["vector_stores"].value, list):
@@ -211,8 +220,7 @@ class _Translation:
             if not node.value:
                 self.mapping.add(line_of(source, name), f"{path}{name}", "ignored", "empty")
             for entry in node.items():
-                if name != "tool_groups" or not is_mcp_group(entry):
-                    self._resource(entry, f"{path}{name}", name, why)
+                self._resource(entry, f"{path}{name}", name, why)
 
     def _never(self, source: Node, name: str, path: str, what: str) -> None:
         line, key = line_of(source, name), f"{path}{name}"

@@ -83,7 +83,7 @@ BUILT_IN: Final[Mapping[str, frozenset[str]]] = {
 """Types whose work this server does itself."""
 
 DONE_BY: Final[Mapping[str, str]] = {
-    "remote::model-context-protocol": "MCP servers are asked by the Responses API; name them as connectors",
+    "remote::model-context-protocol": "MCP servers are asked by this server, as connectors and tool groups",
     "inline::rag-runtime": "`file_search` and the RAG tool are built in",
     "inline::file-search": "`file_search` is built in",
 }
@@ -118,7 +118,6 @@ RESOURCES_NEVER: Final[Mapping[str, str]] = {
 """Resources of those: registering one says that the API is really used, and is refused."""
 
 RESOURCES_NOT_YET: Final[Mapping[str, str]] = {
-    "tool_groups": "tool groups are served where they are MCP servers, by their `mcp_endpoint`",
     "vector_dbs": "vector stores are made by requests",
     "vector_stores": "vector stores are made by requests",
 }

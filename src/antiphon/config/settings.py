@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from antiphon.config.agent_settings import AgentsSettings
+from antiphon.config.group_settings import ToolGroupSettings, ToolRuntimeSettings
 from antiphon.config.mcp_settings import ConnectorSettings, McpSettings
 from antiphon.config.safety_settings import SafetySettings, ShieldSettings
 from antiphon.models.breaker import BreakerSettings
@@ -229,6 +230,12 @@ class ProviderSections(_Section):
         tuple[ProviderSettings, ...],
         Meta(description="What shields are asked by. `rules`, of type `inline::rules`, is always there."),
     ] = ()
+    tool_runtime: Annotated[
+        tuple[ToolRuntimeSettings, ...],
+        Meta(
+            description="What tool groups are of. `model-context-protocol` and `rag-runtime` are always there."
+        ),
+    ] = ()
 
 
 class EmbeddingChoice(_Section):
@@ -395,6 +402,7 @@ class Settings(_Section):
     safety: SafetySettings = SafetySettings()
     shields: tuple[ShieldSettings, ...] = ()
     connectors: tuple[ConnectorSettings, ...] = ()
+    tool_groups: tuple[ToolGroupSettings, ...] = ()
     discovery: DiscoverySettings = DiscoverySettings()
     local: LocalSettings = LocalSettings()
     source: str | None = None  # the file it came from, as the user would write it
@@ -438,6 +446,12 @@ class Settings(_Section):
         name = f"connector:{connector_id}"
         line = self.lines.get(f"{name}.{key.partition('.')[0]}") or self.lines.get(name)
         return ConfigError(self.source, line, f"connector {connector_id}: {key} {message}")
+
+    def group_error(self, group_id: str, key: str, message: str) -> ConfigError:
+        """An error in a tool group, at the line of its `key` (`args`)."""
+        name = f"group:{group_id}"
+        line = self.lines.get(f"{name}.{key}") or self.lines.get(name)
+        return ConfigError(self.source, line, f"tool group {group_id}: {message}")
 
 
 def secrets_in(value: Mapping[str, Any]) -> Iterator[str]:

@@ -79,9 +79,13 @@ class ConnectorRegistry:
 
     async def get(self, owner: Owner, connector_id: str) -> ConnectorObject | None:
         """As callers are shown it."""
+        entry = await self.entry(owner, connector_id)
+        return None if entry is None else self.shown(owner, entry)
+
+    async def entry(self, owner: Owner, connector_id: str) -> Entry | None:
+        """As it is kept."""
         settings = self.configured_for(owner).get(connector_id)
-        stored = settings or await self.records.get_connector(owner, connector_id)
-        return None if stored is None else self.shown(owner, stored)
+        return settings or await self.records.get_connector(owner, connector_id)
 
     async def list_all(self, owner: Owner) -> list[Entry]:
         """Those of the configuration in the order of the file, then the others, the oldest first."""

@@ -53,11 +53,13 @@ class ToolGroups(Protocol):
         session_id: str = "",
         field: str = "toolgroups",
     ) -> ResolvedGroups:
-        """The tools of groups for one run. `stores` are the vector stores (ids, or the names that they were registered
-        under) of a group `builtin::rag` that names none; without any it is no tool. `headers` are those of the request,
-        by lower-case name: old clients send servers' headers in one of them. `session_id` becomes an argument of each
-        tool that takes one of this name, unless it is "".
+        """The tools of groups for one run. `stores` are the vector stores of the session (ids, or the names that they
+        were registered under): a group that searches does so in these, as far as they are still there, besides those
+        that its arguments name; without any it is no tool. `headers` are those of the request, by lower-case name: old
+        clients send servers' headers in one of them. `session_id` becomes an argument of each tool that takes one of
+        this name, unless it is "".
 
-        Raises InvalidRequest as `check` does, also for a tool that a server is known not to have.
+        Raises InvalidRequest as `check` does, also for a tool that a server is known not to have, and NotFound for a
+        vector store that there is not.
         """
         ...
