@@ -89,6 +89,14 @@ def test_the_same_again_changes_nothing_and_another_text_under_an_id_replaces_it
     assert len(query(raw, store, "ship")["chunks"]) == 1
 
 
+def test_chunks_as_the_guides_of_older_clients_write_them(raw: Raw) -> None:
+    store = store_of(raw)
+    chunk = {"document_id": "lamp", "content": "The lamp is red.", "mime_type": "text/plain"}
+    ok(insert(raw, store, chunk, {**BOAT, "document_id": "x", "metadata": {"document_id": "boat"}}))
+    assert query(raw, store, "lamp")["chunks"][0]["metadata"] == {"document_id": "lamp"}
+    assert query(raw, store, "boat")["chunks"][0]["metadata"] == {"document_id": "boat"}
+
+
 def test_vectors_of_the_caller_are_taken(raw: Raw) -> None:
     made = ok(raw.post("/v1/embeddings", {"model": EMBEDDER, "input": ["The lamp is red."]}))
     vector = made["data"][0]["embedding"]
@@ -137,6 +145,7 @@ REFUSED: list[tuple[Json, str, str | None]] = [
     ({"chunks": [{"content": {"type": "smell"}}]}, "chunks[0].content", None),
     ({"chunks": [{"content": "x", "embedding": [1.0]}]}, "chunks[0].embedding", "embedding_mismatch"),
     ({"ttl_seconds": 60}, "ttl_seconds", "unsupported_parameter"),
+    ({"chunks": [{"content": "x", "mime_type": "application/pdf"}]}, "chunks[0].mime_type", None),
     ({"vector_db_id": "x"}, "vector_store_id", None),
     ({"surprise": 1}, "surprise", None),
     ({"chunks": "x"}, "chunks", None),
@@ -187,6 +196,10 @@ def test_a_store_that_is_not_there(raw: Raw) -> None:
     ):
         answer = raw.post(f"/v1/{path}", body)
         assert (answer.status, answer.json["error"]["param"]) == (404, "vector_db_id")
+    ok(raw.post("/v1/vector-dbs", {"vector_db_id": "birds"}))
+    ok(raw.post("/v1/vector-io/insert", {"vector_db_id": "birds", "chunks": [LAMP]}))
+    found = ok(raw.post("/v1/tool-runtime/rag-tool/query", {"vector_db_ids": ["birds"], "content": "lamp"}))
+    assert found["metadata"]["vector_db_ids"] == ["birds"]
     answer = raw.post("/v1/tool-runtime/rag-tool/query", {"vector_db_ids": ["nowhere"], "content": "x"})
     assert (answer.status, answer.json["error"]["param"]) == (404, "vector_db_ids[0]")
 
@@ -225,6 +238,7 @@ def test_the_rag_tool_reads_documents_and_gives_a_context(raw: Raw) -> None:
             },
             {"document_id": "b", "content": {"uri": site.at("plan.pdf")}, "mime_type": "application/pdf"},
             {"document_id": "c", "content": f"data:text/csv;base64,{csv}", "metadata": {}},
+            {"document_id": "e", "content": {"uri": "data:,Geese%20fly%20south."}},
             {
                 "document_id": "d",
                 "content": "<html><body><p>Snow falls.</p></body></html>",
@@ -250,6 +264,7 @@ def test_the_rag_tool_reads_documents_and_gives_a_context(raw: Raw) -> None:
     assert '"blue boat"' in closing
     assert PLAN in context("lighthouse")["metadata"]["chunks"][0]
     assert context("Oslo")["metadata"]["document_ids"] == ["c"]
+    assert context("geese")["metadata"]["chunks"] == ["Geese fly south."]
     snow = context("snow", chunk_template="{index}: {chunk.content}", max_chunks=1)
     assert snow["content"][1]["text"] == "1: Snow falls."
     nothing = context("zebra")

@@ -27,6 +27,7 @@ from antiphon.vector_io.shapes import (
     RagQueryConfig,
     TextItem,
 )
+from antiphon.vector_io.stores import name_of
 
 _HOLE = re.compile(r"\{(index|chunk\.content|metadata)\}")
 _BEGIN = "knowledge_search tool found {count} chunks:\nBEGIN of knowledge_search tool results.\n"
@@ -85,6 +86,9 @@ class RagTool:
             "scores": [one.score for one in shown],
             "vector_store_ids": [one.store_id for one in shown],
         }
+        if body.vector_db_ids:
+            names = {one.id: name_of(one) for one in stores}
+            metadata["vector_db_ids"] = [names[one.store_id] for one in shown]
         if not items:
             return RagAnswer(metadata=metadata)
         first, last = TextItem(text=_BEGIN.format(count=len(items))), TextItem(text=_END)

@@ -36,6 +36,7 @@ _MAX_ATTRIBUTES = 16
 _MAX_KEY = 64
 _MAX_VALUE = 512
 _MAX_DOCUMENT = 500
+_TEXTS = ("text/", "application/json", "application/yaml", "application/xml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,14 @@ def _chunk(given: GivenChunk, store: StoredVectorStore, at: int) -> Chunk:
     text = text_of(given.content, f"{path}.content")
     if not text.strip():
         raise InvalidRequest(f"`{path}.content`: holds no text.", param=f"{path}.content")
+    if given.mime_type and not given.mime_type.startswith(_TEXTS):
+        raise InvalidRequest(
+            f"`{path}.mime_type`: a chunk is a text; give documents to the RAG tool, or to a vector store as a file.",
+            param=f"{path}.mime_type",
+        )
     metadata: JsonObject = given.metadata or {}
+    if given.document_id:
+        metadata = {"document_id": given.document_id, **metadata}
     beside = given.chunk_metadata or None
     document = metadata.get("document_id") or (beside.document_id if beside is not None else None)
     document_id = str(document) if isinstance(document, str | int) else ""

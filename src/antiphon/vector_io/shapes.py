@@ -38,13 +38,17 @@ class ChunkMetadata(Wire):
 
 
 class GivenChunk(Wire):
-    """`chunk_id` of 0.4 and later, `stored_chunk_id` of 0.3; without either it is told by document and content."""
+    """`chunk_id` of 0.4 and later, `stored_chunk_id` of 0.3; without either it is told by document and content.
+    `document_id` and `mime_type` are how the guides of 0.2 write a chunk.
+    """
 
     content: Content
     metadata: JsonObject | UnsetType | None = UNSET
     chunk_metadata: ChunkMetadata | UnsetType | None = UNSET
     chunk_id: Name | UnsetType | None = UNSET
     stored_chunk_id: Name | UnsetType | None = UNSET
+    document_id: Name | UnsetType | None = UNSET
+    mime_type: Annotated[str, Meta(max_length=127)] | UnsetType | None = UNSET
     embedding: Vector | UnsetType | None = UNSET
     embedding_model: str | UnsetType | None = UNSET
     embedding_dimension: int | UnsetType | None = UNSET
