@@ -24,10 +24,7 @@ from antiphon.responses.routes import StreamSettings
 from antiphon.responses.service import ResponseService
 from antiphon.shielding import Safety, make_safety
 from antiphon.storage.memory import MemoryStore
-from antiphon.tool_groups.groups import ToolGroups
-from antiphon.tool_groups.rag import KnowledgeSearch
-from antiphon.tool_groups.registry import GroupRegistry
-from antiphon.tool_groups.resolving import GroupResolver
+from antiphon.tool_groups.setup import ToolGroupParts, make_tool_groups
 from antiphon.web.routing import Route
 from antiphon.web.streams import OpenStreams
 
@@ -53,6 +50,7 @@ class Agency:
 
     parts: Parts
     safety: Safety
+    tool_groups: ToolGroupParts
     requests: AgentRequests
     volatile: VolatileSessions
     documents: TurnDocuments
@@ -85,7 +83,7 @@ class Agency:
             for prefix in PREFIXES
             for route in AgentRoutes(agents, turns, settings, streams, prefix).table()
         ]
-        return [*table, *self.safety.routes()]
+        return [*table, *self.tool_groups.table(), *self.safety.routes()]
 
     async def stop(self) -> None:
         await self.safety.stop()
@@ -108,11 +106,20 @@ def make_agency(parts: Parts) -> Agency:
         inline_tokens=asked.inline_document_tokens,
         retrieved_chunks=asked.retrieved_chunks,
     )
-    requests = AgentRequests(parts.catalog, make_groups(parts), safety.guards)
-    return Agency(parts, safety, requests, volatile, documents)
+    tool_groups = make_groups(parts)
+    requests = AgentRequests(parts.catalog, tool_groups.groups, safety.guards)
+    return Agency(parts, safety, tool_groups, requests, volatile, documents)
 
 
-def make_groups(parts: Parts) -> ToolGroups:
-    """What makes tools of the groups that agents name."""
-    registry = GroupRegistry(parts.store.tool_groups, parts.integrations.connectors.registry)
-    return GroupResolver(registry, parts.integrations.tools, KnowledgeSearch(parts.knowledge.rag))
+def make_groups(parts: Parts) -> ToolGroupParts:
+    """What makes tools of the groups that agents name. Raises ConfigError for a group that cannot be had."""
+    connectors = parts.integrations.connectors
+    return make_tool_groups(
+        parts.settings,
+        parts.store.tool_groups,
+        connectors.registry,
+        connectors.service,
+        parts.integrations.tools,
+        parts.knowledge.rag,
+        parts.clock,
+    )

@@ -38,7 +38,7 @@ from antiphon.rerank.answer import RerankResponse, StackRerankResponse
 from antiphon.rerank.request import RerankRequest, StackRerankRequest
 from antiphon.responses.socket_frames import CreateFrame, ErrorFrame
 from antiphon.safety.shapes import TYPES as SAFETY_TYPES
-from antiphon.safety.shapes import TYPES as SAFETY_TYPES
+from antiphon.tool_groups.shapes import TYPES as TOOL_GROUP_TYPES
 from antiphon.vector_io.types import TYPES as VECTOR_IO_TYPES
 from antiphon.vector_stores.types import TYPES as VECTOR_STORE_TYPES
 from antiphon.version import __version__
@@ -117,10 +117,10 @@ TYPES: dict[str, Any] = {
     **SAFETY_TYPES,
     **VECTOR_STORE_TYPES,
     **VECTOR_IO_TYPES,
+    **TOOL_GROUP_TYPES,
     **files.TYPES,
     **CONNECTOR_TYPES,
     **MCP_TYPES,
-    **SAFETY_TYPES,
     "MessagesRequest": MessagesRequest,
     "ChangedConversation": ChangedConversation,
     "ChatCompletion": ChatCompletion,
