@@ -29,6 +29,7 @@ from antiphon.messages.errors import error_shape
 from antiphon.messages.routes import MessagesRoutes
 from antiphon.models.catalog import Catalog, NamedModel
 from antiphon.models.health import Guarded, UpstreamHealth
+from antiphon.models.prompted import told_in_words
 from antiphon.models.router import routed_models
 from antiphon.models.routes import ModelRoutes
 from antiphon.ports import Clock, Ids, ModelProvider, Sealer, Store
@@ -207,7 +208,7 @@ def make_catalog(
     """The names of models over these providers, each behind its circuit breakers. `draw` is chance, for weights."""
     own = {one.provider_id: one.breaker for one in settings.providers.inference if one.breaker is not None}
     health = UpstreamHealth(clock, settings.server.breaker, own)
-    guarded = {provider_id: Guarded(provider, health) for provider_id, provider in providers.items()}
+    guarded = {name: Guarded(told_in_words(provider), health) for name, provider in providers.items()}
     aliases = [one for one in settings.models if one.route is None]
     named = [NamedModel(one.model_id, one.provider_id, one.upstream_name) for one in aliases]
     routes = {one.model_id: one.route for one in settings.models if one.route is not None}

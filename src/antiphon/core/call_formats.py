@@ -80,7 +80,7 @@ def _elements(value: Any) -> Iterator[Any]:
 def object_in(text: str) -> dict[str, Any] | None:
     """The JSON object that the text is; None where it is none. Nothing at all means no arguments."""
     try:
-        value = decode_json(text) if text.strip() else {}
+        value: Any = decode_json(text) if text.strip() else {}
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         return None
     return value if is_object(value) else None

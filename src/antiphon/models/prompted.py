@@ -15,6 +15,7 @@ from antiphon.core.token_estimate import estimate
 from antiphon.core.tools import CustomTool
 from antiphon.models.prompted_answer import PromptedAnswer
 from antiphon.ports import (
+    CallsInWords,
     Constraint,
     Intake,
     ModelInfo,
@@ -39,6 +40,12 @@ class Prompting:
     form: CallFormat = "json"
     behavior: SystemBehavior = "append"
     new_id: Callable[[], str] = new_call_id
+
+
+def told_in_words(provider: ModelProvider) -> ModelProvider:
+    """The provider behind what tells its tools in words, where its configuration says so (`tool_calls: prompted`)."""
+    asked = isinstance(provider, CallsInWords) and provider.calls_in_words
+    return Prompted(provider, Prompting()) if asked else provider
 
 
 class Prompted:

@@ -190,6 +190,14 @@ class TakesFiles(Protocol):
 
 
 @runtime_checkable
+class CallsInWords(Protocol):
+    """A provider that says whether its server, or its models, know no native tool calls."""
+
+    @property
+    def calls_in_words(self) -> bool: ...
+
+
+@runtime_checkable
 class Patient(Protocol):
     """A provider that waits and repeats what failed before the head, and can be had without that."""
 

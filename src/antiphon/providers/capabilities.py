@@ -16,6 +16,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     developer_role: bool = False
+    tool_calls: Literal["native", "prompted"] = "native"
+    """`prompted`: tools are told in the instructions, and calls are read from the text of the answer."""
     parallel_tool_calls: bool = True
     tool_choice: bool = True
     allowed_tools: bool = False
@@ -84,6 +86,7 @@ class ResponsesCapabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     The defaults are those of a server that is known to have the route, and no more.
     """
 
+    tool_calls: Literal["native", "prompted"] = "native"
     parallel_tool_calls: bool = True
     tool_choice: bool = True
     allowed_tools: bool = False

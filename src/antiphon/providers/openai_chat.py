@@ -121,6 +121,11 @@ class OpenAIChat:
         """What this upstream cannot honour: refused, or dropped where the server is lenient."""
         return self._renderer.unsupported(request)
 
+    @property
+    def calls_in_words(self) -> bool:
+        """See `ports.CallsInWords`."""
+        return self.capabilities.tool_calls == "prompted"
+
     def intake(self) -> Intake:
         """See `ports.TakesFiles`. This wire's file parts are for PDF alone."""
         return Intake(self.capabilities.image_urls, "pdf" if self.capabilities.file_parts else "none")

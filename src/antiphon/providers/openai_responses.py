@@ -69,6 +69,11 @@ class OpenAIResponses:
         """What this upstream cannot honour: refused, or dropped where the server is lenient."""
         return self._renderer.unsupported(request)
 
+    @property
+    def calls_in_words(self) -> bool:
+        """See `ports.CallsInWords`."""
+        return self.capabilities.tool_calls == "prompted"
+
     def intake(self) -> Intake:
         """See `ports.TakesFiles`."""
         return Intake(self.capabilities.image_urls, "all" if self.capabilities.file_parts else "none")

@@ -57,6 +57,11 @@ class AutoWire:
         hasty._chat = hasty._responses.chat  # noqa: SLF001  # a copy of this very object
         return hasty
 
+    @property
+    def calls_in_words(self) -> bool:
+        """See `ports.CallsInWords`."""
+        return self._chat.calls_in_words
+
     def intake(self) -> Intake:
         """See `ports.TakesFiles`: while either wire may be used, what both take."""
         by_chat, by_responses = self._chat.intake(), self._responses.intake()

@@ -112,6 +112,11 @@ class LlamaCpp:
         _refuse_too_large(config)
         return cls(provider_id, config, client, ids, lenient=lenient)
 
+    @property
+    def calls_in_words(self) -> bool:
+        """See `ports.CallsInWords`."""
+        return self._shape.calls_in_words
+
     def intake(self) -> Intake:
         """See `ports.TakesFiles`. The engine would fetch images from wherever this machine can reach."""
         return Intake(image_urls=False)
