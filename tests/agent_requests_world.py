@@ -42,8 +42,8 @@ class FewShields:
 
 @dataclass
 class FewGroups:
-    """`mcp::maps` and `mcp::mail` are servers, the first of which says nothing of its tools; `builtin::rag` searches the
-    stores that it is given.
+    """`mcp::maps` and `mcp::mail` are servers; the first says nothing of its tools. `builtin::rag` searches the stores
+    that it is given.
     """
 
     asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from antiphon.agents.choices import KNOWLEDGE_SEARCH as KNOWLEDGE_SEARCH
 from antiphon.agents.choices import chosen, tools_of
 from antiphon.agents.client_tools import function_tool
 from antiphon.agents.definition import Effective, check_config, effective
+from antiphon.agents.definitions_shown import tools_in_words
 from antiphon.agents.formats import text_format
 from antiphon.agents.places import GROUPS, Places, in_words_of_agents
 from antiphon.agents.shapes import AgentConfig, SamplingParams, TopK, TopP
@@ -25,6 +25,7 @@ from antiphon.ports.agents import StoredSession
 from antiphon.ports.safety import Shields
 from antiphon.responses.setup import SeenBy
 from antiphon.tool_groups.groups import ToolGroups
+from antiphon.tool_groups.rag import KNOWLEDGE_SEARCH
 
 DEFAULT_TOP_P = 0.95
 
@@ -99,7 +100,7 @@ class AgentRequests:
             request_rules.check_contents(request)
         except AntiphonError as error:
             raise in_words_of_agents(error, places) from None
-        return Built(request, _rules(counts, steps_used), runtime, None, places)
+        return Built(request, _rules(counts, steps_used), runtime, tools_in_words(counts), places)
 
     async def _tools(
         self,

@@ -18,9 +18,8 @@ from antiphon.core.tools import (
 )
 from antiphon.core.wire import UNSET
 from antiphon.ports import Owner, ToolRuntime
+from antiphon.tool_groups.rag import KNOWLEDGE_SEARCH
 
-KNOWLEDGE_SEARCH = "knowledge_search"
-"""What clients of Llama Stack know `file_search` as."""
 MAX_LISTED = 50
 NamesOf = Callable[[McpTool], Awaitable[Sequence[str] | None]]
 """The tools of a server by name; None where it does not say now."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from antiphon.agents.attachments_out import taken_out
-from antiphon.agents.building import KNOWLEDGE_SEARCH, Built
+from antiphon.agents.building import Built
 from antiphon.agents.definition import Effective, check_turn, effective, name_of
 from antiphon.agents.documents import Given, TurnDocuments
 from antiphon.agents.inputs import TurnInput, input_of, open_calls_of, resumed_input, with_contexts
@@ -40,6 +40,7 @@ from antiphon.ports import Owner
 from antiphon.ports.agents import StoredTurn
 from antiphon.responses.service import ResponseService
 from antiphon.responses.setup import RunSetup
+from antiphon.tool_groups.rag import KNOWLEDGE_SEARCH
 
 _NAMING_STORES = ("vector_db_ids", "vector_store_ids")
 

@@ -1,8 +1,8 @@
-"""A provider whose model is shown what a request refers to: images and files in the form that it takes."""
+"""A provider whose model is shown its calls otherwise: with the images and files that a request refers to, for one."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import cast
+from typing import Protocol, cast
 
 from antiphon.core.commands import CallModel
 from antiphon.core.request import ResponseRequest
@@ -17,17 +17,24 @@ from antiphon.ports import (
     UpstreamCompaction,
     UpstreamReply,
 )
-from antiphon.responses.attachments import Given
 
 
 def intake_of(provider: ModelProvider) -> Intake:
     return provider.intake() if isinstance(provider, TakesFiles) else Intake()
 
 
+class Showing(Protocol):
+    """What is to be shown otherwise, of one request."""
+
+    async def shown(self, call: CallModel, intake: Intake) -> CallModel:
+        """The call as a model of this intake is to see it. Raises AntiphonError before anything is sent."""
+        ...
+
+
 class Attached:
     """Stands before the provider of one request; everything but what the model sees is the provider's own."""
 
-    def __init__(self, provider: ModelProvider, given: Given) -> None:
+    def __init__(self, provider: ModelProvider, given: Showing) -> None:
         self._provider = provider
         self._given = given
 
@@ -47,7 +54,7 @@ class Attached:
         return self._provider.dropped(request)
 
     async def stream(self, model: str, call: CallModel) -> AsyncGenerator[Sequence[ModelSignal], None]:
-        """See `ports.ModelProvider.stream`. Raises what `Given.shown` raises before anything is sent."""
+        """See `ports.ModelProvider.stream`. Raises what `Showing.shown` raises before anything is sent."""
         shown = await self._shown(call)
         stream = cast("AsyncGenerator[Sequence[ModelSignal], None]", self._provider.stream(model, shown))
         async with aclosing(stream) as batches:
