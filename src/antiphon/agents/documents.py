@@ -46,13 +46,18 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """`parts` go behind those of the last user message; what was retrieved is among them. `session` is as it is now:
-    its stores are those that there are.
+    """`parts` go behind those of the last user message; what was retrieved is the last of them, for this turn alone.
+    `session` is as it is now: its stores are those that there are.
     """
 
     session: StoredSession
     parts: tuple[InputText | InputImage, ...] = ()
     retrieved: Retrieved | None = None
+
+    @property
+    def lasting(self) -> tuple[InputText | InputImage, ...]:
+        """The parts that later turns are shown too."""
+        return self.parts if self.retrieved is None else self.parts[:-1]
 
 
 class TurnDocuments:

@@ -49,12 +49,10 @@ class TurnInput:
         message = items[at]
         if not isinstance(message, Message) or not isinstance(message.content, list):
             raise TypeError("a user message has parts")
-        retrieved = given.retrieved.inserted_context if given.retrieved is not None else None
-        lasting = [part for part in given.parts if getattr(part, "text", None) != retrieved]
         before: Parts | None = kept.get(at)
-        if before is not None or len(lasting) < len(given.parts):
+        if before is not None or len(given.lasting) < len(given.parts):
             own: list[MessagePart] = list(message.content) if before is None else list(before)
-            kept[at] = [*own, *lasting]  # type: ignore[list-item]  # only texts and images were put there
+            kept[at] = [*own, *given.lasting]  # type: ignore[list-item]  # only texts and images were put there
         items[at] = msgspec.structs.replace(message, content=[*message.content, *given.parts])
         return replace(self, items=tuple(items), kept=kept)
 
