@@ -71,7 +71,7 @@ class GroupRuntime:
             return listed
         self._remember(listed)
         if _authorization(listed.asks) is None:
-            return replace(listed, asks=())
+            return msgspec.structs.replace(listed, asks=())
         item = msgspec.structs.replace(listed.item, tools=_to_authorize(asked.tool))
         return ToolsListed(listed.server_label, item)
 
@@ -92,10 +92,11 @@ class GroupRuntime:
         done = await self._answered(owner, replace(call, item=_with_arguments(item, arguments)), host)
         ended = done.item
         if not isinstance(ended, McpCall):
-            return replace(done, asks=())
+            return msgspec.structs.replace(done, asks=())
         ended = _with_arguments(ended, item.arguments)
         ask = _authorization(done.asks)
-        return replace(done, item=ended if ask is None else _unauthorized(ended, ask), asks=())
+        ended = ended if ask is None else _unauthorized(ended, ask)
+        return msgspec.structs.replace(done, item=ended, asks=())
 
     async def _answered(self, owner: Owner, call: CallTool, host: CallHost) -> ToolDone:
         """The call's end: the answer to each question of its server is no."""
