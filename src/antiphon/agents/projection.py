@@ -26,6 +26,7 @@ from antiphon.agents.shapes import (
     StepStart,
     StepType,
     StopReason,
+    TextItem,
     ToolCall,
     ToolCallDelta,
     ToolExecutionStep,
@@ -39,7 +40,7 @@ from antiphon.core.guarding import REFUSED, ends
 from antiphon.core.items import Call, CustomToolCall, FunctionCall
 from antiphon.core.marks import CallEnd, ShieldsBegin, ShieldsEnd, StepEnd
 from antiphon.core.shields import Violation
-from antiphon.core.wire import JsonObject, decode_json
+from antiphon.core.wire import UNSET, JsonObject, decode_json
 from antiphon.core.writer import Event
 
 Ended = Literal["completed", "incomplete", "failed", "cancelled"]
@@ -284,19 +285,30 @@ class TurnProjection:
     def _go_on(self) -> None:
         """With the calls whose turn it is: one step is complete before the next one starts."""
         while self._waiting and (done := self._answers.pop(self._waiting[0].call.call_id, None)):
-            self._end_execution(self._waiting.pop(0), done.output)
+            self._end_execution(self._waiting.pop(0), done.output, done.metadata)
             if self._waiting:
                 self._begin_execution(self._waiting[0])
+
+    def _give_up(self) -> None:
+        """On calls that nothing came of: their run broke off, or a server asks what nobody can answer here."""
+        self._answers |= {one.call.call_id: CallEnd(one.call.call_id, UNFINISHED) for one in self._waiting}
+        self._go_on()
 
     def _begin_execution(self, execution: _Execution) -> None:
         self._start("tool_execution", execution.step_id)
         self._progress("tool_execution", execution.step_id, execution.call, "in_progress")
 
-    def _end_execution(self, execution: _Execution, said: str) -> None:
+    def _end_execution(self, execution: _Execution, said: str, metadata: JsonObject | None = None) -> None:
+        """What a tool of this server said is a list of one text, as Llama Stack's clients read it."""
         output = self._around.output_of(said)
         self.record.attachments += output.attachments
         call = execution.call
-        response = ToolResponse(call_id=call.call_id, tool_name=call.tool_name, content=output.text)
+        response = ToolResponse(
+            call_id=call.call_id,
+            tool_name=call.tool_name,
+            content=[TextItem(text=output.text)],
+            metadata=metadata or UNSET,
+        )
         self._complete(
             ToolExecutionStep(
                 turn_id=self.record.id,
@@ -310,6 +322,7 @@ class TurnProjection:
 
     # --- shields --------------------------------------------------------------------------------------------
     def _begin_shields(self, asked: ShieldsBegin) -> None:
+        self._give_up()
         self._shields = (self._around.new_id(), self._around.now())
         self._start("shield_call", self._shields[0], {"touchpoint": asked.touchpoint})
 
@@ -353,10 +366,7 @@ class TurnProjection:
         return self._inference.text if self._inference is not None else ""
 
     def _final(self) -> CompletionMessage:
-        while self._waiting:  # a server of tools has a question, which nobody can answer here
-            self._end_execution(self._waiting.pop(0), UNFINISHED)
-            if self._waiting:
-                self._begin_execution(self._waiting[0])
+        self._give_up()
         if self._violation is not None:
             return CompletionMessage(
                 content=self._violation.user_message or REFUSED, stop_reason="end_of_turn"

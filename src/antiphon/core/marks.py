@@ -8,7 +8,7 @@ import msgspec
 
 from antiphon.core.items import Call
 from antiphon.core.shields import Touchpoint, Violation
-from antiphon.core.wire import encode
+from antiphon.core.wire import JsonObject, encode
 from antiphon.core.writer import Event
 
 STEP_STARTED = "antiphon.step.started"
@@ -45,11 +45,14 @@ class StepEnd(msgspec.Struct, frozen=True):
 
 
 class CallEnd(msgspec.Struct, frozen=True):
-    """`output` is what the model is told; `failed` whether that is an error."""
+    """`output` is what the model is told; `failed` whether that is an error. `metadata` is for clients: of a search
+    `file_search.sources`.
+    """
 
     call_id: str
     output: str
     failed: bool = False
+    metadata: JsonObject = {}
 
 
 class ShieldsBegin(msgspec.Struct, frozen=True):

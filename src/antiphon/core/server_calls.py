@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import msgspec
 
-from antiphon.core import hosted_calls, mcp_turn, signals
+from antiphon.core import file_search, hosted_calls, mcp_turn, signals
 from antiphon.core.citations import Citations
 from antiphon.core.client_tools import BadArguments
 from antiphon.core.commands import CallTool, CloseItem, ListTools, OpenItem, Step
@@ -185,7 +185,8 @@ class ServerCalls:
         else:
             self._answers[call_id] = FunctionCallOutput(call_id=call_id, output=output)
             if self._marks:
-                yield CallEnd(call_id, output, failed=item is None or item.status == "failed")
+                told = file_search.sources(item) if isinstance(item, FileSearchCall) else {}
+                yield CallEnd(call_id, output, item is None or item.status == "failed", told)
 
     # --- calls that go on ---------------------------------------------------------------------------------
     def resume(self, toolbox: Toolbox) -> Iterator[Step]:

@@ -130,7 +130,7 @@ def shown(tools: Iterable[AnyTool | Tool], lists: Mapping[str, McpListTools] = _
                 for inner in tool.tools:
                     yield _in_namespace(tool, inner)
             case FileSearchTool():
-                face = file_search.as_function()
+                face = file_search.as_function(tool)
                 yield Shown(face, face.name, tool, hosted=tool)
             case McpTool():
                 yield from _of_server(tool, lists.get(tool.server_label))

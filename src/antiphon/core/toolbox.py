@@ -80,7 +80,7 @@ class Toolbox:
         """An answer in JSON holds no citations: do not ask for them."""
         for name, one in self.names.items():
             if isinstance(one.hosted, FileSearchTool):
-                face = file_search_function(cites=False)
+                face = file_search_function(one.hosted, cites=False)
                 self.names = {**self.names, name: msgspec.structs.replace(one, face=face)}
 
     def _list_contents(self) -> None:

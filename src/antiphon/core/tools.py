@@ -187,6 +187,10 @@ class FileSearchTool(Wire, tag="file_search"):
     filters: Filter | UnsetType | None = UNSET
 
 
+class KnowledgeSearchTool(FileSearchTool, tag="file_search"):
+    """The file search of Llama Stack's agents: their models know it as `knowledge_search`. No request has one."""
+
+
 class McpFilter(Wire):
     """Tools of a server by name, or those whose `readOnlyHint` is this; with both, tools that match both."""
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from antiphon.core.body import FormatJsonObject, FormatJsonSchema
 from antiphon.core.commands import CallModel
 from antiphon.core.compaction import UpstreamContext, presents
-from antiphon.core.file_search import FILE_SEARCH, MAX_QUERY
+from antiphon.core.file_search import FILE_SEARCH, KNOWLEDGE_SEARCH, MAX_QUERY
 from antiphon.core.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -165,6 +165,9 @@ def text_of(item: TranscriptItem) -> str:
     return "".join(part.text for part in parts if isinstance(part, InputText | OutputText))
 
 
+_SEARCHES = (FILE_SEARCH, KNOWLEDGE_SEARCH)
+
+
 def demo_rule(heard: Hearing) -> Rule:
     """The built-in model: calls the tools one names, tells what they said, fits schemas, sums up, or echoes."""
     if heard.call.summarises:
@@ -174,7 +177,7 @@ def demo_rule(heard: Hearing) -> Rule:
         return Rule(reply=(Step(calls=tuple(calls)),))
     if heard.schema is not None:
         return Rule(reply=(Step(instance=True),))
-    found = [output for name, output in heard.tool_outputs if name == FILE_SEARCH]
+    found = [output for name, output in heard.tool_outputs if name in _SEARCHES]
     if found:
         return Rule(reply=(Step(text=_demo_found(found[-1])),))
     if heard.tool_outputs:
@@ -189,8 +192,9 @@ def _demo_calls(heard: Hearing) -> Sequence[Call]:
         return [_demo_call(heard, name) for name in offered[:1]]
     if heard.tool_outputs:
         return []
-    if FILE_SEARCH in offered:  # who gives files wants them searched
-        return [_demo_call(heard, FILE_SEARCH)]
+    searches = [name for name in offered if name in _SEARCHES]
+    if searches:  # who gives files wants them searched
+        return [_demo_call(heard, searches[0])]
     text = heard.last_user_text.casefold()
     named = [name for name in offered if _is_named(name.casefold(), text)]
     if heard.call.request.parallel_tool_calls is False:
@@ -199,8 +203,10 @@ def _demo_calls(heard: Hearing) -> Sequence[Call]:
 
 
 def _demo_call(heard: Hearing, name: str) -> Call:
-    searches = name == FILE_SEARCH and heard.last_user_text.strip()
-    return Call(name=name, arguments={"queries": [heard.last_user_text[:MAX_QUERY]]} if searches else None)
+    asked = heard.last_user_text[:MAX_QUERY]
+    if name not in _SEARCHES or not asked.strip():
+        return Call(name=name)
+    return Call(name=name, arguments={"query": asked} if name == KNOWLEDGE_SEARCH else {"queries": [asked]})
 
 
 def _demo_found(output: str) -> str:

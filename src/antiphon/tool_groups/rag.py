@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from antiphon.core.errors import InvalidRequest, NotFound, UnsupportedParameter
 from antiphon.core.parse import load
-from antiphon.core.tools import FileSearchTool, HybridSearch, RankingOptions
+from antiphon.core.tools import FileSearchTool, HybridSearch, KnowledgeSearchTool, RankingOptions
 from antiphon.core.wire import UNSET, JsonObject, UnsetType, Wire, encode
 from antiphon.ports import Owner
 from antiphon.tool_groups.places import below
@@ -75,7 +75,7 @@ class Search:
     options: RankingOptions | None = None
 
     def tool(self, store_ids: Sequence[str]) -> FileSearchTool:
-        return FileSearchTool(
+        return KnowledgeSearchTool(
             vector_store_ids=list(store_ids),
             max_num_results=UNSET if self.limit is None else self.limit,
             ranking_options=UNSET if self.options is None else self.options,
