@@ -77,6 +77,10 @@ class AgentStore(Protocol):
         """By age, the oldest first, from the one at `start` (0 is the first) on, at most `limit`."""
         ...
 
+    async def list_named(self, owner: Owner, limit: int) -> Sequence[StoredAgent]:
+        """Of each `name` that configurations of the tenant's agents have the newest agent, by name, at most `limit`."""
+        ...
+
     async def delete_agent(self, owner: Owner, agent_id: str) -> Sequence[tuple[Owner, Gone]] | None:
         """Remove it with the sessions of everybody, as `delete_session` does. None when it is unknown."""
         ...

@@ -3,9 +3,18 @@
 from collections.abc import Callable, MutableMapping, MutableSet, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from antiphon.ports import Owner, StoredResponse
 from antiphon.ports.agents import Gone, StoredAgent, StoredSession, StoredTurn, StoredTurnEnd
 from antiphon.storage.memory_conversations import Key
+
+
+class _Named(msgspec.Struct):
+    name: str | None = None
+
+
+_NAMED = msgspec.json.Decoder(_Named)
 
 
 class MemoryAgents:
@@ -42,6 +51,12 @@ class MemoryAgents:
         mine = [one for (tenant, _), one in self._agents.items() if tenant == owner.tenant]
         mine.sort(key=lambda one: one.created_at)
         return mine[start:][:limit]
+
+    async def list_named(self, owner: Owner, limit: int) -> Sequence[StoredAgent]:
+        self._check_open()
+        mine = [one for (tenant, _), one in self._agents.items() if tenant == owner.tenant]
+        newest = {name: one for one in mine if (name := _NAMED.decode(one.config).name) is not None}
+        return [newest[name] for name in sorted(newest)][:limit]
 
     async def delete_agent(self, owner: Owner, agent_id: str) -> Sequence[tuple[Owner, Gone]] | None:
         self._check_open()

@@ -45,6 +45,11 @@ class SqliteAgents:
         rows = await self._database.read_behind(partial(_run, "list_agents", bindings))
         return [StoredAgent(*row) for row in rows]
 
+    async def list_named(self, owner: Owner, limit: int) -> Sequence[StoredAgent]:
+        bindings = {"tenant": owner.tenant, "limit": limit}
+        rows = await self._database.read_behind(partial(_run, "list_named", bindings))
+        return [StoredAgent(*row) for row in rows]
+
     async def delete_agent(self, owner: Owner, agent_id: str) -> Sequence[tuple[Owner, Gone]] | None:
         work = partial(_delete_agent, owner, agent_id)
         deleted = await self._database.write(work, several_statements=True)

@@ -119,6 +119,21 @@ class AgentStoreContract:
             got = [one.id for one in await store.agents.list_agents(ALICE, start, limit)]
             assert got == everything[start:][:limit], (start, limit)
 
+    async def test_of_agents_of_one_name_the_newest_counts(self, store: Store) -> None:
+        named = [
+            StoredAgent(str(number), NOW, config)
+            for number, config in enumerate(
+                (b'{"name":"b"}', b'{"name":"a","n":1}', b'{"name":null}', b'{"name":"a","n":2}', b"{}")
+            )
+        ]
+        for one in named:
+            await store.agents.add_agent(ALICE, one)
+        await store.agents.add_agent(ELSEWHERE, agent("c"))
+        assert list(await store.agents.list_named(BOB, 9)) == [named[3], named[0]]
+        assert list(await store.agents.list_named(ALICE, 1)) == [named[3]]
+        await store.agents.delete_agent(ALICE, named[3].id)
+        assert list(await store.agents.list_named(ALICE, 9)) == [named[1], named[0]]
+
     # --- sessions
     async def test_a_session_that_was_added_is_what_is_got(self, store: Store) -> None:
         await begin(store)
@@ -411,6 +426,7 @@ class AgentStoreContract:
             agents.add_agent(ALICE, agent("late")),
             agents.get_agent(ALICE, HELPER.id),
             agents.list_agents(ALICE, 0, None),
+            agents.list_named(ALICE, 9),
             agents.delete_agent(ALICE, HELPER.id),
             agents.add_session(ALICE, session("late")),
             agents.get_session(ALICE, HELPER.id, TALK.id),

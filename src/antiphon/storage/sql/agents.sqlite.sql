@@ -1,7 +1,8 @@
 -- Agents are found by tenant, what is below them by tenant and subject: a foreign row is an unknown one.
 
 -- name: add_agent
-INSERT INTO agents (id, tenant, subject, created_at, config) VALUES (:id, :tenant, :subject, :created_at, :config)
+INSERT INTO agents (id, tenant, subject, created_at, name, config)
+VALUES (:id, :tenant, :subject, :created_at, CAST(:config AS TEXT) ->> '$.name', :config)
 
 -- name: get_agent
 SELECT id, created_at, config, subject FROM agents WHERE id = :id AND tenant = :tenant
@@ -9,6 +10,12 @@ SELECT id, created_at, config, subject FROM agents WHERE id = :id AND tenant = :
 -- name: list_agents
 SELECT id, created_at, config, subject FROM agents WHERE tenant = :tenant
 ORDER BY created_at, number LIMIT :limit OFFSET :start
+
+-- name: list_named
+SELECT id, created_at, config, subject FROM agents WHERE number IN (
+  SELECT max(number) FROM agents WHERE tenant = :tenant AND name IS NOT NULL GROUP BY name ORDER BY name LIMIT :limit
+)
+ORDER BY name
 
 -- name: delete_agent
 DELETE FROM agents WHERE id = :id AND tenant = :tenant RETURNING id

@@ -349,13 +349,14 @@ CREATE TABLE mcp_clients (
 CREATE UNIQUE INDEX mcp_clients_server ON mcp_clients (tenant, server)
 
 -- name: agents
--- They belong to the tenant; `subject` made it. `config` is JSON.
+-- They belong to the tenant; `subject` made it. `config` is JSON, `name` the one in it.
 CREATE TABLE agents (
   number INTEGER NOT NULL PRIMARY KEY,
   id TEXT NOT NULL,
   tenant TEXT NOT NULL,
   subject TEXT NOT NULL,
   created_at INTEGER NOT NULL,
+  name TEXT,
   config BLOB NOT NULL
 )
 
@@ -364,6 +365,9 @@ CREATE UNIQUE INDEX agents_id ON agents (id, tenant)
 
 -- name: agents_listed
 CREATE INDEX agents_listed ON agents (tenant, created_at, number)
+
+-- name: agents_named
+CREATE INDEX agents_named ON agents (tenant, name, number) WHERE name IS NOT NULL
 
 -- name: agent_sessions
 -- `tip` is a row of `responses`, as that of a conversation is; `stores` a JSON array of ids of vector stores.

@@ -40,9 +40,14 @@ def _blob(name: str) -> "sa.Column[object]":
 
 
 def _agents() -> None:
-    op.create_table("agents", *_identified(_integer("created_at"), _blob("config")))
+    op.create_table(
+        "agents", *_identified(_integer("created_at"), sa.Column("name", sa.Text()), _blob("config"))
+    )
     op.create_index("agents_id", "agents", ["id", "tenant"], unique=True)
     op.create_index("agents_listed", "agents", ["tenant", "created_at", "number"])
+    op.create_index(
+        "agents_named", "agents", ["tenant", "name", "number"], sqlite_where=sa.text("name IS NOT NULL")
+    )
 
 
 def _sessions() -> None:
