@@ -134,6 +134,8 @@ def test_the_document_has_all_facts(capsys: pytest.CaptureFixture[str], folder: 
         ],
         "models": ["small"],
         "connectors": [],
+        "tool_groups": [],
+        "shields": [],
         "notes": [],
         "counts": {"taken": 10, "off": 1},
         "error": None,

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from antiphon.app import make_providers
+from antiphon.app import make_catalog, make_providers
 from antiphon.config.mcp_settings import ConnectorSettings
 from antiphon.config.settings import ConfigError, MappedLine, RefusedParts, Settings, without_password
 from antiphon.integrations import check_connectors, make_front
 from antiphon.knowledge import check_knowledge
 from antiphon.models.router import rules_in_words
 from antiphon.providers.upstream import UpstreamClient
+from antiphon.shielding import check_safety, default_provider
 from antiphon.system import SystemClock, SystemIds
 from antiphon.tool_groups.setup import check_tool_groups
 
@@ -54,7 +55,9 @@ def explain(settings: Settings) -> list[str]:
 
 
 def _check_adapters(settings: Settings) -> None:
-    make_providers(settings, UpstreamClient(SystemClock()), SystemIds())
+    clock = SystemClock()
+    providers = make_providers(settings, UpstreamClient(clock), SystemIds())
+    check_safety(settings, make_catalog(settings, providers, clock))
     check_knowledge(settings)
     check_connectors(settings)
     check_tool_groups(settings)
@@ -96,6 +99,8 @@ def _lines(settings: Settings) -> Iterator[str]:
         yield f"files      {files.provider_id} ({files.provider_type})"
     for index in settings.providers.vector_io:
         yield f"vector_io  {index.provider_id} ({index.provider_type})"
+    for guard in settings.providers.safety:
+        yield f"safety     {guard.provider_id} ({guard.provider_type})"
     for model in settings.models:
         if model.route is not None:
             yield f"model      {model.model_id} = {model.route.strategy} route"
@@ -104,6 +109,9 @@ def _lines(settings: Settings) -> Iterator[str]:
                 yield f"             {one.model}{f' when {rules}' if rules else ''}"
             continue
         yield f"model      {model.model_id} = {model.provider_id}/{model.upstream_name}"
+    for shield in settings.shields:
+        what = f": {shield.provider_shield_id}" if shield.provider_shield_id else ""
+        yield f"shield     {shield.shield_id} = {shield.provider_id or default_provider(settings)}{what}"
     for connector in settings.connectors:
         yield f"connector  {connector.connector_id}{_leads_to(connector)}{_whose(connector)}"
     for group in settings.tool_groups:
@@ -164,6 +172,7 @@ def _document(
             for one in (settings.connectors if settings is not None else ())
         ],
         "tool_groups": [one.toolgroup_id for one in (settings.tool_groups if settings is not None else ())],
+        "shields": _shields(settings) if settings is not None else [],
         "notes": list(settings.notes) if settings is not None else [],
         "lines": [
             {"line": row.line, "outcome": row.outcome, "key": row.key, "text": row.text} for row in lines
@@ -173,6 +182,13 @@ def _document(
         if error is None
         else {"file": error.file, "line": error.line, "message": error.message},
     }
+
+
+def _shields(settings: Settings) -> list[dict[str, str]]:
+    default = default_provider(settings)
+    return [
+        {"shield_id": one.shield_id, "provider_id": one.provider_id or default} for one in settings.shields
+    ]
 
 
 def _where(config: dict[str, Any]) -> str | None:

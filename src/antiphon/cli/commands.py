@@ -92,6 +92,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--provider", metavar="P", help="keep them in this index, a provider_id of vector_io"
     )
 
+    shields = commands.add_parser("shields", help="shields", description="Shields.")
+    measured = _named(
+        shields.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser,
+        "measure",
+        _shields_measure,
+        "print recall and false positives of rule sets, by their labelled samples",
+    )
+    _add_config(measured)
+    measured.add_argument("rule_sets", nargs="*", metavar="RULESET", help="a rule set; may be several (all)")
+    measured.add_argument(
+        "--samples", metavar="FILE", help="labelled samples of one rule set, a JSON object a line"
+    )
+    measured.add_argument("--verbose", action="store_true", help="print the samples that were judged wrongly")
+
     key = commands.add_parser("key", help="API keys", description="API keys.")
     keys = key.add_subparsers(title="commands", metavar="COMMAND", required=True)
     new = _named(keys.add_parser, "new", _key_new, "make a key")
@@ -161,6 +175,13 @@ def _reindex(options: argparse.Namespace) -> int:
     model = "" if options.no_embedding_model else options.embedding_model
     wanted = Wanted(tuple(options.stores), Goal(model, options.provider))
     return reindex(load(options.config), wanted)
+
+
+def _shields_measure(options: argparse.Namespace) -> int:
+    from antiphon.cli.shields import measure
+    from antiphon.config.load import load
+
+    return measure(load(options.config), options.rule_sets, options.samples, verbose=options.verbose)
 
 
 def _key_new(options: argparse.Namespace) -> int:

@@ -46,15 +46,7 @@ class Rules:
         cls, provider_id: str, config: Mapping[str, Any], models: GuardModels, folder: Path
     ) -> "Rules":
         del models  # rules need none
-        try:
-            refuse_unknown(config, _KEYS)
-            own: dict[str, RuleSet] = {}
-            for name in read_names(config, "files", ()):
-                own |= from_file(folder / Path(name).expanduser(), name)
-            own |= _written(config.get("rule_sets") or {})
-        except Wrong as wrong:
-            raise AdapterConfigError(wrong.key.partition(".")[0], wrong.message) from None
-        return cls(provider_id, own)
+        return cls(provider_id, own_rule_sets(config, folder))
 
     def default_name(self, shield_id: str) -> str:
         return shield_id
@@ -104,6 +96,19 @@ class Rules:
             raise InvalidRequest(wrong.message, param=f"params.{wrong.key}") from None
         broken = rule_set.broken(texts, options.without, options.allowed)
         return _violation(rule_set, broken, options) if broken else None
+
+
+def own_rule_sets(config: Mapping[str, Any], folder: Path) -> Mapping[str, RuleSet]:
+    """Those of a configuration, by name, and of the files that it names. Raises AdapterConfigError."""
+    try:
+        refuse_unknown(config, _KEYS)
+        own: dict[str, RuleSet] = {}
+        for name in read_names(config, "files", ()):
+            own |= from_file(folder / Path(name).expanduser(), name)
+        own |= _written(config.get("rule_sets") or {})
+    except Wrong as wrong:
+        raise AdapterConfigError(wrong.key.partition(".")[0], wrong.message) from None
+    return own
 
 
 def _written(given: object) -> Mapping[str, RuleSet]:

@@ -18,6 +18,7 @@ _STAND_INS: Final = {
     "o": "o0",
     "s": "s5$",
     "t": "t7",
+    "u": "uv@*#",
     "z": "z2",
 }
 _BEFORE: Final = r"(?:^|[^\p{L}\p{N}])"
