@@ -46,12 +46,16 @@ def _as_python(call: WrittenCall) -> str:
     given = object_in(call.arguments)
     if given is None:
         return f"{call.name}({encode(call.arguments).decode()})"
-    named = {key: value for key, value in given.items() if key.isidentifier() and not keyword.iskeyword(key)}
+    named = {key: value for key, value in given.items() if _can_be_named(key)}
     rest = {key: value for key, value in given.items() if key not in named}
     pieces = [f"{key}={_python(value)}" for key, value in named.items()]
     if rest:
         pieces.append(f"**{_python(rest)}")
     return f"{call.name}({', '.join(pieces)})"
+
+
+def _can_be_named(key: str) -> bool:
+    return key.isascii() and key.isidentifier() and not keyword.iskeyword(key)
 
 
 def _python(value: Any) -> str:

@@ -13,8 +13,8 @@ from antiphon.core.call_formats import FIRST_KEYS
 from antiphon.core.loose_literals import NUMBER, WORDS
 
 _OPENS = {"{": "}", "[": "]", "(": ")"}
-_WORD = re.compile(r"[A-Za-z0-9_+.-]")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_WORD = re.compile(r"[\w+.-]")
+_NAME = re.compile(r"[^\W\d][\w.-]*")
 _INSIDE = {'"': re.compile(r'[^"\\]+'), "'": re.compile(r"[^'\\]+")}
 _LONGEST_WORD = 512
 _SIGNS = {"json": frozenset(",:"), "python": frozenset(",:=*")}

@@ -16,7 +16,7 @@ Members = list[tuple[str, str]]
 """Names and values of an object, the values as JSON, in order."""
 
 _SPACE = re.compile(r"\s*")
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_WORD = re.compile(r"[^\W\d][\w.-]*")
 _PLAIN = {'"': re.compile(r'[^"\\]+'), "'": re.compile(r"[^'\\]+")}
 _ESCAPES = {
     "n": "\n",
