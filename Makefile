@@ -33,8 +33,9 @@ check: $(READY) ## format, lint, types, unit and property tests; under a minute
 test: $(READY) ## every test that runs on an empty machine
 	$(BIN)/pytest -q -n auto
 
-conformance: $(READY) ## every body and event against the official OpenAPI; writes docs/reference/coverage.md
+conformance: $(READY) ## every body and event against the official OpenAPI; writes docs/reference/*coverage.md
 	$(BIN)/python -m tests.conformance $(ARGS)
+	$(BIN)/python -m tests.agents
 
 bench: $(READY) ## the performance table, direct and through the server, in one run
 	$(BIN)/python -m bench $(ARGS)
