@@ -96,6 +96,8 @@ class AgentRequests:
             tools: list[Tool] = [*map(function_tool, counts.client_tools), *found]
             names = partial(tools_of, runtime, owner) if runtime is not None else None
             choice = await chosen(counts.tool_choice, tools, counts.path("tool_choice"), names)
+            if steps_used and choice != "none":
+                choice = None  # a call that was wanted was made; wanted again, the turn would never end
             request = _request(counts, tools, choice, stream=stream)
             request_rules.check_contents(request)
         except AntiphonError as error:

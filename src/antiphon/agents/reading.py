@@ -70,6 +70,7 @@ class _Source:
     number: int
     param: str
     media_type: str
+    name: str
     url: str | None
     content: Content = ""
 
@@ -213,11 +214,12 @@ def _source(given: Attachment, at: int, path: str) -> _Source:
             f"`{param}`: documents of type {kind} are not read; send texts, PDF, Office files, web pages or images.",
             param=param,
         )
+    name = " ".join((given.document_id or "").split())
     if isinstance(content, Url):
-        return _Source(at + 1, param, kind, content.uri)
+        return _Source(at + 1, param, kind, name, content.uri)
     if isinstance(content, str) and is_url(content):
-        return _Source(at + 1, param, kind, content)
-    return _Source(at + 1, param, kind, None, content)
+        return _Source(at + 1, param, kind, name, content)
+    return _Source(at + 1, param, kind, name, None, content)
 
 
 def _content(given: Any, path: str) -> Content | Url:
@@ -250,4 +252,4 @@ def _check_kind(source: _Source, content: Fetched) -> None:
 
 
 def _name(source: _Source, filename: str, title: str) -> str:
-    return filename or " ".join(title.split())[:100] or f"document {source.number}"
+    return source.name or filename or " ".join(title.split())[:100] or f"document {source.number}"

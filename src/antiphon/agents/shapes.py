@@ -27,7 +27,10 @@ TurnStatus = Literal["in_progress", "awaiting_input", "completed", "failed", "ca
 
 # --- content --------------------------------------------------------------------------------------------------
 class Url(Wire):
+    """`type` is what older guides write beside it."""
+
     uri: Annotated[str, Meta(max_length=MAX_TEXT)]
+    type: Literal["url"] | UnsetType = UNSET
 
 
 class ImageSource(Wire):
@@ -51,10 +54,15 @@ Content = Text | TextItem | ImageItem | Annotated[list[TextItem | ImageItem], Me
 
 
 class Attachment(Wire):
-    """A document of a turn, or what a turn gave out. `content` is a `Content`, or a `Url`: `{"uri": …}`."""
+    """A document of a turn, or what a turn gave out. `content` is a `Content`, or a `Url`: `{"uri": …}`.
+
+    `document_id`, its name, and `metadata` are those of documents of the RAG tool, which clients send here too.
+    """
 
     content: Any
     mime_type: Annotated[str, Meta(max_length=127)]
+    document_id: Annotated[str, Meta(max_length=512)] | UnsetType | None = UNSET
+    metadata: JsonObject | UnsetType | None = UNSET
 
 
 # --- tools ----------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ from antiphon.shields.llama_guard_task import (
 from antiphon.shields.reading import Wrong, read_choice, read_names, read_number, read_text, refuse_unknown
 
 Images = Literal["block", "skip"]
-USER_MESSAGE: Final = "Sorry, I can't help with that. Is there something else that I can do for you?"
+USER_MESSAGE: Final = "I can't answer that. Can I help with something else?"
+"""What Llama Stack says there, word for word: applications look for it."""
 IMAGE_MESSAGE: Final = "This holds an image that could not be checked for safety, so it was not processed."
 MAX_TOKENS: Final = 64
 """Of an answer: `unsafe` and all categories are less."""

@@ -16,7 +16,7 @@ from antiphon.shields.reading import Wrong, read_choice, read_names, read_text, 
 from antiphon.shields.rule_files import built_in, built_in_names, from_file
 from antiphon.shields.rule_sets import LEVELS, Rule, RuleSet, read_rule_set
 
-USER_MESSAGE: Final = "This cannot be processed here, because it breaks a rule about what may be said."
+USER_MESSAGE: Final = "I can't answer that, because it breaks a rule about what may be said."
 AT_ONCE_CHARACTERS: Final = 4_096
 """A longer text is read in a thread, so that others need not wait."""
 _KEYS: Final = ("rule_sets", "files")
