@@ -162,12 +162,16 @@ def _endpoint(query: Mapping[str, Sequence[str]]) -> str | None:
         raise InvalidRequest(f"`{_ENDPOINT}`: is there in two forms; send one of them.", param=_ENDPOINT)
     text = next(iter(given.values()))
     if not text.lstrip().startswith("{"):
-        return text
+        return _checked_uri(text)
     try:
         value = decode_json(text)
     except (msgspec.DecodeError, RecursionError):
         value = None
     uri = value.get("uri") if is_object(value) and len(value) == 1 else None
-    if not isinstance(uri, str):
+    return _checked_uri(uri)
+
+
+def _checked_uri(uri: object) -> str:
+    if not isinstance(uri, str) or not uri.strip():
         raise InvalidRequest(f'`{_ENDPOINT}`: expected a URL, or {{"uri": URL}}.', param=_ENDPOINT)
     return uri
