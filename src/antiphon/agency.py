@@ -64,10 +64,8 @@ class Agency:
         """Stored agents, as requests for responses name them."""
         return StoredAgents(self.parts.store.agents, self.requests)
 
-    def routes(
-        self, responses: ResponseService, settings: StreamSettings, streams: OpenStreams
-    ) -> list[Route]:
-        """Turns are run by `responses`."""
+    def turns(self, responses: ResponseService) -> TurnService:
+        """What runs turns, by `responses`. Made once: it knows which ones go on."""
         parts = self.parts
         agents = AgentService(
             Sessions(parts.store, self.volatile),
@@ -77,11 +75,13 @@ class Agency:
             parts.clock,
             parts.ids,
         )
-        turns = TurnService(agents, self.documents, responses)
+        return TurnService(agents, self.documents, responses)
+
+    def routes(self, turns: TurnService, settings: StreamSettings, streams: OpenStreams) -> list[Route]:
         table = [
             route
             for prefix in PREFIXES
-            for route in AgentRoutes(agents, turns, settings, streams, prefix).table()
+            for route in AgentRoutes(turns.agents, turns, settings, streams, prefix).table()
         ]
         return [*table, *self.tool_groups.table(), *self.safety.routes()]
 

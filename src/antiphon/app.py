@@ -260,6 +260,7 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
     lenient = server.parameters == "lenient"
     max_frame = server.limits.max_body_bytes
     sockets = ResponseSockets(services.responses, streams, server.websocket, max_frame, lenient).table()
+    turns = services.agency.turns(services.responses)
     keeper = ChatKeeper(services.store.chats, services.responses.clock, services.responses.ids)
     table = [
         *ResponseRoutes(services.responses, stream_settings, streams, lenient).table(),
@@ -278,10 +279,8 @@ def routes(services: Services) -> tuple[list[Route], list[SocketRoute]]:
         ).table(),
         *services.knowledge.routes(),
         *services.integrations.routes(),
-        *services.agency.routes(services.responses, stream_settings, streams),
-        *mcp_server_routes(
-            services.settings, services.responses, services.knowledge, services.integrations, streams
-        ),
+        *services.agency.routes(turns, stream_settings, streams),
+        *mcp_server_routes(services.settings, turns, services.knowledge, services.integrations, streams),
         *ModelRoutes(services.catalog).table(),
         *HealthRoutes(services.check_store, services.catalog.breakers).table(),
     ]

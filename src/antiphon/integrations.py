@@ -6,6 +6,7 @@ Nothing of the MCP SDK is loaded here: `McpClient` does that when the first serv
 import time
 from dataclasses import dataclass
 
+from antiphon.agents.turns import TurnService
 from antiphon.config.settings import ConfigError, Settings
 from antiphon.connectors.asking import ConnectorQuestions, QuestionLimits
 from antiphon.connectors.registry import ConnectorRegistry
@@ -16,6 +17,7 @@ from antiphon.fetching.urls import Refused, read
 from antiphon.knowledge import Knowledge, make_egress
 from antiphon.mcp.client import SdkMcpClient
 from antiphon.mcp.limits import McpLimits
+from antiphon.mcp_server.agent_tools import AgentTools
 from antiphon.mcp_server.connector_tools import ConnectorTools
 from antiphon.mcp_server.file_tools import FileTools
 from antiphon.mcp_server.origins import Origins
@@ -39,7 +41,6 @@ from antiphon.ports.mcp import (
     Connectors,
     McpClient,
 )
-from antiphon.responses.service import ResponseService
 from antiphon.web.routing import Route
 from antiphon.web.streams import OpenStreams
 
@@ -226,7 +227,7 @@ def make_front(settings: Settings) -> Front:
 
 def mcp_server_routes(
     settings: Settings,
-    responses: ResponseService,
+    turns: TurnService,
     knowledge: Knowledge,
     own: Integrations,
     streams: OpenStreams,
@@ -234,10 +235,11 @@ def mcp_server_routes(
     """Our own MCP server; nothing where the operator does not want one."""
     if not settings.mcp.serve:
         return []
-    most = settings.mcp.max_output_chars
+    responses, most = turns.responses, settings.mcp.max_output_chars
     sources: list[ToolSource] = [
         FileTools(knowledge.searcher, responses.store.knowledge, responses.clock, most),
         ResponseTool(responses),
+        AgentTools(turns),
         ConnectorTools(own.connectors.registry, own.tools, most),
     ]
     questions = UserQuestions(responses.sealer, responses.clock, settings.mcp.elicitation_ttl_s)

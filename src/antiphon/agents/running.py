@@ -77,11 +77,20 @@ class TurnRun:
         self.record.response_ids.append(run.response.id)
         return self
 
-    async def execute(self) -> TurnRecord:
-        """Run to the end without a reader. Raises what went wrong before the run began, and TurnFailed after it."""
+    @property
+    def begun(self) -> bool:
+        """Whether the turn is stored: until then it never was."""
+        return self._begun
+
+    async def execute(self, also: Emit | None = None) -> TurnRecord:
+        """Run to the end without a reader; `also` is told of the events. Raises what went wrong before the run began,
+        and TurnFailed after it.
+        """
 
         async def hear(events: list[Event]) -> None:
             self.projection.hear(events)
+            if also is not None:
+                await also(events)
 
         self.run.emit = hear
         try:
