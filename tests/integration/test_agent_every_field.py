@@ -39,10 +39,16 @@ class Agents:
     def __init__(self, raw: Raw, upstream: Upstream) -> None:
         self._raw = raw
         self._upstream = upstream
+        self._made: list[str] = []
 
     def agent(self, **config: Any) -> str:
         body = {"agent_config": {"model": "echo", "instructions": "Be kind.", **config}}
-        return str(self._ok("/v1/agents", body)["agent_id"])
+        self._made.append(str(self._ok("/v1/agents", body)["agent_id"]))
+        return self._made[-1]
+
+    def delete_all(self) -> None:
+        for agent in self._made:
+            self._raw.send("DELETE", f"/v1/agents/{agent}")
 
     def turn(self, agent: str, said: str = "hi", **more: Any) -> Json:
         session = self._ok(f"/v1/agents/{agent}/session", {"session_name": "s"})["session_id"]
@@ -63,7 +69,9 @@ class Agents:
 @pytest.fixture
 def agents(server: Program, upstream: Upstream, recorder: Recorder) -> Iterator[Agents]:
     with Raw(server.port, recorder) as raw:
-        yield Agents(raw, upstream)
+        made = Agents(raw, upstream)
+        yield made
+        made.delete_all()
 
 
 def strategy(kind: str, **more: Any) -> Json:
