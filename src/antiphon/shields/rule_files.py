@@ -40,7 +40,7 @@ def from_file(path: Path, shown: str) -> Mapping[str, RuleSet]:
     except UnicodeDecodeError as error:
         raise Wrong("files", f"{shown} is not UTF-8 text (byte {error.start}).") from None
     given = _read(text, shown)
-    if not is_object(given):
+    if not is_object(given) or not all(isinstance(name, str) for name in given):
         raise Wrong("files", f"{shown}: expected a mapping: a name, and its rule set.")
     try:
         return {name: read_rule_set(name, one, name) for name, one in given.items()}

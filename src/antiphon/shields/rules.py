@@ -105,7 +105,7 @@ def own_rule_sets(config: Mapping[str, Any], folder: Path) -> Mapping[str, RuleS
         own: dict[str, RuleSet] = {}
         for name in read_names(config, "files", ()):
             own |= from_file(folder / Path(name).expanduser(), name)
-        own |= _written(config.get("rule_sets") or {})
+        own |= _written(config.get("rule_sets"))
     except Wrong as wrong:
         raise AdapterConfigError(wrong.key.partition(".")[0], wrong.message) from None
     return own
@@ -113,6 +113,8 @@ def own_rule_sets(config: Mapping[str, Any], folder: Path) -> Mapping[str, RuleS
 
 def _written(given: object) -> Mapping[str, RuleSet]:
     """Raises Wrong."""
+    if given is None:
+        return {}
     if not is_object(given):
         raise Wrong("rule_sets", "rule_sets is a mapping: a name, and its rule set.")
     return {name: read_rule_set(name, one, f"rule_sets.{name}") for name, one in given.items()}
