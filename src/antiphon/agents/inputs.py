@@ -15,6 +15,7 @@ from antiphon.core.items import (
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCallOutput,
+    InputText,
     Message,
     MessagePart,
     ToolOutputPart,
@@ -24,6 +25,7 @@ from antiphon.core.transcript import PastTurn
 from antiphon.core.wire import encode
 
 NOT_ANSWERED = "Error: this call was never answered. The user went on without its result."
+OBSERVED = "Observation:"
 _ITEMS = msgspec.json.Decoder(list[StoredItem])
 _WHOLE = "+whole"
 """Behind the id of a past turn whose messages have what is not stored with them."""
@@ -110,6 +112,18 @@ def resumed_input(responses: Sequence[ToolResponse], calls: Sequence[str]) -> Tu
         raise _wrong(
             "tool_responses", f"the turn also waits for {', '.join(missing)}; answer all calls at once"
         )
+    return TurnInput(tuple(items), tuple(f"tool_responses[{at}]" for at in range(len(items))), {})
+
+
+def observed_input(responses: Sequence[ToolResponse]) -> TurnInput:
+    """What a client made of calls that it found in the model's text: for the model they are no calls, so that their
+    results are said by the user.
+    """
+    items: list[StoredItem] = []
+    for at, response in enumerate(responses):
+        parts: list[MessagePart] = [InputText(text=OBSERVED)]
+        parts += parts_of(response.content, f"tool_responses[{at}].content")
+        items.append(Message(role="user", content=parts))
     return TurnInput(tuple(items), tuple(f"tool_responses[{at}]" for at in range(len(items))), {})
 
 

@@ -10,10 +10,17 @@ from antiphon.agents.attachments_out import taken_out
 from antiphon.agents.building import Built
 from antiphon.agents.definition import Effective, check_turn, effective, name_of
 from antiphon.agents.documents import Given, TurnDocuments
-from antiphon.agents.inputs import TurnInput, input_of, open_calls_of, resumed_input, with_contexts
+from antiphon.agents.inputs import (
+    TurnInput,
+    input_of,
+    observed_input,
+    open_calls_of,
+    resumed_input,
+    with_contexts,
+)
 from antiphon.agents.places import in_words_of_agents
 from antiphon.agents.projection import Output, Surroundings, TurnProjection, completed, started
-from antiphon.agents.record import Inner, TurnRecord, asked_again, first_response_id, iso, new_uuid
+from antiphon.agents.record import Inner, Pending, TurnRecord, asked_again, first_response_id, iso, new_uuid
 from antiphon.agents.rendering import Generation, shown_step
 from antiphon.agents.running import TurnRun
 from antiphon.agents.service import AgentService
@@ -116,17 +123,24 @@ class TurnService:
         """The next run of a turn that waits for its client. Raises NotFound, Conflict, and what `create` raises."""
         stored = await self._turn(asking.owner, place, turn_id)
         record = TurnRecord.of(stored)
-        pending = record.inner.pending
-        if self.agents.status(stored, place.session) != "awaiting_input" or pending is None:
-            raise _not_waiting(turn_id, self.agents.status(stored, place.session))
-        given = resumed_input(body.tool_responses, [call.call_id for call in pending.calls])
+        status, pending = self.agents.status(stored, place.session), record.inner.pending
+        if pending is None and status == "completed" and _reads_calls_itself(place, record):
+            now = self.agents.clock.now_us()
+            pending = Pending(new_uuid(self.agents.ids), now, ())
+            given, said = observed_input(body.tool_responses), list(body.tool_responses)
+        elif pending is None or status != "awaiting_input":
+            raise _not_waiting(turn_id, status)
+        else:
+            calls = [call.call_id for call in pending.calls]
+            given = resumed_input(body.tool_responses, calls)
+            said = _in_order(body.tool_responses, calls)
         step = ToolExecutionStep(
             turn_id=turn_id,
             step_id=pending.step_id,
             started_at=iso(pending.started_at),
             completed_at=iso(self.agents.clock.now_us()),
             tool_calls=list(pending.calls),
-            tool_responses=_in_order(body.tool_responses, [call.call_id for call in pending.calls]),
+            tool_responses=said,
         )
         record.steps.append(step)
         record.status, record.completed_at = "in_progress", None
@@ -263,6 +277,16 @@ def _searches(counts: Effective) -> bool:
         and not (isinstance(group, GroupWithArgs) and any(group.args.get(name) for name in _NAMING_STORES))
         for group in counts.groups
     )
+
+
+def _reads_calls_itself(place: Place, record: TurnRecord) -> bool:
+    """Whether a turn that is complete may be what its client goes on with: the last one of an agent whose instructions
+    stand in place of what a model is told of tools. Such a client, as the ReAct agent of Llama Stack's, finds calls in
+    the text itself.
+    """
+    counts = effective(place.config, record.inner.asked)
+    is_last = record.last_response_id == place.session.tip
+    return is_last and counts.system_message_behavior == "replace" and not record.output.tool_calls
 
 
 def _in_order(responses: Sequence[ToolResponse], calls: Sequence[str]) -> list[ToolResponse]:
