@@ -145,6 +145,7 @@ class TurnProjection:
         self._pending: Pending | None = None
         self._shields: tuple[str, int] = ("", 0)
         self._violation: Violation | None = None
+        self._last = 0
 
     # --- what comes in --------------------------------------------------------------------------------------
     def frame(self, events: Sequence[Event]) -> bytes:
@@ -197,7 +198,7 @@ class TurnProjection:
         if self._inference is not None:  # asked again with a shorter transcript
             return
         step_id = self._around.new_id()
-        self._inference = _Inference(step_id, self._around.now(), DeltaChunks(step_id))
+        self._inference = _Inference(step_id, self._now(), DeltaChunks(step_id))
         self._answer = None
         self._start("inference", step_id)
 
@@ -251,7 +252,7 @@ class TurnProjection:
                 turn_id=self.record.id,
                 step_id=step.step_id,
                 started_at=iso(step.started_at),
-                completed_at=iso(self._around.now()),
+                completed_at=iso(self._now()),
                 model_response=answer,
             )
         )
@@ -265,7 +266,7 @@ class TurnProjection:
 
     def _carry_out(self, end: StepEnd, calls: Sequence[ToolCall]) -> None:
         """What comes of the calls: each of this server's is a step, those of the client are one."""
-        now = self._around.now()
+        now = self._now()
         for one, call in zip(end.rejected, calls[len(end.calls) :], strict=True):
             execution = _Execution(self._around.new_id(), now, call)
             self._begin_execution(execution)
@@ -291,7 +292,8 @@ class TurnProjection:
 
     def _give_up(self) -> None:
         """On calls that nothing came of: their run broke off, or a server asks what nobody can answer here."""
-        self._answers |= {one.call.call_id: CallEnd(one.call.call_id, UNFINISHED) for one in self._waiting}
+        for one in self._waiting:
+            self._answers.setdefault(one.call.call_id, CallEnd(one.call.call_id, UNFINISHED))
         self._go_on()
 
     def _begin_execution(self, execution: _Execution) -> None:
@@ -314,7 +316,7 @@ class TurnProjection:
                 turn_id=self.record.id,
                 step_id=execution.step_id,
                 started_at=iso(execution.started_at),
-                completed_at=iso(self._around.now()),
+                completed_at=iso(self._now()),
                 tool_calls=[call],
                 tool_responses=[response],
             )
@@ -323,7 +325,7 @@ class TurnProjection:
     # --- shields --------------------------------------------------------------------------------------------
     def _begin_shields(self, asked: ShieldsBegin) -> None:
         self._give_up()
-        self._shields = (self._around.new_id(), self._around.now())
+        self._shields = (self._around.new_id(), self._now())
         self._start("shield_call", self._shields[0], {"touchpoint": asked.touchpoint})
 
     def _end_shields(self, end: ShieldsEnd) -> None:
@@ -333,7 +335,7 @@ class TurnProjection:
                 turn_id=self.record.id,
                 step_id=step_id,
                 started_at=iso(started_at),
-                completed_at=iso(self._around.now()),
+                completed_at=iso(self._now()),
                 violation=end.violation,
             )
         )
@@ -344,7 +346,7 @@ class TurnProjection:
     def end(self, status: Ended, error: JsonObject | None = None) -> TurnRecord:
         """The record as the run leaves it. Asked before the terminal event is heard."""
         record = self.record
-        record.completed_at = self._around.now()
+        record.completed_at = self._now()
         record.error = error
         record.output = self._final()
         pending = None
@@ -389,6 +391,11 @@ class TurnProjection:
         self._out.append(chunk(TurnAwaitingInput(turn=turn) if awaits else TurnComplete(turn=turn)))
 
     # --- inside ---------------------------------------------------------------------------------------------
+    def _now(self) -> int:
+        """Each time later than the one before, however fast it goes."""
+        self._last = max(self._around.now(), self._last + 1)
+        return self._last
+
     def _call(self, call: Call) -> ToolCall:
         arguments = call.input if isinstance(call, CustomToolCall) else call.arguments
         name = self._around.names.get(call.name, call.name)
