@@ -409,13 +409,14 @@ def test_a_name_that_several_groups_have_is_refused_and_one_that_none_has(ann: R
     refused(ann.post(INVOKE, {"tool_name": "subtract", "kwargs": {}}), 404, "tool_name")
     refused(ann.post(INVOKE, {"tool_name": "desk/subtract", "kwargs": {}}), 404, "tool_name")
     refused(ann.post(INVOKE, {"tool_name": "nowhere/add", "kwargs": {}}), 404, "tool_name")
-    for body, param in (
+    wrong: list[tuple[Json, str]] = [
         ({"tool_name": "desk/add"}, "kwargs"),
         ({"tool_name": "desk/add", "kwargs": []}, "kwargs"),
         ({"tool_name": "", "kwargs": {}}, "tool_name"),
         ({"tool_name": 5, "kwargs": {}}, "tool_name"),
         ({"tool_name": "desk/add", "kwargs": {}, "more": 1}, "more"),
-    ):
+    ]
+    for body, param in wrong:
         refused(ann.post(INVOKE, body), 400, param)
 
 
@@ -482,11 +483,8 @@ def test_headers_of_old_clients_reach_the_server_of_their_url_alone(
         json.dumps({"mcp_headers": {"x": {"a": f"{CANARY}\a"}}}),
     ):
         headers = {"x-llamastack-provider-data": wrong}
-        for method, path, body in (
-            ("POST", INVOKE, {"tool_name": "add", "kwargs": {}}),
-            ("GET", "/v1/tools", None),
-        ):
-            answer = ann.send(method, path, body, headers)
+        call: Json = {"tool_name": "add", "kwargs": {}}
+        for answer in (ann.send("POST", INVOKE, call, headers), ann.send("GET", "/v1/tools", None, headers)):
             assert answer.status == 400, wrong
             assert answer.error["param"].startswith("X-LlamaStack-Provider-Data")
             assert CANARY.encode() not in answer.body

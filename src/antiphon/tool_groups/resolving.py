@@ -21,6 +21,9 @@ from antiphon.tool_groups.registry import Group, GroupRegistry
 from antiphon.tool_groups.runtime import FixedArguments, GroupRuntime
 
 
+_NOTHING: JsonObject = {}
+
+
 @dataclass(frozen=True, slots=True)
 class _Named:
     """One entry: a group, or one tool of it, with arguments. `path` is where it stands."""
@@ -44,8 +47,8 @@ class _Server:
         return [one.tool for one in self.entries if one.tool]
 
     def fixed(self) -> FixedArguments:
-        every = dict(self.group.args)
-        every.update(next((one.args for one in self.entries if not one.tool), {}))
+        whole = next((one.args for one in self.entries if not one.tool), _NOTHING)
+        every = {**self.group.args, **whole}
         return FixedArguments(every, {one.tool: one.args for one in self.entries if one.tool})
 
 
@@ -96,7 +99,7 @@ class GroupResolver:
         return entries
 
     async def _entry(self, owner: Owner, given: GivenGroup, path: str) -> _Named:
-        name, args = (given, {}) if isinstance(given, str) else (given.name, given.args)
+        name, args = (given, _NOTHING) if isinstance(given, str) else (given.name, given.args)
         check_served(name, path)
         for group_id, tool in splits(name):
             group = await self.registry.find(owner, group_id)
