@@ -15,7 +15,7 @@ from antiphon.core.wire import UNSET, JsonObject
 MAX_TOOLS_BYTES = 4 * 1024 * 1024
 """Of all client tools of an agent, as JSON."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
-_BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
+BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "knowledge_search": "the tool of builtin::rag",
         "insert_into_memory": "the tool of builtin::rag",
@@ -79,8 +79,8 @@ def _check_name(name: str, path: str) -> None:
         raise _wrong(
             path, f'"{name[:80]}" is no name that models can call: 1 to 128 letters, digits, "_" and "-"'
         )
-    if name in _BUILT_IN:
-        raise _wrong(path, f'"{name}" is {_BUILT_IN[name]}; give yours another name, such as "my_{name}"')
+    if name in BUILT_IN:
+        raise _wrong(path, f'"{name}" is {BUILT_IN[name]}; give yours another name, such as "my_{name}"')
 
 
 def _check_schemas(tool: ToolDef, path: str) -> None:

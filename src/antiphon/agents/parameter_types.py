@@ -7,6 +7,7 @@ A `parameter_type` is a type of JSON Schema, or one of Python as annotations hav
 
 import ast
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -38,8 +39,12 @@ EXPECTED: Final = ", ".join(f'"{kind}"' for kind in _TYPES)
 
 def schema_of(written: str) -> JsonObject | None:
     """The schema of a `parameter_type`; None for one that means nothing. Arrays always have `items`."""
-    if len(written) > MAX_TYPE:
-        return None
+    schema = _read(written) if len(written) <= MAX_TYPE else None
+    return None if schema is None else dict(schema)
+
+
+@lru_cache(maxsize=512)
+def _read(written: str) -> JsonObject | None:
     try:
         return _schema(ast.parse(written.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
