@@ -206,6 +206,16 @@ def test_the_agent_helper_shows_documents_shields_and_failures(helped: dict[str,
     assert "scripted failure" in saw["failed"]["error"]
 
 
+def test_the_react_helper_resumes_complete_turns(
+    cache: Path, office: Program, mcp_servers: McpServers
+) -> None:
+    saw = ran(cache, OLD[0], "react_flow.py", office, mcp_servers)
+    assert saw["answer"] == "There is rain in Oslo."
+    assert saw["steps"] == ["inference", "tool_execution", "inference"]
+    assert saw["turns"] is True
+    assert saw["formed"] == "turn_start"
+
+
 def test_the_asynchronous_helper_does_the_same(helped: dict[str, Any]) -> None:
     told = 'It says: "rain in Oslo", "noon in Oslo".'
     assert (helped["asynchronous"]["content"], helped["asynchronous"]["whole"]) == (told, told)
