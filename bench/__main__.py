@@ -15,11 +15,15 @@ from pathlib import Path
 
 import uvloop
 
+from bench.agent_rows import AGENT_MCP_ROWS, AGENT_ROWS
 from bench.mcp_rows import MCP_ROWS, started
 from bench.program import Program, start_antiphon, start_upstream
 from bench.rows import ROWS, Row, Sample, Servers, median
 from bench.wires import COMPARED, compare
 
+PLAIN_ROWS = (*ROWS, *AGENT_ROWS)
+TOOL_ROWS = (*MCP_ROWS, *AGENT_MCP_ROWS)
+"""For these a server of tools is started, and one of ours that is profiled."""
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 IDLE_BUDGET_MB = 80.0
 START_BUDGET_S = 0.6
@@ -128,7 +132,7 @@ def write(lines: Sequence[Line], facts: dict[str, object]) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    keys = [row.key for row in (*ROWS, *MCP_ROWS)] + ["start"]
+    keys = [row.key for row in (*PLAIN_ROWS, *TOOL_ROWS)] + ["start"]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two short rounds, without the 512 open streams")
     parser.add_argument(
@@ -173,15 +177,15 @@ def chosen_rows(options: argparse.Namespace) -> list[str]:
     if options.rows:
         return list(options.rows)
     slow = {"open-streams"} if options.quick else set[str]()
-    return [*(row.key for row in (*ROWS, *MCP_ROWS) if row.key not in slow), "start"]
+    return [*(row.key for row in (*PLAIN_ROWS, *TOOL_ROWS) if row.key not in slow), "start"]
 
 
 def main() -> int:
     options = arguments()
     quick, both = options.quick, options.wire == "responses"
     chosen = chosen_rows(options)
-    rows = [row for row in ROWS if row.key in chosen]
-    mcp_rows = [row for row in MCP_ROWS if row.key in chosen]
+    rows = [row for row in PLAIN_ROWS if row.key in chosen]
+    mcp_rows = [row for row in TOOL_ROWS if row.key in chosen]
     rounds, n = options.rounds or (2 if quick else 5), options.requests or (300 if quick else 1500)
     facts = machine()
     lines: list[Line] = []

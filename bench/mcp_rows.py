@@ -39,7 +39,7 @@ def _mcp_tool(name: str) -> dict[str, Any]:
     return {"type": "mcp", **asked, "require_approval": "never"}
 
 
-def _with_mcp(model: str, tool: str) -> bytes:
+def with_mcp(model: str, tool: str) -> bytes:
     return response(model, tools=[_mcp_tool(tool)])
 
 
@@ -87,7 +87,7 @@ def over_functions(model: str, calls: int) -> Measure:
         begun = servers.profile.shares()
         by_functions, functions_s = await _by_functions(servers, n, model, at_once)
         before = servers.profile.shares()
-        requests = [_with_mcp(model, "get_weather")] * n
+        requests = [with_mcp(model, "get_weather")] * n
         work = load.run(servers.ours.port, requests, at_once=at_once, on_reply=_Answered(calls))
         through, cpu_s = await cpu_of(servers.ours, work)
         functions, mcp = before - begun, servers.profile.shares() - before
@@ -110,7 +110,7 @@ def over_functions(model: str, calls: int) -> Measure:
 async def waits(servers: Servers, n: int) -> Sample:
     """Wall time in ms of a response whose eight calls take 100 ms each, one response at a time."""
     del n
-    requests = [_with_mcp("fake-waits", "slow")] * WAITS
+    requests = [with_mcp("fake-waits", "slow")] * WAITS
     answered = _Answered(PARALLEL)
     through = await load.run(servers.ours.port, requests, at_once=1, on_reply=answered)
     return sample_of(through.percentile(0.5), through, load.Outcome())
