@@ -1,0 +1,177 @@
+"""Tools over a model server that knows text alone, with the official client."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+import antiphon
+from antiphon.in_process.server import EmbeddedServer
+from tests.integration.texting import BROKEN, Texting
+
+WEATHER: Any = {
+    "type": "function",
+    "name": "weather",
+    "description": "Tells the weather.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+RESULTS = ["18 °C", "24 °C"]
+
+
+@pytest.fixture(scope="module")
+def texting() -> Iterator[Texting]:
+    with Texting() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(texting: Texting) -> Iterator[EmbeddedServer]:
+    config = {"base_url": texting.url, "wire": "chat"}
+    kind = "remote::openai-compatible"
+    told = {**config, "capabilities": {"tool_calls": "prompted"}}
+    providers = [
+        {"provider_id": "told", "provider_type": kind, "config": told},
+        {"provider_id": "plain", "provider_type": kind, "config": config},
+    ]
+    with antiphon.embedded({"version": 2, "providers": {"inference": providers}}, temporary=True) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: EmbeddedServer) -> Iterator[openai.OpenAI]:
+    with server.client(max_retries=0) as made:
+        yield made
+
+
+def ask(client: openai.OpenAI, *, streamed: bool = False, **fields: Any) -> tuple[Any, list[Any]]:
+    """The final response, and the events of a streamed one."""
+    if not streamed:
+        return client.responses.create(**fields), []
+    events: list[Any] = list(client.responses.create(stream=True, **fields))
+    return events[-1].response, events
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_calls_are_made_and_answered(client: openai.OpenAI, texting: Texting, streamed: bool) -> None:
+    first, events = ask(client, streamed=streamed, model="told/texting", input="Weather?", tools=[WEATHER])
+    assert first.status == "completed"
+    assert [item.type for item in first.output] == ["message", "function_call", "function_call"]
+    assert first.output_text == "One moment."
+    calls = first.output[1:]
+    assert [json.loads(call.arguments) for call in calls] == [{"city": "Paris"}, {"city": "Rome é"}]
+    assert calls[0].call_id != calls[1].call_id
+    assert (first.usage.input_tokens, first.usage.output_tokens) == (11, 7)
+    deltas = [one for one in events if one.type == "response.output_text.delta"]
+    assert "".join(one.delta for one in deltas) == ("One moment." if streamed else "")
+    assert len(deltas) != 1
+    outputs = [
+        {"type": "function_call_output", "call_id": call.call_id, "output": output}
+        for call, output in zip(calls, RESULTS, strict=True)
+    ]
+    second, _ = ask(
+        client,
+        streamed=streamed,
+        model="told/texting",
+        input=outputs,
+        previous_response_id=first.id,
+        tools=[WEATHER],
+    )
+    assert second.output_text.startswith('It says: <result function="weather">\n18 °C\n</result>')
+    roles = [(one["role"], one["content"]) for one in texting.last_request()["messages"]]
+    assert [role for role, _ in roles] == ["system", "user", "assistant", "user"]
+    assert roles[2][1].startswith('One moment.\n\n{"type": "function", "name": "weather"')
+
+
+def test_no_tools_may_be_called_and_earlier_calls_are_still_words(client: openai.OpenAI) -> None:
+    first, _ = ask(client, model="told/texting", input="Weather?", tools=[WEATHER])
+    output = [
+        {"type": "function_call_output", "call_id": call.call_id, "output": "18"} for call in first.output[1:]
+    ]
+    asked: list[dict[str, Any]] = [{}, {"tools": [WEATHER], "tool_choice": "none"}]
+    for fields in asked:
+        last, _ = ask(client, model="told/texting", input=output, previous_response_id=first.id, **fields)
+        assert last.output_text.startswith("It says: <result")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_call_that_cannot_be_read_is_the_answer(client: openai.OpenAI, streamed: bool) -> None:
+    final, _ = ask(client, streamed=streamed, model="told/broken", input="Weather?", tools=[WEATHER])
+    assert final.output_text == BROKEN
+    assert [item.type for item in final.output] == ["message"]
+
+
+def test_a_format_beside_tools_is_asked_for_and_checked(client: openai.OpenAI, texting: Texting) -> None:
+    schema = {"type": "object", "required": ["city"]}
+    text: Any = {"format": {"type": "json_schema", "name": "place", "schema": schema}}
+    final, _ = ask(client, model="told/formatted", input="Where?", tools=[WEATHER], text=text)
+    assert json.loads(final.output_text) == {"city": "Paris"}
+    assert "response_format" not in texting.last_request()
+
+
+def test_a_custom_tool_is_called_in_words(client: openai.OpenAI) -> None:
+    custom: Any = {"type": "custom", "name": "weather"}
+    final, _ = ask(client, streamed=True, model="told/texting", input="Weather?", tools=[custom])
+    calls = [item for item in final.output if item.type == "custom_tool_call"]
+    assert [call.input for call in calls] == ["Paris", "Rome é"]
+
+
+# --- agents ---------------------------------------------------------------------------------------------------
+FORMS = ("json", "function_tag", "python_list")
+
+
+def post(client: openai.OpenAI, path: str, body: Any) -> Any:
+    return client.post(path, body=body, cast_to=object)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_agent_names_the_form_of_its_calls(client: openai.OpenAI, texting: Texting, form: str) -> None:
+    tool = {
+        "name": "weather",
+        "description": "Tells the weather.",
+        "parameters": [{"name": "city", "parameter_type": "string", "description": "Where."}],
+    }
+    config = {
+        "model": "plain/texting",
+        "instructions": "Be kind.",
+        "client_tools": [tool],
+        "tool_config": {"tool_prompt_format": form},
+    }
+    agent = post(client, "/agents", {"agent_config": config})["agent_id"]
+    session = post(client, f"/agents/{agent}/session", {"session_name": "s"})["session_id"]
+    turns = f"/agents/{agent}/session/{session}/turn"
+    turn = post(client, turns, {"messages": [{"role": "user", "content": "Weather?"}], "stream": False})
+    message = turn["output_message"]
+    assert [call["arguments"] for call in message["tool_calls"]] == [{"city": "Paris"}, {"city": "Rome é"}]
+    assert message["stop_reason"] == "end_of_message"
+    responses = [
+        {"call_id": call["call_id"], "tool_name": "weather", "content": result}
+        for call, result in zip(message["tool_calls"], RESULTS, strict=True)
+    ]
+    done = post(client, f"{turns}/{turn['turn_id']}/resume", {"tool_responses": responses, "stream": False})
+    assert done["output_message"]["content"].startswith("It says: <result")
+    assert done["output_message"]["stop_reason"] == "end_of_turn"
+    system, _, said, _ = texting.last_request()["messages"]
+    assert system["content"].startswith("Be kind.\n\nYou can call functions.")
+    assert said["role"] == "assistant"
+    begins = {"json": '{"type"', "function_tag": "<function=weather>", "python_list": "[weather(city="}
+    assert said["content"].startswith(f"One moment.\n\n{begins[form]}")
+
+
+def test_an_agent_whose_instructions_stand_alone(client: openai.OpenAI, texting: Texting) -> None:
+    tool = {"name": "weather", "description": "Tells the weather."}
+    config = {
+        "model": "plain/texting",
+        "instructions": "Functions: {{function_definitions}} To call: [name_of_a_function(…)]",
+        "client_tools": [tool],
+        "tool_config": {"tool_prompt_format": "python_list", "system_message_behavior": "replace"},
+    }
+    agent = post(client, "/agents", {"agent_config": config})["agent_id"]
+    session = post(client, f"/agents/{agent}/session", {"session_name": "s"})["session_id"]
+    body = {"messages": [{"role": "user", "content": "Weather?"}], "stream": False}
+    turn = post(client, f"/agents/{agent}/session/{session}/turn", body)
+    assert [call["tool_name"] for call in turn["output_message"]["tool_calls"]] == ["weather", "weather"]
+    system = texting.last_request()["messages"][0]["content"]
+    assert system.startswith('Functions: [\n{"name":"weather","description":"Tells the weather."')
+    assert system.endswith("] To call: [name_of_a_function(…)]")
