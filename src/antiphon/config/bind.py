@@ -118,9 +118,8 @@ def bind(root: Node) -> Settings:
         },
     )
     check_connectors(connectors)
-    check_shields(shields, settings.providers.safety)
     _check_ids(guards)
-    _check_ids([node for _, node in runtimes])
+    check_shields(shields, settings.providers.safety)
     _check_store_models(settings, root["vector_stores"])
     _check_names(settings, inference, models)
     _check_ids(indexes)

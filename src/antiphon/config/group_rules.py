@@ -23,7 +23,11 @@ Connector = tuple[ConnectorSettings, Node]
 def runtime_kinds(providers: Sequence[tuple[ToolRuntimeSettings, Node]]) -> Mapping[str, Kind]:
     """What the providers of `providers.tool_runtime` are, with those that are always there. Raises ConfigError."""
     kinds: dict[str, Kind] = dict(PROVIDERS)
+    seen: set[str] = set()
     for settings, node in providers:
+        if settings.provider_id in seen:
+            raise node["provider_id"].error(f'provider_id "{settings.provider_id}" is given twice')
+        seen.add(settings.provider_id)
         kind = KINDS.get(settings.provider_type)
         if kind is None:
             raise node["provider_type"].error(

@@ -68,5 +68,9 @@ def check_tool_groups(settings: Settings) -> None:
 
 def providers_of(settings: Settings) -> Mapping[str, Kind]:
     """What groups may name as their provider: those of the configuration, then those that are always there."""
-    configured: dict[str, Kind] = {one.provider_id: KINDS[one.provider_type] for one in settings.providers.tool_runtime}
-    return configured | {name: kind for name, kind in PROVIDERS.items() if name not in configured}
+    kinds: dict[str, Kind] = {
+        one.provider_id: KINDS[one.provider_type] for one in settings.providers.tool_runtime
+    }
+    for name, kind in PROVIDERS.items():
+        kinds.setdefault(name, kind)
+    return kinds
