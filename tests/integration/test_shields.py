@@ -239,7 +239,7 @@ def test_every_form_of_a_message_is_read_whole(anne: Caller, message: Json) -> N
 
 
 def test_what_came_before_an_answer_is_not_held_against_it(anne: Caller) -> None:
-    said = [
+    said: list[Json | str] = [
         f"Is {CANARY} a flower?",
         {"role": "assistant", "content": "It is.", "stop_reason": "end_of_turn"},
     ]

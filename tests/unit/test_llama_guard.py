@@ -286,7 +286,7 @@ async def test_images_of_what_is_not_judged_do_not_matter() -> None:
     ("config", "key", "words"),
     [
         ({"modell": MODEL}, "modell", 'did you mean "model"?'),
-        ({"model": "gpt-5"}, "version", "does not tell which Llama Guard"),
+        ({"model": "gpt-5"}, "model", "does not tell which Llama Guard"),
         ({"model": MODEL, "version": 5}, "version", "one of 2, 3, 4"),
         ({"model": MODEL, "excluded_categories": ["S15"]}, "excluded_categories", "has no category S15"),
         ({"model": MODEL, "excluded_categories": "S1"}, "excluded_categories", "a list of"),

@@ -102,7 +102,8 @@ class LlamaGuard:
             if model or settings.version:
                 _checked(settings, model)
         except Wrong as wrong:
-            raise AdapterConfigError(wrong.key, wrong.message) from None
+            key = "model" if wrong.key == "version" and "version" not in config else wrong.key
+            raise AdapterConfigError(key, wrong.message) from None
         return cls(provider_id, model, settings, models)
 
     def default_name(self, shield_id: str) -> str:
