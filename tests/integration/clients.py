@@ -224,7 +224,9 @@ class Raw:
         return self.send("GET", path)
 
 
-def open_stream(port: int, path: str, body: Json, *, receive_buffer: int = 0) -> socket.socket:
+def open_stream(
+    port: int, path: str, body: Json, *, receive_buffer: int = 0, headers: dict[str, str] | None = None
+) -> socket.socket:
     """A socket on which a POST was sent and nothing was read yet. `receive_buffer` is in bytes."""
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if receive_buffer:
@@ -233,6 +235,7 @@ def open_stream(port: int, path: str, body: Json, *, receive_buffer: int = 0) ->
     connection.connect(("127.0.0.1", port))
     data = json.dumps(body).encode()
     fields = f"host: x\r\ncontent-type: application/json\r\ncontent-length: {len(data)}"
+    fields += "".join(f"\r\n{name}: {value}" for name, value in (headers or {}).items())
     head = f"POST {path} HTTP/1.1\r\n{fields}\r\n\r\n"
     connection.sendall(head.encode() + data)
     return connection

@@ -87,32 +87,29 @@ def input_of(messages: Sequence[TurnMessage], open_calls: Sequence[Call]) -> Tur
 
 
 def resumed_input(responses: Sequence[ToolResponse], calls: Sequence[str]) -> TurnInput:
-    """The items of a run that goes on with what a client made of these calls: all of them, each once.
+    """The items of a run that goes on with what a client made of these calls: all of them, each once, in their order.
 
     Raises InvalidRequest.
     """
-    items: list[StoredItem] = []
-    seen: set[str] = set()
+    found: dict[str, tuple[StoredItem, str]] = {}
     for at, response in enumerate(responses):
-        path = f"tool_responses[{at}]"
-        call_id = response.call_id
-        if call_id in seen:
-            raise _wrong(f"{path}.call_id", f'the call "{call_id}" is answered twice; answer each call once')
+        path, call_id = f"tool_responses[{at}]", response.call_id
+        if call_id in found:
+            raise _twice(path, call_id)
         if call_id not in calls:
             waiting = ", ".join(f'"{one}"' for one in calls)
             raise _wrong(
                 f"{path}.call_id", f'the turn waits for no call "{call_id[:200]}", but for {waiting}'
             )
-        seen.add(call_id)
-        items.append(
-            FunctionCallOutput(call_id=call_id, output=output_of(response.content, f"{path}.content"))
-        )
-    missing = [f'"{call_id}"' for call_id in calls if call_id not in seen]
+        output = output_of(response.content, f"{path}.content")
+        found[call_id] = (FunctionCallOutput(call_id=call_id, output=output), path)
+    missing = [f'"{call_id}"' for call_id in calls if call_id not in found]
     if missing:
         raise _wrong(
             "tool_responses", f"the turn also waits for {', '.join(missing)}; answer all calls at once"
         )
-    return TurnInput(tuple(items), tuple(f"tool_responses[{at}]" for at in range(len(items))), {})
+    ordered = [found[call_id] for call_id in calls]
+    return TurnInput(tuple(item for item, _ in ordered), tuple(path for _, path in ordered), {})
 
 
 def observed_input(responses: Sequence[ToolResponse]) -> TurnInput:
@@ -172,7 +169,7 @@ def _answers(messages: Sequence[TurnMessage], calls: Mapping[str, Call]) -> dict
             continue
         path, call_id = f"messages[{at}]", message.call_id
         if call_id in found:
-            raise _wrong(f"{path}.call_id", f'the call "{call_id}" is answered twice; answer each call once')
+            raise _twice(path, call_id)
         if call_id not in calls:
             waiting = ", ".join(f'"{one}"' for one in calls) or "none"
             raise _wrong(
@@ -195,6 +192,10 @@ def _parts(message: UserMessage, path: str) -> tuple[Parts, Parts]:
     if not own and not context:
         raise _wrong(f"{path}.content", "there is nothing in this message; send a text or an image")
     return own, context
+
+
+def _twice(path: str, call_id: str) -> InvalidRequest:
+    return _wrong(f"{path}.call_id", f'the call "{call_id}" is answered twice; answer each call once')
 
 
 def _wrong(param: str, what: str) -> InvalidRequest:
