@@ -50,7 +50,8 @@ def ask(client: openai.OpenAI, *, streamed: bool = False, **fields: Any) -> tupl
     if not streamed:
         return client.responses.create(**fields), []
     events: list[Any] = list(client.responses.create(stream=True, **fields))
-    return events[-1].response, events
+    last: Any = events[-1]
+    return last.response, events
 
 
 @pytest.mark.parametrize("streamed", [False, True])
