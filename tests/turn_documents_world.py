@@ -54,7 +54,7 @@ def data_url(content: bytes, media_type: str = "text/plain") -> str:
 
 def shown(given: Given) -> str:
     """The text that the model sees."""
-    return "\n".join(one.text for one in given.parts if isinstance(one, InputText))
+    return "".join(one.text for one in given.parts if isinstance(one, InputText)).strip()
 
 
 class Model(Scripted):

@@ -176,6 +176,7 @@ def test_an_agent_with_knowledge_search_asks_its_session_by_itself(raw: Raw) -> 
     (call,) = [step for step in turn["steps"] if step["step_type"] == "tool_execution"]
     assert call["tool_calls"][0]["tool_name"] == "knowledge_search"
     assert "Halvorsen" in json.dumps(call["tool_responses"])
+    assert "] document 1:" in json.dumps(call["tool_responses"])
     later = talk.turn("When does the night ferry to Gothenburg leave?")
     assert "23:40" in json.dumps([step for step in later["steps"] if step["step_type"] == "tool_execution"])
 

@@ -122,6 +122,9 @@ def test_chunks_are_searched_with_those_of_files_and_filtered(raw: Raw) -> None:
     asked = {"query": "lamp", "filters": {"type": "eq", "key": "colour", "value": "green"}}
     found = ok(raw.post(f"/v1/vector_stores/{store}/search", asked))["data"]
     assert [one["content"][0]["text"] for one in found] == ["A green lamp."]
+    ok(insert(raw, store, {"content": "A violet lamp.", "metadata": {"filename": "violet.txt"}}))
+    found = ok(raw.post(f"/v1/vector_stores/{store}/search", {"query": "violet"}))["data"]
+    assert found[0]["filename"] == "violet.txt"
 
 
 def test_rankers_and_thresholds(raw: Raw) -> None:

@@ -114,7 +114,7 @@ class TurnDocuments:
             return Given(session, tuple(parts))
         context = framing.passages(found)
         ids = ",".join(dict.fromkeys(one.store_id for one in found if one.store_id))
-        return Given(session, (*parts, InputText(text=context)), Retrieved(ids, context))
+        return Given(session, (*parts, framing.apart(context)), Retrieved(ids, context))
 
     def _split(self, documents: Sequence[ReadDocument]) -> tuple[list[ReadDocument], list[ReadDocument]]:
         """Those that are shown whole, in their order, and those that are too large, or for which no room is left."""
@@ -181,7 +181,7 @@ def _document_id(read: ReadDocument, document: Document) -> str:
 
 
 def _about(read: ReadDocument) -> JsonObject:
-    about: JsonObject = {"name": read.name, "mime_type": read.media_type}
+    about: JsonObject = {"filename": read.name, "mime_type": read.media_type}
     return {**about, "source": read.source} if read.source else about
 
 

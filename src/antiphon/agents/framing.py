@@ -25,11 +25,11 @@ def whole(documents: Sequence[ReadDocument]) -> list[InputText | InputImage]:
     """Documents as they are, images too."""
     if not documents:
         return []
-    parts: list[InputText | InputImage] = [InputText(text=_WHOLE)]
+    parts: list[InputText | InputImage] = [apart(_WHOLE)]
     for one in documents:
         if one.document is not None:
             about = {"type": one.media_type, "source": one.source}
-            parts.append(InputText(text=media.as_document(one.name, one.document.text, **about)))
+            parts.append(apart(media.as_document(one.name, one.document.text, **about)))
         parts += one.images
     return parts
 
@@ -47,13 +47,18 @@ def indexed(documents: Sequence[ReadDocument]) -> list[InputText]:
         f"- {media.quotable(one.name)} ({media.quotable(one.media_type) or 'text'}, about {one.tokens} tokens)"
         for one in documents
     ]
-    return [InputText(text="\n".join([_INDEXED, *lines]))]
+    return [apart("\n".join([_INDEXED, *lines]))]
+
+
+def apart(text: str) -> InputText:
+    """A part that is told apart from the one before also where a model's server joins texts."""
+    return InputText(text=f"\n\n{text}")
 
 
 def _passage(found: FoundChunk) -> str:
     about, beside = metadata_of(found)
     page = about.get("page") or beside.get("page")
-    name = about.get("name") or about.get("filename") or about.get("document_id") or found.filename
+    name = about.get("filename") or about.get("document_id") or found.filename
     source = about.get("source")
     return media.as_document(
         str(name),

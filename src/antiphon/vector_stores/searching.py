@@ -291,13 +291,19 @@ class _Shown:
         return FoundChunk(
             store_id=key[0],
             file_id=chunk.file_id,
-            filename=self.names.get(chunk.file_id, chunk.file_id),
+            filename=self.names.get(chunk.file_id) or _told_name(chunk),
             chunk_id=chunk.id,
             text=chunk.text,
             score=score,
             attributes=chunk.attributes,
             metadata=chunk.metadata,
         )
+
+
+def _told_name(chunk: Chunk) -> str:
+    """Of a chunk that belongs to no file: what was told as its `filename`, else its document."""
+    told = chunk.attributes.get("filename")
+    return told if isinstance(told, str) and told else chunk.file_id
 
 
 def _queries(given: Sequence[str]) -> tuple[str, ...]:
