@@ -191,6 +191,23 @@ def test_instructions_of_a_turn_stand_in_too(agents: Agents) -> None:
     assert agents.sent(TOOLS, instructions="Now rhyme.")["messages"][0]["content"] == "Now rhyme."
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("temperature", "`sampling_params.strategy`"),
+        ("tools", "`client_tools`"),
+        ("max_tokens", "`sampling_params.max_tokens`"),
+    ],
+)
+def test_what_other_apis_call_otherwise_is_refused_with_its_name_here(
+    raw: Raw, name: str, advice: str
+) -> None:
+    body = {"agent_config": {"model": "echo", "instructions": "", name: 1}}
+    answer = raw.post("/v1/agents", body)
+    assert (answer.status, answer.error["param"]) == (400, f"agent_config.{name}")
+    assert advice in answer.error["message"]
+
+
 def test_every_field_is_shown_somewhere() -> None:
     """Those that are not above: shields and groups have tests of their own, and a name and a persistence no wire."""
     here = {field for field, _, _ in REACHES} | {"instructions", "tool_prompt_format", "max_infer_iters"}

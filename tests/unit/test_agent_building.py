@@ -283,6 +283,7 @@ AGENT: Json = {
         ("tools[0].parameters.properties.x", "agent_config.client_tools[0].parameters"),
         ("tools[1].parameters.properties.x", "agent_config.client_tools[1].input_schema.properties.x"),
         ("tools[2].server_label", "agent_config.toolgroups"),
+        ("tools", "agent_config.client_tools"),
         ("tool_choice.name", "agent_config.tool_config.tool_choice"),
         ("text.format.schema.properties.x", "agent_config.response_format.json_schema.properties.x"),
         ("text.format", "agent_config.response_format"),
@@ -345,6 +346,7 @@ def test_a_model_that_cannot_be_asked_greedily_is_told_with_the_way_out() -> Non
     error = ProviderRejected("p", "`temperature`: only 1 is taken.", param="temperature")
     told = in_words_of_agents(error, Places(effective(config())))
     assert told.param == "agent_config.sampling_params.strategy"
+    assert "only 1 is taken. Greedy" in told.message
     assert "`sampling_params: null`" in told.message
 
 

@@ -39,6 +39,7 @@ REFUSED: list[tuple[Json, str]] = [
     ({"client_tools": [{"name": "knowledge_search"}]}, "client_tools[0].name"),
     ({"toolgroups": ["g", "h", "g"]}, "toolgroups[2]"),
     ({"toolgroups": ["g", {"name": "g", "args": {"a": 1}}]}, "toolgroups[1]"),
+    ({"toolgroups": ["builtin::rag", "builtin::rag/knowledge_search"]}, "toolgroups[1]"),
     ({"toolgroups": [{"name": "g", "args": deep(80)}]}, "toolgroups[0].args"),
     ({"toolgroups": [{"name": "g", "args": {"a": "x" * 300_000}}]}, "toolgroups[0].args"),
     ({"input_shields": ["s", "s"]}, "input_shields[1]"),
@@ -220,3 +221,16 @@ def test_a_tool_of_a_group_that_is_there_whole_is_not_named_again() -> None:
     widened = effective(config(toolgroups=["g/a", "h/b"]), turn(toolgroups=["g"]))
     assert widened.groups == ("h/b", "g")
     assert widened.group_paths == ("agent_config.toolgroups[1]", "toolgroups[0]")
+    assert effective(config(toolgroups=["g", "g/a"])).groups == ("g", "g/a"), (
+        "one list that says both is refused"
+    )
+
+
+def test_the_search_of_knowledge_is_the_same_as_its_group() -> None:
+    named = {"name": "builtin::rag/knowledge_search", "args": {"vector_db_ids": ["vs"]}}
+    counts = effective(config(toolgroups=["builtin::rag"]), turn(toolgroups=[named]))
+    assert counts.groups == (
+        GroupWithArgs(name="builtin::rag/knowledge_search", args={"vector_db_ids": ["vs"]}),
+    )
+    both = effective(config(toolgroups=[named]), turn(toolgroups=["builtin::rag"]))
+    assert both.groups == (GroupWithArgs(name="builtin::rag", args={"vector_db_ids": ["vs"]}),)

@@ -21,8 +21,10 @@ from antiphon.agents.shapes import (
     ToolGroup,
     ToolPromptFormat,
 )
+from antiphon.config.group_settings import BUILTIN_RAG
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.wire import UNSET
+from antiphon.tool_groups.rag import KNOWLEDGE_SEARCH
 
 AGENT_CONFIG: Final = "agent_config"
 DEFAULT_MAX_ITERS: Final = 10
@@ -103,7 +105,7 @@ def _check_groups(groups: Sequence[ToolGroup], path: str) -> None:
         if isinstance(group, GroupWithArgs):
             schemas.check_depth(group.args, f"{path}[{at}].args")
             schemas.check_size(group.args, f"{path}[{at}].args", schemas.MAX_SCHEMA_BYTES)
-        same = next((n for n, other in enumerate(groups[:at]) if name_of(other) == name_of(group)), None)
+        same = next((n for n, other in enumerate(groups[:at]) if _same(other) == _same(group)), None)
         if same is not None:
             raise _wrong(f"{path}[{at}]", f'"{name_of(group)}" is in {path}[{same}] already; name it once')
 
@@ -169,20 +171,28 @@ def _tool_config(name: str, config: AgentConfig, turn: CreateTurn | None, paths:
 
 def _union(agents: Sequence[ToolGroup], turns: Sequence[ToolGroup]) -> list[tuple[ToolGroup, str]]:
     """The groups of both, each with its place. Of one that both name, the turn's arguments win; a tool of a group that
-    is there as a whole is not named again, unless it comes with arguments of its own.
+    the other names as a whole is not named again, unless it comes with arguments of its own.
     """
     found: dict[str, tuple[ToolGroup, str]] = {}
-    for groups, path in ((agents, f"{AGENT_CONFIG}.toolgroups"), (turns, "toolgroups")):
+    wholes = [{name_of(group) for group in groups} for groups in (turns, agents)]
+    for groups, others, path in (
+        (agents, wholes[0], f"{AGENT_CONFIG}.toolgroups"),
+        (turns, wholes[1], "toolgroups"),
+    ):
         for at, group in enumerate(groups):
-            name = name_of(group)
-            earlier = found.get(name)
+            whole, _, tool = name_of(group).partition("/")
+            if tool and whole in others and not isinstance(group, GroupWithArgs):
+                continue
+            earlier = found.get(_same(group))
             merged = group if earlier is None else _with_args(earlier[0], group)
-            found[name] = (merged, f"{path}[{at}]")
-    return [
-        one
-        for name, one in found.items()
-        if isinstance(one[0], GroupWithArgs) or "/" not in name or name.partition("/")[0] not in found
-    ]
+            found[_same(group)] = (merged, f"{path}[{at}]")
+    return list(found.values())
+
+
+def _same(group: ToolGroup) -> str:
+    """A name that is the same for what is the same: `builtin::rag` has one tool."""
+    name = name_of(group)
+    return BUILTIN_RAG if name == f"{BUILTIN_RAG}/{KNOWLEDGE_SEARCH}" else name
 
 
 def _with_args(earlier: ToolGroup, later: ToolGroup) -> ToolGroup:

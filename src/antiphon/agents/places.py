@@ -47,6 +47,8 @@ class Places:
         counts = self.counts
         if param in ("model", "instructions", "max_infer_iters"):
             return counts.path(param)
+        if param == "tools":
+            return counts.path("client_tools")
         if param in _SAMPLING:
             return self._sampling(param)
         if param.startswith("tool_choice"):
@@ -102,7 +104,7 @@ def in_words_of_agents(error: AntiphonError, places: Places) -> AntiphonError:
     elif param is not None:
         error.message = error.message.replace(f"`{param}`", f"`{places.path_of(param)}`")
         if param == "temperature" and places.is_greedy:
-            error.message += _GREEDY
+            error.message = f"{error.message.rstrip('.')}.{_GREEDY}"
     if param is not None:
         error.param = places.path_of(param)
     return error

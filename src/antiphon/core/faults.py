@@ -140,7 +140,7 @@ class _Walk:
             if name in known:
                 value[name] = self.visit(value[name], known[name].type, _join(path, name))
             elif name != kind.tag_field:
-                self._note(_join(path, name), misplaced(kind.tag, name) or _unknown_field(name, known))
+                self._note(_join(path, name), misplaced(kind.tag, name, known) or _unknown_field(name, known))
         for name, one in known.items():
             if one.required and name not in value:
                 self._note(_join(path, name), f"required, and missing; expected {_expected(one.type)}")

@@ -1,6 +1,6 @@
 """Fields that belong to another API or another place, and where their meaning is found here."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -38,6 +38,28 @@ _BY_TAG: Final[Mapping[tuple[object, str], str]] = MappingProxyType(
 )
 
 
-def misplaced(tag: object, name: str) -> str | None:
-    """Advice for the unknown field `name` of the struct tagged `tag`, if we know where its meaning went."""
-    return _BY_TAG.get((tag, name))
+_OF_AGENTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "temperature": 'not here; use `sampling_params.strategy` of type "top_p"',
+        "top_p": 'not here; use `sampling_params.strategy` of type "top_p"',
+        "top_k": 'not here; use `sampling_params.strategy` of type "top_k"',
+        "strategy": "not here; use `sampling_params.strategy`",
+        "max_tokens": "not here; use `sampling_params.max_tokens`",
+        "max_output_tokens": "not here; use `sampling_params.max_tokens`",
+        "repetition_penalty": "not here; use `sampling_params.repetition_penalty`",
+        "stop": "not here; use `sampling_params.stop`",
+        "tools": "not a field of this API; use `client_tools` for what the client runs, and `toolgroups`",
+        "shields": "not a field of this API; use `input_shields` and `output_shields`",
+        "input": "not a field of this API; send it as `messages`",
+        "model": "not here; the model is that of the agent",
+        "response_format": "not here; the format is that of the agent",
+        "system_message_behavior": "not here; use `tool_config.system_message_behavior`",
+    }
+)
+
+
+def misplaced(tag: object, name: str, known: Container[str] = ()) -> str | None:
+    """Advice for the unknown field `name` of the struct tagged `tag`, if we know where its meaning went. `known` are
+    the fields that the struct has: those of agents and their turns are told by one that no other request has.
+    """
+    return _OF_AGENTS.get(name) if "toolgroups" in known else _BY_TAG.get((tag, name))
