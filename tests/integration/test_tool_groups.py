@@ -234,6 +234,7 @@ def test_tenants_have_groups_of_their_own(
             "args.query_config.chunk_template",
         ),
         ({"toolgroup_id": "x", "provider_id": "sums", "args": []}, 400, "args"),
+        ({"toolgroup_id": "x", "provider_id": "sums", "args": {"a": "x" * 65_536}}, 400, "args"),
         ({"toolgroup_id": "x", "provider_id": "sums", "arg": {}}, 400, "arg"),
         ({"toolgroup_id": "builtin::websearch", "provider_id": "sums"}, 400, "toolgroup_id"),
         ({"toolgroup_id": "builtin::mine", "provider_id": "sums"}, 400, "toolgroup_id"),
@@ -324,7 +325,8 @@ def test_a_list_of_all_groups_leaves_out_those_that_cannot_be_asked(ann: Raw, ho
         failed = ann.get(f"/v1/tools?toolgroup_id={group}")
         refused(failed, 502, "toolgroup_id")
         assert failed.error["code"] == "connector_failed"
-        assert ann.get(f"/v1/tools/{group}/add").status == 502
+        refused(ann.get(f"{LIST}?tool_group_id={group}"), 502, "tool_group_id")
+        refused(ann.get(f"/v1/tools/{group}/add"), 502, "tool_name")
     assert "mcp::dead" in refused(ann.get("/v1/tools/nowhere"), 404, "tool_name")
 
 

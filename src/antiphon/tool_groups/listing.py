@@ -59,7 +59,7 @@ class GroupTools:
     async def of_group(self, owner: Owner, name: str, headers: ServerHeaders, param: str) -> ToolList:
         """Of one group, or `group/tool` alone. Raises NotFound, AuthorizationRequired, ConnectorFailed."""
         group, tool = await self._named(owner, name, param)
-        found = await self._listed(owner, group, headers)
+        found = await self._listed(owner, group, headers, param)
         if tool:
             found = [one for one in found if one.name == tool]
             if not found:
@@ -120,7 +120,7 @@ class GroupTools:
         self, owner: Owner, group: Group, tool: str, headers: ServerHeaders, *, must_be_listed: bool
     ) -> Located:
         try:
-            listed = await self._listed(owner, group, headers)
+            listed = await self._listed(owner, group, headers, "tool_name")
         except AntiphonError:
             if must_be_listed:
                 raise
@@ -158,11 +158,13 @@ class GroupTools:
                 log.warning("tool group %s was left out of a list: %s", group.id, answer.message)
         return found
 
-    async def _listed(self, owner: Owner, group: Group, headers: ServerHeaders) -> Sequence[McpListedTool]:
+    async def _listed(
+        self, owner: Owner, group: Group, headers: ServerHeaders, param: str = "toolgroup_id"
+    ) -> Sequence[McpListedTool]:
         if group.searches:
             return [_SEARCH]
         tool = await server_tool(self.registry, owner, group, headers, label_of(group.id))
-        return await self._asked(owner, tool, group.id, "toolgroup_id")
+        return await self._asked(owner, tool, group.id, param)
 
     async def _asked(self, owner: Owner, tool: McpTool, name: str, param: str) -> Sequence[McpListedTool]:
         item = McpListTools(id="", server_label=tool.server_label, tools=[])

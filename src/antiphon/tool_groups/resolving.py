@@ -20,7 +20,6 @@ from antiphon.tool_groups.refusals import check_served, no_such_group
 from antiphon.tool_groups.registry import Group, GroupRegistry
 from antiphon.tool_groups.runtime import FixedArguments, GroupRuntime
 
-
 _NOTHING: JsonObject = {}
 
 

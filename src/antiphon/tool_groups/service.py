@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from antiphon.config.group_settings import BUILTIN_RAG, MCP_PREFIX, connector_id_of
 from antiphon.connectors.registry import ConnectorRegistry
 from antiphon.connectors.service import ConnectorService
 from antiphon.connectors.shapes import CreateConnector, read_public
-from antiphon.core.errors import Conflict, InvalidRequest, PermissionDenied
+from antiphon.core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from antiphon.core.wire import encode
 from antiphon.mcp_tools.addresses import AddressRefused
 from antiphon.ports import Clock, Owner
@@ -21,6 +22,8 @@ from antiphon.tool_groups.shapes import MAX_ID, RegisterToolGroup, ToolGroupObje
 
 MAX_GROUPS = 500
 """Of one tenant, besides those of the configuration."""
+MAX_ARGS = 64 * 1024
+"""Bytes of a group's arguments, as JSON."""
 MADE_FOR = "toolgroup_id"
 """In a connector's metadata: the group that it was made for, and goes with."""
 _URI = "mcp_endpoint.uri"
@@ -49,6 +52,8 @@ class GroupService:
             known = ", ".join(self.registry.providers)
             message = f'`provider_id`: there is no tool runtime "{body.provider_id[:200]}"; there: {known}.'
             raise InvalidRequest(message, param="provider_id")
+        if len(encode(body.args or {})) > MAX_ARGS:
+            raise InvalidRequest(f"`args`: larger than {MAX_ARGS} bytes of JSON.", param="args")
         async with self._changing:
             if kind == "mcp":
                 await self._register_server(owner, body)
@@ -74,7 +79,8 @@ class GroupService:
                     param="toolgroup_id",
                 )
             if await self._made_for(owner, group):
-                await self.connectors.delete(owner, group.connector_id)
+                with suppress(NotFound):  # somebody else deleted it meanwhile
+                    await self.connectors.delete(owner, group.connector_id)
             await self.registry.records.delete_tool_group(owner, group.id)
 
     async def _found(self, owner: Owner, group_id: str) -> Group:
@@ -111,6 +117,7 @@ class GroupService:
         if there is not None and there.id == body.toolgroup_id:
             _check_same(there, wanted)
             return
+        await self._check_room(owner, wanted.id)
         await self._add(owner, wanted)
 
     # --- a server -----------------------------------------------------------------------------------------
@@ -125,6 +132,7 @@ class GroupService:
             if body.mcp_endpoint:
                 await self._check_same_server(owner, wanted, body.mcp_endpoint.uri)
             return
+        await self._check_room(owner, wanted.id)
         if await self.registry.has(owner, connector_id):
             if body.mcp_endpoint:
                 await self._check_same_server(owner, wanted, body.mcp_endpoint.uri)
@@ -164,15 +172,18 @@ class GroupService:
         except AddressRefused:
             return url
 
-    async def _add(self, owner: Owner, group: Group) -> None:
-        records = self.registry.records
-        before = await records.list_tool_groups(owner)
-        if any(one.id == group.id for one in before):  # its connector is gone, so that nobody can use it
-            await records.delete_tool_group(owner, group.id)
-        elif len(before) >= MAX_GROUPS:
+    async def _check_room(self, owner: Owner, group_id: str) -> None:
+        """Raises Conflict, before anything is made."""
+        before = await self.registry.records.list_tool_groups(owner)
+        if len([one for one in before if one.id != group_id]) >= MAX_GROUPS:
             raise Conflict(
                 f"there are {MAX_GROUPS} tool groups, the most that there may be; unregister some."
             )
+
+    async def _add(self, owner: Owner, group: Group) -> None:
+        """In place of one of this id whose connector is gone, so that nobody can use it."""
+        records = self.registry.records
+        await records.delete_tool_group(owner, group.id)
         stored = StoredToolGroup(
             group.id, group.provider_id, group.connector_id, encode(group.args), self.clock.now()
         )
