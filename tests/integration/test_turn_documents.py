@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from antiphon.agents import reading
-from antiphon.core.errors import FetchRefused, IndexUnavailable, InvalidRequest, NotFound, ProviderUnavailable
+from antiphon.core.errors import (
+    EmbeddingMismatch,
+    FetchRefused,
+    IndexUnavailable,
+    InvalidRequest,
+    NotFound,
+    ProviderUnavailable,
+)
 from antiphon.core.items import InputImage
 from antiphon.vector_stores.shapes import CreateVectorStore
 from tests.documents import memory_bomb
@@ -149,6 +156,13 @@ async def test_each_large_document_of_a_turn_is_shown_something_of(world: TurnWo
     assert "A cookbook begins here." in shown(given)
 
 
+async def test_images_beside_a_large_text_are_shown(world: TurnWorld) -> None:
+    image = {"type": "image", "image": {"data": data_url(PNG).partition(",")[2]}}
+    given = await world.turn(QUESTION, doc([{"type": "text", "text": LARGE}, image]))
+    assert [type(one) for one in given.lasting][-1] is InputImage
+    assert FACTS["turbine"] in shown(given)
+
+
 async def test_an_agent_that_searches_is_told_what_there_is_and_nothing_is_retrieved(
     world: TurnWorld,
 ) -> None:
@@ -208,6 +222,8 @@ async def test_a_store_whose_model_is_gone_is_searched_by_words(tmp_path: Path) 
     async with turn_world(tmp_path, embedded=True) as world:
         await world.turn(QUESTION, doc(LARGE))
     async with turn_world(tmp_path, provider="another") as world:
+        with pytest.raises(EmbeddingMismatch):
+            await world.turn(QUESTION, doc(handbook("Signal lamps are green.")))
         given = await world.turn(QUESTION)
         assert given.retrieved is not None
         assert FACTS["turbine"] in given.retrieved.inserted_context

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from antiphon.agents import framing
@@ -117,7 +117,7 @@ class TurnDocuments:
         return Given(session, (*parts, framing.apart(context)), Retrieved(ids, context))
 
     def _split(self, documents: Sequence[ReadDocument]) -> tuple[list[ReadDocument], list[ReadDocument]]:
-        """Those that are shown whole, in their order, and those that are too large, or for which no room is left."""
+        """What is shown whole, in order, and what is too large, or has no room any more. Images are always shown."""
         limit = self._inline_tokens
         room = limit * INLINE_TOGETHER
         small: list[ReadDocument] = []
@@ -128,6 +128,8 @@ class TurnDocuments:
                 small.append(one)
             else:
                 large.append(one)
+                if one.images:
+                    small.append(replace(one, document=None))
         return small, large
 
     # --- what is retrieved --------------------------------------------------------------------------------------

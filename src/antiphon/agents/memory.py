@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from antiphon.core.errors import AntiphonError, EmbeddingMismatch, NotFound
+from antiphon.core.errors import AntiphonError, EmbeddingMismatch, ModelNotFound, NotFound
 from antiphon.core.keyword_ranking import telling_share
 from antiphon.core.searching import FoundChunk, SearchMode, SearchRequest
 from antiphon.ports import Owner
@@ -66,7 +66,14 @@ class SessionMemory:
         Raises NotFound for a session that is gone, and what the embedding model and the index raise.
         """
         session, store = await self._own(owner, session)
-        await self.vector_io.put(owner, store, chunks, documents)
+        try:
+            await self.vector_io.put(owner, store, chunks, documents)
+        except ModelNotFound:
+            raise EmbeddingMismatch(
+                f'the memory of this session was embedded by model "{store.embedding_model}", which is not served here'
+                " any more. The operator can serve it again, or embed the memory anew:"
+                f" antiphon reindex {store.id} --embedding-model MODEL."
+            ) from None
         return session
 
     async def search(
