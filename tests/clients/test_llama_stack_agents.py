@@ -4,6 +4,7 @@ The `Agent` of 0.3 and later works over conversations and responses: `test_llama
 """
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from bench.program import Program, start_antiphon
 from tests.clients import agents_world
 from tests.clients.installed import facts, install_side_by_side, installed_once
 from tests.clients.test_llama_stack import FOLDER, NEEDED_PYTHON, VERSIONS, stack_client
+from tests.integration.test_agents_howto import CLIENTS, PAGE, opened
+from tests.integration.test_mcp_howtos import blocks
 from tests.support.mcp_servers import McpServers
 
 OLD = (FOLDER / "agents_clients.txt").read_text().split()
@@ -214,6 +217,23 @@ def test_the_react_helper_resumes_complete_turns(
     assert saw["steps"] == ["inference", "tool_execution", "inference"]
     assert saw["turns"] is True
     assert saw["formed"] == "turn_start"
+
+
+def test_the_program_of_the_how_to_runs(cache: Path, tmp_path: Path) -> None:
+    (program,) = (block for block in blocks(PAGE, "python") if CLIENTS in block)
+    python, package = agents_client(cache, OLD[0])
+    with opened(tmp_path) as shop:
+        done = subprocess.run(
+            [python, "-c", program.replace("http://127.0.0.1:8321", shop.url)],
+            env={**os.environ, "PYTHONPATH": str(package)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "Tool:send_mail Args:{'subject': 'Your orders'}" in done.stdout
+    assert 'Done: "sent".' in done.stdout
 
 
 def test_the_asynchronous_helper_does_the_same(helped: dict[str, Any]) -> None:
