@@ -271,8 +271,8 @@ async def _history(owner: Owner, place: Place) -> Sequence[PastTurn]:
 
 
 def _searches(counts: Effective) -> bool:
-    """Whether there is a tool that searches the stores of a session: one that names no others."""
-    return any(
+    """Whether there is a tool that searches the stores of a session: one that names no others, and may be called."""
+    return counts.tool_choice != "none" and any(
         name_of(group).partition("/")[0] == BUILTIN_RAG
         and not (isinstance(group, GroupWithArgs) and any(group.args.get(name) for name in _NAMING_STORES))
         for group in counts.groups
