@@ -121,6 +121,17 @@ async def test_an_agent_that_leaves_sampling_to_the_model_sends_nothing() -> Non
     assert request.max_infer_iters == 10
 
 
+async def test_a_call_that_the_agent_wants_is_wanted_once() -> None:
+    output = {"type": "function_call_output", "call_id": "c", "output": "Sunny."}
+    for items, choice in (
+        ([output], None),
+        ([output, {"role": "user", "content": "hi"}], ChooseFunction(name="weather")),
+    ):
+        assert (await applied(AGENT, input=items))[0].tool_choice == choice
+    never = AGENT | {"tool_config": {"tool_choice": "none"}}
+    assert (await applied(never, input=[output]))[0].tool_choice == "none"
+
+
 @pytest.mark.parametrize("named", ["a1", {"agent_id": "a1"}, {"id": "a1"}])
 async def test_an_agent_is_named_by_its_id_however_it_is_wrapped(named: object) -> None:
     assert (await applied({}, agent=named))[0].model == "m"

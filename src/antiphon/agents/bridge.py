@@ -12,6 +12,7 @@ from antiphon.agents.shapes import AgentConfig
 from antiphon.core import request_rules
 from antiphon.core.body import TextConfig
 from antiphon.core.errors import AntiphonError, InvalidRequest, NotFound
+from antiphon.core.items import CallOutput
 from antiphon.core.json_values import is_object, json_name
 from antiphon.core.request import ResponseRequest
 from antiphon.core.turn_rules import TurnRules
@@ -87,11 +88,18 @@ def _left_open(counts: Effective, request: ResponseRequest) -> Effective:
     """The part of an agent's configuration that the request does not speak of."""
     if request.tools is not None:
         counts = replace(counts, client_tools=(), groups=(), tool_choice="auto")
-    if request.tool_choice is not None:
+    if request.tool_choice is not None or (_answers_calls(request) and counts.tool_choice != "none"):
         counts = replace(counts, tool_choice="auto")
     if request.text is not None and request.text.format is not UNSET:
         counts = replace(counts, response_format=None)
     return counts
+
+
+def _answers_calls(request: ResponseRequest) -> bool:
+    """Whether it goes on from calls of the model: one that was wanted was made, and wanted again, there was no end."""
+    return (
+        bool(request.input) and isinstance(request.input, list) and isinstance(request.input[-1], CallOutput)
+    )
 
 
 def _merged(request: ResponseRequest, built: Built, counts: Effective) -> ResponseRequest:
