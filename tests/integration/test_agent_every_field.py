@@ -150,6 +150,8 @@ def test_definitions_stand_where_the_instructions_ask_for_them(agents: Agents) -
     words = agents.sent({**TOOLS, **told, "instructions": asking})
     assert "tools" not in words
     assert words["messages"][0]["content"] == system
+    none = agents.sent({**told, "instructions": asking})
+    assert none["messages"][0]["content"] == "Tools: [] Use them."
     kept = agents.sent({**TOOLS, "instructions": asking})
     assert kept["messages"][0]["content"] == asking, "with append they are the author's own words"
 

@@ -176,6 +176,12 @@ async def test_a_tool_choice_is_a_mode_or_the_name_of_a_tool(name: str, choice: 
     assert made.request.tool_choice == choice
 
 
+async def test_a_call_that_was_wanted_is_wanted_once_in_a_turn() -> None:
+    for choice, later in (("f", None), ("required", None), ("none", "none")):
+        said = effective(config(client_tools=[{"name": "f"}], tool_config={"tool_choice": choice}))
+        assert (await requests().build(OWNER, said, steps_used=1)).request.tool_choice == later
+
+
 async def test_a_tool_of_a_server_whose_tools_are_not_known_yet_may_be_chosen() -> None:
     made = await built(toolgroups=["mcp::maps"], tool_config={"tool_choice": "anything"})
     assert made.request.tool_choice == ChooseMcp(server_label="maps", name="anything")

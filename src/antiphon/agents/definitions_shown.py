@@ -20,11 +20,16 @@ def tools_in_words(counts: Effective) -> SeenBy | None:
     its API; where `system_message_behavior` is replace, it finds them in the instructions too, in place of
     `{{function_definitions}}`.
     """
-    if counts.prompt_format is not None:
-        return prompted(counts.prompt_format, counts.system_message_behavior)
-    if counts.system_message_behavior == "replace" and PLACEHOLDER in counts.instructions:
-        return _SHOWN
-    return None
+    behavior = counts.system_message_behavior
+    shown = _SHOWN if behavior == "replace" and PLACEHOLDER in counts.instructions else None
+    if counts.prompt_format is None:
+        return shown
+    told = prompted(counts.prompt_format, behavior)
+    if shown is None:
+        return told
+    return lambda provider: told(
+        shown(provider)
+    )  # a call without tools has no words for them, but has the place
 
 
 class _Definitions:
