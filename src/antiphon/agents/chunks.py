@@ -4,8 +4,8 @@ from antiphon.agents.shapes import Payload
 from antiphon.core.wire import encode
 
 _END = b"}}\n\n"
-_DELTA_END = b"}}}}\n\n"
-_IN_PROGRESS = b',"parse_status":"in_progress"' + _DELTA_END
+DELTA_END = b"}}}}\n\n"
+CALL_DELTA_END = b',"parse_status":"in_progress"' + DELTA_END
 
 
 def chunk(payload: Payload) -> bytes:
@@ -17,22 +17,12 @@ def error_chunk(message: str) -> bytes:
     return b"data: %b\n\n" % encode({"error": {"message": message}})
 
 
-class DeltaChunks:
-    """The `step_progress` chunks of an inference step. Deltas come and go as JSON: nine chunks of ten are made here."""
-
-    __slots__ = ("_call", "_text")
-
-    def __init__(self, step_id: str) -> None:
-        head = (
-            b'data: {"event":{"payload":{"event_type":"step_progress","step_type":"inference","step_id":%b,"delta":'
-            % encode(step_id)
-        )
-        self._text = head + b'{"type":"text","text":'
-        self._call = head + b'{"type":"tool_call","tool_call":'
-
-    def text(self, delta: bytes) -> bytes:
-        return self._text + delta + _DELTA_END
-
-    def call(self, delta: bytes) -> bytes:
-        """A piece of the arguments of a call."""
-        return self._call + delta + _IN_PROGRESS
+def delta_heads(step_id: str) -> tuple[bytes, bytes]:
+    """What stands before the deltas of an inference step, which are JSON strings: of texts, and of the arguments of
+    calls. Nine chunks of ten are such.
+    """
+    head = (
+        b'data: {"event":{"payload":{"event_type":"step_progress","step_type":"inference","step_id":%b,"delta":'
+        % encode(step_id)
+    )
+    return head + b'{"type":"text","text":', head + b'{"type":"tool_call","tool_call":'

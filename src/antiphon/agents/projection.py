@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from antiphon.agents.chunks import DeltaChunks, chunk, error_chunk
+from antiphon.agents.chunks import CALL_DELTA_END, DELTA_END, chunk, delta_heads, error_chunk
 from antiphon.agents.record import Pending, TurnRecord, iso
 from antiphon.agents.rendering import Generation, shown_call, shown_step, shown_turn
 from antiphon.agents.shapes import (
@@ -102,11 +102,12 @@ class Surroundings:
 
 @dataclass(slots=True)
 class _Inference:
-    """A model call that goes on. `pieces` are the insides of JSON strings."""
+    """A model call that goes on. `pieces` are the insides of JSON strings; the heads stand before deltas."""
 
     step_id: str
     started_at: int
-    deltas: DeltaChunks
+    text_head: bytes
+    call_head: bytes
     pieces: list[bytes] = field(default_factory=list[bytes])
     arguments: list[bytes] = field(default_factory=list[bytes])
     parsed: set[str] = field(default_factory=set[str])
@@ -151,14 +152,15 @@ class TurnProjection:
     def frame(self, events: Sequence[Event]) -> bytes:
         """The chunks for these, behind those that `hear` made."""
         self.hear(events)
-        made = b"".join(self._out)
-        self._out.clear()
+        out = self._out
+        made = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
         return made
 
     def hear(self, events: Sequence[Event]) -> None:
         """Take note; the chunks leave with the next `frame`."""
         for event in events:
-            if event.type == "response.output_text.delta":
+            if event.type == "response.output_text.delta":  # nine events of ten
                 self._text(event.data)
             else:
                 self._take(event)
@@ -198,7 +200,7 @@ class TurnProjection:
         if self._inference is not None:  # asked again with a shorter transcript
             return
         step_id = self._around.new_id()
-        self._inference = _Inference(step_id, self._now(), DeltaChunks(step_id))
+        self._inference = _Inference(step_id, self._now(), *delta_heads(step_id))
         self._answer = None
         self._start("inference", step_id)
 
@@ -209,7 +211,7 @@ class TurnProjection:
         delta = bytes(_DELTA.decode(data).delta)
         step.pieces.append(delta[1:-1])
         if self._streams:
-            self._out.append(step.deltas.text(delta))
+            self._out.append(step.text_head + delta + DELTA_END)
 
     def _arguments(self, data: bytes) -> None:
         step = self._inference
@@ -218,7 +220,7 @@ class TurnProjection:
         delta = bytes(_DELTA.decode(data).delta)
         step.arguments.append(delta[1:-1])
         if self._streams:
-            self._out.append(step.deltas.call(delta))
+            self._out.append(step.call_head + delta + CALL_DELTA_END)
 
     def _item_done(self, data: bytes) -> None:
         step = self._inference

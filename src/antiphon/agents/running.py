@@ -119,9 +119,8 @@ class TurnRun:
         passed = inner
 
         async def announced(events: list[Event]) -> None:
-            if not self._begun:
-                self._begun = True
-                await self._begin()
+            self._begun, self.run.emit = True, passed
+            await self._begin()
             await passed(events)
 
         return announced

@@ -51,11 +51,13 @@ class Sessions:
 
     async def find(self, owner: Owner, agent_id: str, session_id: str) -> Place:
         agent = await self.agent(owner, agent_id)
-        store = self.store if is_kept(agent) else self.volatile.store_for(owner, session_id)
+        config = config_of(agent)
+        is_stored = config.enable_session_persistence is not False
+        store = self.store if is_stored else self.volatile.store_for(owner, session_id)
         session = None if store is None else await store.agents.get_session(owner, agent_id, session_id)
         if store is None or session is None:
             raise no_session(session_id)
-        return Place(agent, config_of(agent), session, store)
+        return Place(agent, config, session, store)
 
     @contextmanager
     def held(self, owner: Owner, place: Place) -> Generator[None]:

@@ -81,7 +81,6 @@ class TurnService:
     async def session(self, owner: Owner, agent_id: str, session_id: str) -> AsyncGenerator[Place]:
         """A session while a turn of it goes on: one at a time. Raises NotFound, and ConversationLocked."""
         sessions = self.agents.sessions
-        await sessions.find(owner, agent_id, session_id)
         async with self.responses.turns.one(owner, session_id):
             place = await sessions.find(owner, agent_id, session_id)
             with sessions.held(owner, place):
