@@ -48,7 +48,8 @@ def client(server: EmbeddedServer) -> Iterator[openai.OpenAI]:
 def ask(client: openai.OpenAI, *, streamed: bool = False, **fields: Any) -> tuple[Any, list[Any]]:
     """The final response, and the events of a streamed one."""
     if not streamed:
-        return client.responses.create(**fields), []
+        whole: Any = client.responses.create(**fields)
+        return whole, []
     events: list[Any] = list(client.responses.create(stream=True, **fields))
     last: Any = events[-1]
     return last.response, events
@@ -116,6 +117,84 @@ def test_a_custom_tool_is_called_in_words(client: openai.OpenAI) -> None:
     final, _ = ask(client, streamed=True, model="told/texting", input="Weather?", tools=[custom])
     calls = [item for item in final.output if item.type == "custom_tool_call"]
     assert [call.input for call in calls] == ["Paris", "Rome é"]
+
+
+# --- chat completions -----------------------------------------------------------------------------------------
+CHAT_TOOL: Any = {
+    "type": "function",
+    "function": {key: WEATHER[key] for key in ("name", "description", "parameters")},
+}
+WEATHER_CALLS = [("weather", {"city": "Paris"}), ("weather", {"city": "Rome é"})]
+
+
+def test_chat_completions_have_calls_too(client: openai.OpenAI, texting: Texting) -> None:
+    messages: list[Any] = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Weather?"}]
+    first = client.chat.completions.create(
+        model="told/texting", messages=messages, tools=[CHAT_TOOL]
+    ).choices[0]
+    assert (first.finish_reason, first.message.content) == ("tool_calls", "One moment.")
+    calls: list[Any] = list(first.message.tool_calls or ())
+    assert [(one.function.name, json.loads(one.function.arguments)) for one in calls] == WEATHER_CALLS
+    messages.append(first.message.to_dict())
+    messages += [{"role": "tool", "tool_call_id": one.id, "content": "18"} for one in calls]
+    second = client.chat.completions.create(model="told/texting", messages=messages, tools=[CHAT_TOOL])
+    assert second.choices[0].finish_reason == "stop"
+    assert (second.choices[0].message.content or "").startswith("It says: <result")
+    system, _, said, results = texting.last_request()["messages"]
+    assert system["content"].startswith("Be kind.\n\nYou can call functions.")
+    assert said["content"].startswith('One moment.\n\n{"type": "function"')
+    assert results["role"] == "user"
+    assert results["content"].count("<result") == 2
+
+
+def test_a_chat_stream_has_calls_too(client: openai.OpenAI) -> None:
+    with client.chat.completions.stream(
+        model="told/texting",
+        messages=[{"role": "user", "content": "Weather?"}],
+        tools=[CHAT_TOOL],
+        stream_options={"include_usage": True},
+    ) as stream:
+        deltas = [event.delta for event in stream if event.type == "content.delta"]
+        final = stream.get_final_completion()
+    choice = final.choices[0]
+    assert "".join(deltas) == choice.message.content == "One moment."
+    assert len(deltas) > 1
+    assert choice.finish_reason == "tool_calls"
+    calls: list[Any] = list(choice.message.tool_calls or ())
+    assert [(one.function.name, json.loads(one.function.arguments)) for one in calls] == WEATHER_CALLS
+    assert final.usage is not None
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"tools": [{"type": "retrieval"}]}, "tools[0]"),
+        ({"tools": [{"type": "function", "function": {"name": 5}}]}, "tools[0]"),
+    ],
+)
+def test_what_cannot_be_said_in_words_in_chat_is_refused(
+    client: openai.OpenAI, texting: Texting, fields: dict[str, Any], param: str
+) -> None:
+    before = len(texting.seen.requests)
+    body = {
+        "model": "told/texting",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "tools": [CHAT_TOOL],
+        **fields,
+    }
+    with pytest.raises(openai.BadRequestError) as caught:
+        post(client, "/chat/completions", body)
+    assert caught.value.param == param
+    assert len(texting.seen.requests) == before
+
+
+def test_chat_without_tools_passes_as_it_is(client: openai.OpenAI, texting: Texting) -> None:
+    messages: list[Any] = [{"role": "user", "content": "Hi"}]
+    final = client.chat.completions.create(model="told/texting", messages=messages)
+    assert final.choices[0].message.content == "You said: Hi"
+    assert texting.last_request()["messages"] == messages
 
 
 # --- agents ---------------------------------------------------------------------------------------------------

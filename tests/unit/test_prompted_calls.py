@@ -3,10 +3,13 @@
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
+from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from antiphon.agents.prompted import prompted
 from antiphon.core import signals
@@ -32,6 +35,7 @@ from antiphon.core.tools import ChooseAllowed, ChooseFunction, ModelChoice
 from antiphon.core.transcript import PastTurn, Transcript, TranscriptItem
 from antiphon.core.wire import UNSET, encode
 from antiphon.models.prompted_answer import PromptedAnswer
+from antiphon.models.prompted_chat import ChatTools, StreamReader, read_completion
 from antiphon.ports import ModelProvider
 
 WEATHER = {
@@ -291,14 +295,14 @@ def test_an_answer_without_calls_passes_as_it_is() -> None:
     reader = answer()
     logprob = Logprob(token="a", logprob=-0.5, bytes=[97], top_logprobs=[])
     whole = Message(role="assistant", content=[OutputText(text="a {b} c ", logprobs=[logprob])])
-    given: list[ModelSignal] = [
+    signalled: list[ModelSignal] = [
         ItemStarted(0, Message(role="assistant", content=[])),
         TextDelta(0, "a {", (logprob,)),
         TextDelta(0, "b} c "),
         ItemDone(0, whole),
         StepDone("stop"),
     ]
-    made = taken(reader, given)
+    made = taken(reader, signalled)
     check_legal(made)
     assert made[-2:] == [ItemDone(0, whole), StepDone("stop")]
     assert next(one.logprobs for one in made if isinstance(one, TextDelta)) == (logprob,)
@@ -317,7 +321,7 @@ def test_a_whole_answer_has_whole_items_alone() -> None:
 def test_thoughts_refusals_and_native_calls_pass_with_slots_of_their_own() -> None:
     reader = answer()
     native = FunctionCall(call_id="up", name="weather", arguments="{}")
-    given: list[ModelSignal] = [
+    signalled: list[ModelSignal] = [
         ItemStarted(0, Reasoning()),
         signals.ReasoningDelta(0, "hm"),
         ItemDone(0, Reasoning()),
@@ -327,7 +331,7 @@ def test_thoughts_refusals_and_native_calls_pass_with_slots_of_their_own() -> No
         ItemDone(2, native),
         StepDone("stop"),
     ]
-    made = taken(reader, given)
+    made = taken(reader, signalled)
     assert [one.slot for one in made if isinstance(one, ItemDone)] == [0, 1, 2]
     assert made[-3:-1] == [signals.ArgumentsDelta(2, "{}"), ItemDone(2, native)]
     assert cast("StepDone", made[-1]).finish == "tool_calls"
@@ -414,3 +418,66 @@ async def test_a_format_over_a_server_that_is_told_already_is_the_one_that_count
     made = [one for batch in await batches(provider, call_of(ASKED, CALL, OUTPUT)) for one in batch]
     assert items(made) == [("weather", '{"city":"Paris"}')]
     assert said(speaker.calls[0]).count("You can call functions.") == 1
+
+
+# --- chat completions -----------------------------------------------------------------------------------------
+def chat_tools() -> ChatTools:
+    ids = iter(f"call_{number}" for number in range(1000))
+    return ChatTools("json", frozenset({"weather", "patch"}), frozenset({"patch"}), lambda: next(ids))
+
+
+def sse(*deltas: dict[str, Any], finish: str | None = "stop", done: bool = True) -> bytes:
+    head = {"id": "c", "object": "chat.completion.chunk", "model": "m"}
+    chunks: list[Any] = [
+        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+    ]
+    if finish is not None:
+        chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    lines = [b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks]
+    return b": hello\n\n" + b"".join(lines) + (b"data: [DONE]\n\n" if done else b"")
+
+
+def gathered(data: bytes) -> tuple[str, list[Any], list[Any]]:
+    """The text, the calls and the finish reasons of a stream."""
+    text, calls, ends = "", list[Any](), list[Any]()
+    for event in data.split(b"\n\n"):
+        if event.startswith(b"data: {"):
+            for choice in json.loads(event[6:])["choices"]:
+                text += choice["delta"].get("content") or ""
+                calls += choice["delta"].get("tool_calls", [])
+                ends += [choice["finish_reason"]] if choice["finish_reason"] else []
+    return text, calls, ends
+
+
+@given(
+    st.lists(st.integers(0, 2000), max_size=12), st.integers(1, 9), st.sampled_from([b"\n\n", b"\r\n\r\n"])
+)
+def test_a_chat_stream_is_read_alike_in_whatever_pieces(cuts: list[int], size: int, line_end: bytes) -> None:
+    whole = f"So: {CALL_TEXT}\n{PATCH_TEXT} Done {{."
+    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    given_ = sse({"role": "assistant", "content": pieces[0]}, *[{"content": one} for one in pieces[1:]])
+    given_ = given_.replace(b"\n\n", line_end)
+    reader = StreamReader(chat_tools())
+    places = sorted({0, len(given_), *(cut % (len(given_) + 1) for cut in cuts)})
+    out = b"".join(reader.feed(given_[start:end]) for start, end in pairwise(places)) + reader.finish()
+    text, calls, ends = gathered(out)
+    assert text == "So:Done {."
+    assert [call["index"] for call in calls] == [0, 1]
+    assert calls[0]["function"] == {"name": "weather", "arguments": '{"city":"Paris"}'}
+    assert calls[1]["custom"] == {"name": "patch", "input": "+é\n"}
+    assert ends == ["tool_calls"]
+    assert out.startswith(b": hello\n\n")
+    assert out.rstrip().endswith(b"data: [DONE]")
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_what_is_held_when_a_chat_stream_breaks_off_is_given_out(done: bool) -> None:
+    reader = StreamReader(chat_tools())
+    out = reader.feed(sse({"content": 'x {"name": "wea'}, finish=None, done=done)) + reader.finish()
+    assert gathered(out)[0] == 'x {"name": "wea'
+    assert out.endswith(b"data: [DONE]\n\n") == done
+
+
+def test_what_is_no_completion_passes_as_it_is() -> None:
+    for body in (b"", b"[1]", b"{", b'"x"'):
+        assert read_completion(body, chat_tools()) == body

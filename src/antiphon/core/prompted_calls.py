@@ -124,19 +124,21 @@ def _instructions(call: CallModel, form: CallFormat, behavior: SystemBehavior) -
     else:
         pieces.append(given)
         if shown:
-            pieces.append(
-                f"You can call functions. {_HOW[form]}\n{_RULES}\nThe functions:\n{definitions(shown)}"
-            )
-    pieces += _choice_lines(call)
+            pieces.append(guide(shown, form))
+    if call.request.tools:
+        pieces += choice_lines(call.tool_choice, parallel=call.request.parallel_tool_calls)
     if shown:
         pieces += lines_for(call.request, verbosity=True, json_schema=False, json_object=False)
     return "\n\n".join(piece for piece in pieces if piece) or None
 
 
-def _choice_lines(call: CallModel) -> Iterator[str]:
-    choice: ModelChoice = call.tool_choice
-    if not call.request.tools:
-        return
+def guide(tools: Sequence[ModelTool], form: CallFormat) -> str:
+    """How to call, and what there is to call."""
+    return f"You can call functions. {_HOW[form]}\n{_RULES}\nThe functions:\n{definitions(tools)}"
+
+
+def choice_lines(choice: ModelChoice, *, parallel: bool | None) -> Iterator[str]:
+    """What the request says of its tools, in words."""
     match choice:
         case "none":
             yield "Call no function now; answer in words."
@@ -151,7 +153,7 @@ def _choice_lines(call: CallModel) -> Iterator[str]:
                 yield "Call one of them now, at least one."
         case _:
             pass
-    if choice != "none" and call.request.parallel_tool_calls is False:
+    if choice != "none" and parallel is False:
         yield "Call one function at a time."
 
 
@@ -233,11 +235,16 @@ class _Writer:
         output = item.output if not isinstance(item.output, str) else [InputText(text=item.output)]
         yield InputText(text=f"<result function={name}>\n")
         for part in output:
-            yield InputText(text=_harmless(part.text)) if isinstance(part, InputText) else part
+            yield InputText(text=harmless(part.text)) if isinstance(part, InputText) else part
         yield InputText(text="\n</result>\n")
 
 
-def _harmless(text: str) -> str:
+def result_of(name: str, text: str) -> str:
+    """What a function returned, as the model is shown it."""
+    return f"<result function={encode(name).decode()}>\n{harmless(text)}\n</result>"
+
+
+def harmless(text: str) -> str:
     """A result cannot end itself."""
     return text.replace("</result", "<\\/result")
 

@@ -14,6 +14,7 @@ from antiphon.core.signals import ModelSignal
 from antiphon.core.token_estimate import estimate
 from antiphon.core.tools import CustomTool
 from antiphon.models.prompted_answer import PromptedAnswer
+from antiphon.models.prompted_chat import ReadReply, chat_in_words
 from antiphon.ports import (
     CallsInWords,
     Constraint,
@@ -26,6 +27,7 @@ from antiphon.ports import (
     UpstreamReply,
 )
 
+CHAT = "/chat/completions"
 ALL_CONSTRAINTS: frozenset[Constraint] = frozenset(("json_schema", "json_object", "text_grammar", "grammar"))
 
 
@@ -91,8 +93,12 @@ class Prompted:
                 head = False
 
     async def open(self, path: str, body: bytes, *, model: str) -> UpstreamReply:
-        """See `ports.ModelProvider.open`."""
-        return await self._provider.open(path, body, model=model)
+        """See `ports.ModelProvider.open`. Chat completions are read for calls as well, in the form that was told."""
+        if path != CHAT:
+            return await self._provider.open(path, body, model=model)
+        sent, tools = chat_in_words(body, self._prompting.form, self._prompting.new_id)
+        reply = await self._provider.open(path, sent, model=model)
+        return reply if tools is None else ReadReply(reply, tools)
 
     async def count_tokens(self, model: str, call: CallModel) -> int | None:
         """See `ports.ModelProvider.count_tokens`."""
