@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -193,6 +194,24 @@ def test_tenants_have_groups_of_their_own(
     ok(register(cyd, "mcp::docs", mcp_case.url("sse")))
     ok(cyd.send("DELETE", f"{GROUPS}/mcp::docs"))
     assert ok(ann.get(f"{GROUPS}/docs"))["args"] == {"text": CANARY}
+
+
+def test_of_many_who_register_at_once_one_makes_the_group(
+    ann: Raw, program: Program, recorder: Recorder, mcp_case: Case
+) -> None:
+    def at_once(*urls: str) -> list[int]:
+        def one(url: str) -> int:
+            with as_user("bob", program, recorder) as bob:
+                return register(bob, "mcp::race", url).status
+
+        with ThreadPoolExecutor(len(urls)) as pool:
+            return sorted(pool.map(one, urls))
+
+    assert at_once(*[mcp_case.url()] * 6) == [200] * 6
+    ok(ann.send("DELETE", f"{GROUPS}/mcp::race"))
+    flavours = ("mcp", "json", "sse", "modern")
+    assert at_once(*map(mcp_case.url, flavours)) == [200, 409, 409, 409]
+    assert [one["id"] for one in ok(ann.get("/v1/connectors"))["data"]].count("race") == 1
 
 
 @pytest.mark.parametrize(
