@@ -77,7 +77,7 @@ def _parameters() -> tuple[Row, ...]:
         ),
         row("moderation", "there is no moderation service", "Check the text in your client"),
         row("multi_agent", "one response is run by one agent", "Start the other agents from your client"),
-        row("guardrails", "there are no guardrails", "Check the text in your client"),
+        row("guardrails", "shields are those of stored agents", "Name an `agent` that has shields"),
         row("personality", "no model here has style presets", "Describe the style in instructions"),
     )
 
