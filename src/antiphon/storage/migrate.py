@@ -13,6 +13,8 @@ from antiphon.storage import queries
 
 HEAD = "0007"
 """The newest revision in `migrations/versions`."""
+BUSY_MS = 5_000
+"""How long another process that migrates, or writes, is waited for."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -46,6 +48,7 @@ def current(path: Path) -> str | None:
     if not path.exists():
         return None
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_timeout(BUSY_MS)
     try:
         return _revision(connection, path)
     except apsw.NotADBError as error:
@@ -62,7 +65,7 @@ def bring_to_head(path: Path) -> None:
     if current(path) == HEAD:
         return
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.set_busy_timeout(5_000)
+    connection.set_busy_timeout(BUSY_MS)
     try:
         queries.execute(connection, "PRAGMA journal_mode = WAL")
         _create_if_empty(connection)
