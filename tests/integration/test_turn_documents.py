@@ -17,6 +17,8 @@ from antiphon.core.errors import (
     ProviderUnavailable,
 )
 from antiphon.core.items import InputImage
+from antiphon.ports.files import Fetched
+from antiphon.vector_io.reading import DocumentReader
 from antiphon.vector_stores.shapes import CreateVectorStore
 from tests.documents import memory_bomb
 from tests.integration.test_attachments import PLAN, PNG, Pages, Site, pdf
@@ -312,10 +314,22 @@ async def test_documents_are_bounded_in_sum(world: TurnWorld, monkeypatch: pytes
     assert caught.value.param in ("documents[0].content", "documents[1].content")
 
 
+class Silent:
+    """A `Fetcher` of servers that never answer."""
+
+    async def fetch(self, url: str, param: str, *, max_bytes: int | None = None) -> Fetched:
+        await asyncio.Event().wait()
+        raise AssertionError((url, param, max_bytes))
+
+    async def aclose(self) -> None:
+        """There is nothing to let go of."""
+
+
 async def test_documents_are_bounded_in_time(world: TurnWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "READ_S", 0.0)
-    with Site(Pages()) as site, pytest.raises(InvalidRequest) as caught:
-        await world.turn(QUESTION, doc(site.at("plan.pdf"), "application/pdf"))
+    monkeypatch.setattr(reading, "READ_S", 0.01)
+    reader = reading.TurnReader(DocumentReader(Silent(), world.knowledge.extractor))
+    with pytest.raises(InvalidRequest) as caught:
+        await reader.read([doc("https://example.com/")] * 9, "documents")
     assert caught.value.param == "documents"
 
 
