@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import openai
 import pytest
 
 import antiphon
 from antiphon.in_process.server import EmbeddedServer
+from tests.integration.llama_server import write_model
 from tests.integration.texting import BROKEN, Texting
 
 WEATHER: Any = {
@@ -48,8 +50,7 @@ def client(server: EmbeddedServer) -> Iterator[openai.OpenAI]:
 def ask(client: openai.OpenAI, *, streamed: bool = False, **fields: Any) -> tuple[Any, list[Any]]:
     """The final response, and the events of a streamed one."""
     if not streamed:
-        whole: Any = client.responses.create(**fields)
-        return whole, []
+        return cast("Any", client.responses.create(**fields)), []
     events: list[Any] = list(client.responses.create(stream=True, **fields))
     last: Any = events[-1]
     return last.response, events
@@ -195,6 +196,26 @@ def test_chat_without_tools_passes_as_it_is(client: openai.OpenAI, texting: Text
     final = client.chat.completions.create(model="told/texting", messages=messages)
     assert final.choices[0].message.content == "You said: Hi"
     assert texting.last_request()["messages"] == messages
+
+
+def test_the_real_engine_is_told_in_words(tmp_path: Path) -> None:
+    """Its weights are chance, so what it says is too; that it is shown the tools as text is seen by its prompt."""
+    pytest.importorskip("xllamacpp", reason="no xllamacpp wheel here: the local engine is not tested")
+    write_model(tmp_path / "tiny.gguf")
+    model = {"tiny": {"path": str(tmp_path / "tiny.gguf"), "threads": 1, "context": 4096}}
+    counts: dict[str, int] = {}
+    for way in ("native", "prompted"):
+        config = {"models": model, "capabilities": {"tool_calls": way}}
+        local = {"provider_id": "local", "provider_type": "inline::llama-cpp", "config": config}
+        settings = {"version": 2, "providers": {"inference": [local]}}
+        with antiphon.embedded(settings, temporary=True) as running, running.client(max_retries=0) as client:
+            asked: Any = {"model": "tiny", "input": "Weather?", "tools": [WEATHER], "max_output_tokens": 16}
+            final = client.responses.create(**asked, temperature=0) if way == "prompted" else None
+            assert final is None or final.status in ("completed", "incomplete")
+            counts[way] = client.responses.input_tokens.count(
+                model="tiny", input="Weather?", tools=[WEATHER]
+            ).input_tokens
+    assert counts["prompted"] > counts["native"] + 500  # a token is a letter or two in this model
 
 
 # --- agents ---------------------------------------------------------------------------------------------------
