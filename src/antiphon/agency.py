@@ -15,6 +15,7 @@ from antiphon.agents.sessions import Sessions
 from antiphon.agents.turns import TurnService
 from antiphon.agents.volatile import VolatileSessions
 from antiphon.config.settings import Settings
+from antiphon.files.sweeping import Sweeper
 from antiphon.integrations import Integrations
 from antiphon.knowledge import Knowledge
 from antiphon.models.catalog import Catalog
@@ -29,6 +30,8 @@ from antiphon.web.routing import Route
 from antiphon.web.streams import OpenStreams
 
 MB = 1024 * 1024
+SWEEP_EVERY_S = 60.0
+"""Sessions in memory that have expired are gone for callers at once, and from memory after so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Agency:
     requests: AgentRequests
     volatile: VolatileSessions
     documents: TurnDocuments
+    sweeper: Sweeper
 
     @property
     def shields(self) -> Shields:
@@ -85,7 +89,12 @@ class Agency:
         ]
         return [*table, *self.tool_groups.table(), *self.safety.routes()]
 
+    def start(self) -> None:
+        """Begin what runs in the background. Waits for nothing."""
+        self.sweeper.start()
+
     async def stop(self) -> None:
+        await self.sweeper.stop()
         await self.safety.stop()
 
 
@@ -108,7 +117,8 @@ def make_agency(parts: Parts) -> Agency:
     )
     tool_groups = make_groups(parts)
     requests = AgentRequests(parts.catalog, tool_groups.groups, safety.guards)
-    return Agency(parts, safety, tool_groups, requests, volatile, documents)
+    sweeper = Sweeper((volatile.sweep,), SWEEP_EVERY_S)
+    return Agency(parts, safety, tool_groups, requests, volatile, documents, sweeper)
 
 
 def make_groups(parts: Parts) -> ToolGroupParts:

@@ -85,6 +85,7 @@ class Services:
         """Models are discovered by the first request that needs them; nothing here waits for an upstream."""
         await self.knowledge.start()
         await self.integrations.start()
+        self.agency.start()
 
     async def shutdown(self) -> None:
         await self.agency.stop()

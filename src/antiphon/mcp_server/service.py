@@ -46,7 +46,8 @@ SERVER_INFO: Final[JsonObject] = {"name": "antiphon", "title": "Antiphon", "vers
 CAPABILITIES: Final[JsonObject] = {"tools": {"listChanged": False}}
 INSTRUCTIONS: Final = (
     "An agent server. `file_search` finds passages in the files of your vector stores; `create_response` has a model"
-    " answer; tools named CONNECTOR__TOOL are those of other MCP servers that you may use here."
+    " answer; tools named agent_NAME ask an agent, in a session that goes on; those named CONNECTOR__TOOL are those of"
+    " other MCP servers that you may use here."
 )
 
 
