@@ -9,23 +9,29 @@ Check = Callable[[str, Sequence[str]], bool]
 """The text that matched, and the regions (`US`) of a rule."""
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 _GROUPS = re.compile(r"[0-9]+")
+_CARD = re.compile(
+    r"4[0-9]{12}(?:[0-9]{3}){0,2}"  # Visa
+    r"|5[1-5][0-9]{14}|2(?:2[2-9]|[3-6][0-9]|7[01])[0-9]{13}"  # Mastercard
+    r"|3[47][0-9]{13}"  # American Express
+    r"|3(?:0[0-5]|[68][0-9])[0-9]{11}"  # Diners Club
+    r"|6(?:011|4[4-9][0-9]|5[0-9]{2})[0-9]{12}"  # Discover
+    r"|35[0-9]{14}"  # JCB
+    r"|62[0-9]{14,17}"  # UnionPay
+)
+"""Which numbers issuers give out, by their first digits and their length."""
+_MAX_PHONE_DIGITS: Final = 15
+"""E.164."""
 _IBAN_LENGTHS: Final = range(15, 35)
 
 
 def is_card(text: str, _regions: Sequence[str]) -> bool:
     """A number of a card that is issued, among the groups of digits."""
+    shaped = [number for number in _numbers(text) if _CARD.fullmatch(number)]
+    if not shaped:
+        return False
     import validators
 
-    brands = (
-        validators.visa,
-        validators.mastercard,
-        validators.amex,
-        validators.discover,
-        validators.diners,
-        validators.jcb,
-        validators.unionpay,
-    )
-    return any(any(brand(number) is True for brand in brands) for number in _numbers(text))
+    return any(validators.card_number(number) is True for number in shaped)
 
 
 def is_iban(text: str, _regions: Sequence[str]) -> bool:
@@ -48,6 +54,8 @@ def is_email(text: str, _regions: Sequence[str]) -> bool:
 
 def is_phone(text: str, regions: Sequence[str]) -> bool:
     """A number of the numbering plan of its country, or of one of the regions."""
+    if sum(one.isdigit() for one in text) > _MAX_PHONE_DIGITS:
+        return False
     from phonenumbers import NumberParseException, is_valid_number, parse
 
     for region in ("ZZ",) if text.startswith("+") else regions:

@@ -17,6 +17,10 @@ View = Literal["plain", "folded", "clear"]
 LEVELS: Final = ("info", "warn", "error")
 MAX_RULES: Final = 500
 MAX_PATTERNS: Final = 200
+MAX_LOOKED_AT: Final = 20_000
+"""Of what looks like a match, and is none or is allowed: in a text with more of it the rule counts as broken, as what
+is not looked at does not pass.
+"""
 MAX_LENGTH: Final = 2**31 - 1
 _SET_KEYS: Final = ("description", "level", "user_message", "rules", "samples")
 _RULE_KEYS: Final = (
@@ -62,11 +66,15 @@ class Rule:
         if not self.check and not allowed:
             return any(one.found_in(view) for one in self.patterns)
         check = CHECKS[self.check] if self.check else None
-        return any(
-            value.casefold() not in allowed and (check is None or check(value, self.regions))
-            for one in self.patterns
-            for value in one.values(view)
-        )
+        looked_at = 0
+        for one in self.patterns:
+            for value in one.values(view):
+                if value.casefold() not in allowed and (check is None or check(value, self.regions)):
+                    return True
+                looked_at += 1
+                if looked_at >= MAX_LOOKED_AT:
+                    return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
