@@ -221,8 +221,9 @@ def images_and_documents(tour: Tour) -> None:
     by_url = {"type": "image", "image": {"url": {"uri": f"data:image/png;base64,{PIXEL}"}}}
     as_data = {"type": "image", "image": {"data": PIXEL}}
     content = [{"type": "text", "text": "What is this?"}, by_url, as_data]
-    uri = {"uri": "data:text/plain,The%20lamp%20is%20red."}
-    tour.turn(content, documents=[{"content": uri, "mime_type": "text/plain"}])
+    uri = {"type": "url", "uri": "data:text/plain,The%20lamp%20is%20red."}
+    lamp = {"content": uri, "mime_type": "text/plain", "document_id": "lamp", "metadata": {"kind": "lamps"}}
+    tour.turn(content, documents=[lamp])
     searched = tour.turn(
         "Which item?", stream=True, documents=[{"content": LARGE, "mime_type": "text/plain"}]
     )
