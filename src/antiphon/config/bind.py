@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from ipaddress import ip_network
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -49,6 +49,7 @@ TOP_KEYS = (
     "connectors",
 )
 PROVIDER_KEYS = ("inference", "vector_io", "files", "safety", "tool_runtime")
+T = TypeVar("T")
 _VERSION = 2
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 
@@ -66,26 +67,10 @@ def bind(root: Node) -> Settings:
         for name in ("vector_io", "files", "safety")
     )
     models = [with_live_candidates(node) for node in root["models"].items() if not switched_off(node)]
-    connectors = [
-        (convert(node, ConnectorSettings, "connectors"), node)
-        for node in root["connectors"].items()
-        if not switched_off(node, "connector_id")
-    ]
-    shields = [
-        (convert(node, ShieldSettings, "shields"), node)
-        for node in root["shields"].items()
-        if not switched_off(node, "shield_id") and not switched_off(node)
-    ]
-    runtimes = [
-        (convert(node, ToolRuntimeSettings, "providers.tool_runtime"), node)
-        for node in sections["tool_runtime"].items()
-        if not switched_off(node)
-    ]
-    groups = [
-        (convert(node, ToolGroupSettings, "tool_groups"), node)
-        for node in root["tool_groups"].items()
-        if not switched_off(node, "toolgroup_id") and not switched_off(node)
-    ]
+    connectors = _live(root["connectors"], ConnectorSettings, "connectors", "connector_id")
+    shields = _live(root["shields"], ShieldSettings, "shields", "shield_id", "provider_id")
+    runtimes = _live(sections["tool_runtime"], ToolRuntimeSettings, "providers.tool_runtime", "provider_id")
+    groups = _live(root["tool_groups"], ToolGroupSettings, "tool_groups", "toolgroup_id", "provider_id")
     kinds = runtime_kinds(runtimes)
     check_groups(groups, kinds)
     connectors += list(connectors_of(groups, kinds, connectors))
@@ -125,6 +110,12 @@ def bind(root: Node) -> Settings:
     _check_ids(indexes)
     _check_networks(root["server"]["egress"]["allow_private"])
     return settings
+
+
+def _live(section: Node, kind: type[T], path: str, *ids: str) -> list[tuple[T, Node]]:
+    """The entries of a list that none of these ids switches off, each with where it stands. Raises ConfigError."""
+    entries = [node for node in section.items() if not any(switched_off(node, one) for one in ids)]
+    return [(convert(node, kind, path), node) for node in entries]
 
 
 def convert(node: Node, kind: type[Any], path: str) -> Any:
