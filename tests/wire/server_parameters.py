@@ -32,6 +32,11 @@ SERVED: tuple[Served, ...] = (
         "tests/integration/test_prompts.py::test_the_filled_prompt_stands_before_the_instructions",
     ),
     Served(
+        "agent",
+        "what the stored agent says goes where the request says nothing: model, instructions, tools, sampling, format",
+        "tests/integration/test_agent_bridge.py::test_an_agent_is_asked_with_all_that_it_says",
+    ),
+    Served(
         "input: item_reference",
         "the item it names is read here and goes into its place",
         "tests/unit/test_responses_service.py::test_an_item_reference_finds_an_item_of_another_response",
