@@ -5,9 +5,11 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from antiphon.agents import reading
+from antiphon.agents.shapes import Attachment
 from antiphon.core.errors import (
     EmbeddingMismatch,
     FetchRefused,
@@ -17,9 +19,10 @@ from antiphon.core.errors import (
     ProviderUnavailable,
 )
 from antiphon.core.items import InputImage
+from antiphon.core.tools import Filter
 from antiphon.ports.files import Fetched
 from antiphon.vector_io.reading import DocumentReader
-from antiphon.vector_stores.shapes import CreateVectorStore
+from antiphon.vector_stores.shapes import CreateVectorStore, SearchVectorStore
 from tests.documents import memory_bomb
 from tests.integration.test_attachments import PLAN, PNG, Pages, Site, pdf
 from tests.turn_documents_world import (
@@ -137,8 +140,22 @@ async def test_what_has_nothing_to_do_with_the_documents_retrieves_nothing(world
         assert (await world.turn(message)).retrieved is None
 
 
+async def test_a_document_has_the_name_and_the_metadata_that_it_came_with(world: TurnWorld) -> None:
+    named = Attachment(
+        content=LARGE, mime_type="text/plain", document_id="rules.txt", metadata={"year": 1987}
+    )
+    assert 'name="rules.txt"' in shown(await world.turn(QUESTION, named))
+    (store,) = await world.stores()
+    asked = SearchVectorStore(query="turbine", filters=Filter(type="eq", key="year", value=1987))
+    found = await world.knowledge.vector_stores.search(ANN, store.id, asked)
+    assert found.data[0].filename == "rules.txt"
+    with pytest.raises(InvalidRequest) as caught:
+        await world.turn(QUESTION, msgspec.structs.replace(named, metadata={"a": "x" * 20_000}))
+    assert caught.value.param == "documents[0].metadata"
+
+
 async def test_the_same_document_is_kept_once(world: TurnWorld) -> None:
-    first = await world.turn(QUESTION, doc(LARGE))
+    first = await world.turn(QUESTION, doc(LARGE), doc(LARGE))
     second = await world.turn(QUESTION, doc(LARGE))
     assert first.retrieved == second.retrieved
 

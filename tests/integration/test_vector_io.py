@@ -295,6 +295,10 @@ def test_metadata_of_any_size_comes_back(raw: Raw) -> None:
     [
         ({"documents": []}, "documents"),
         ({"chunk_size_in_tokens": 1}, "chunk_size_in_tokens"),
+        (
+            {"documents": [{"document_id": "a", "content": "x", "metadata": {"a": "x" * 20_000}}]},
+            "documents[0].metadata",
+        ),
         ({"documents": [{"document_id": "a", "content": " "}]}, "documents[0].content"),
         ({"documents": [{"document_id": "a", "content": "x"}] * 2}, "documents[1].document_id"),
         ({"documents": [{"document_id": "a", "content": "file:///etc/passwd"}]}, "documents[0].content"),

@@ -168,12 +168,13 @@ def _asked(question: str) -> str:
 
 
 def _cut_all(documents: Sequence[ReadDocument]) -> list[Chunk]:
-    return [
-        chunk
+    """In order; those of a document that is there twice once."""
+    found = [
+        cut(_document_id(one, one.document), one.document, CHUNKS, _about(one))
         for one in documents
         if one.document is not None
-        for chunk in cut(_document_id(one, one.document), one.document, CHUNKS, _about(one))
     ]
+    return list({chunk.id: chunk for chunks in found for chunk in chunks}.values())
 
 
 def _document_id(read: ReadDocument, document: Document) -> str:
@@ -183,7 +184,7 @@ def _document_id(read: ReadDocument, document: Document) -> str:
 
 
 def _about(read: ReadDocument) -> JsonObject:
-    about: JsonObject = {"filename": read.name, "mime_type": read.media_type}
+    about: JsonObject = {**read.metadata, "filename": read.name, "mime_type": read.media_type}
     return {**about, "source": read.source} if read.source else about
 
 

@@ -6,7 +6,7 @@ All of them or none: the first that cannot be had ends the others, and is an err
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from antiphon.agents.content import has_images, image_part, parts_of, text_of
@@ -18,10 +18,11 @@ from antiphon.core.documents import Document
 from antiphon.core.errors import InvalidRequest
 from antiphon.core.items import InputImage
 from antiphon.core.json_values import is_object
-from antiphon.core.wire import Wire
+from antiphon.core.wire import JsonObject, Wire
 from antiphon.embeddings.at_once import at_once
 from antiphon.ports.files import Fetched
 from antiphon.responses import media
+from antiphon.vector_io.cutting import check_metadata
 from antiphon.vector_io.reading import DocumentReader, is_url
 
 AT_ONCE: Final = 4
@@ -61,6 +62,7 @@ class ReadDocument:
     document: Document | None = None
     tokens: int = 0
     images: tuple[InputImage, ...] = ()
+    metadata: JsonObject = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class _Source:
     name: str
     url: str | None
     content: Content = ""
+    metadata: JsonObject = field(default_factory=dict[str, Any])
 
 
 @dataclass(slots=True)
@@ -196,7 +199,7 @@ async def _measured(
     else:
         tokens = await asyncio.to_thread(count_tokens, document.text)
     name = _name(source, filename, document.title)
-    return ReadDocument(name, kind, where, document, tokens, images)
+    return ReadDocument(name, kind, where, document, tokens, images, source.metadata)
 
 
 def _source(given: Attachment, at: int, path: str) -> _Source:
@@ -214,12 +217,13 @@ def _source(given: Attachment, at: int, path: str) -> _Source:
             f"`{param}`: documents of type {kind} are not read; send texts, PDF, Office files, web pages or images.",
             param=param,
         )
-    name = " ".join((given.document_id or "").split())
+    name, metadata = " ".join((given.document_id or "").split()), given.metadata or {}
+    check_metadata(metadata, f"{path}.metadata")
     if isinstance(content, Url):
-        return _Source(at + 1, param, kind, name, content.uri)
+        return _Source(at + 1, param, kind, name, content.uri, metadata=metadata)
     if isinstance(content, str) and is_url(content):
-        return _Source(at + 1, param, kind, name, content)
-    return _Source(at + 1, param, kind, name, None, content)
+        return _Source(at + 1, param, kind, name, content, metadata=metadata)
+    return _Source(at + 1, param, kind, name, None, content, metadata)
 
 
 def _content(given: Any, path: str) -> Content | Url:

@@ -3,9 +3,23 @@
 from antiphon.core.chunking import chunks
 from antiphon.core.chunking_strategy import ChunkSizes
 from antiphon.core.documents import Document, TextChunk
+from antiphon.core.errors import InvalidRequest
 from antiphon.core.wire import JsonObject, encode
 from antiphon.ports.knowledge import Chunk
 from antiphon.vector_io.service import attributes_of, document_of, told_id
+
+MAX_METADATA = 16 * 1024
+"""Bytes of JSON: it is kept with each chunk of a document."""
+
+
+def check_metadata(metadata: JsonObject, param: str) -> None:
+    """Raises InvalidRequest for metadata that is too large."""
+    size = len(encode(metadata))
+    if size > MAX_METADATA:
+        raise InvalidRequest(
+            f"`{param}`: has {size} bytes, and is kept with each chunk of the document; {MAX_METADATA} are the most.",
+            param=param,
+        )
 
 
 def cut(document_id: str, document: Document, sizes: ChunkSizes, metadata: JsonObject) -> list[Chunk]:

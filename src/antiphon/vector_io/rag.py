@@ -15,7 +15,7 @@ from antiphon.ports import Owner
 from antiphon.ports.files import Fetched
 from antiphon.ports.knowledge import Chunk, StoredVectorStore
 from antiphon.vector_io.content import text_of
-from antiphon.vector_io.cutting import cut
+from antiphon.vector_io.cutting import check_metadata, cut
 from antiphon.vector_io.reading import DocumentReader, is_url
 from antiphon.vector_io.service import VectorIo, document_of, metadata_of
 from antiphon.vector_io.shapes import (
@@ -56,6 +56,7 @@ class RagTool:
             if name in names[:at]:
                 path = f"documents[{at}].document_id"
                 raise InvalidRequest(f'`{path}`: "{name[:200]}" is there twice.', param=path)
+            check_metadata(body.documents[at].metadata or {}, f"documents[{at}].metadata")
         made: list[Chunk] = []
         for at, one in enumerate(body.documents):
             document = await self._read(one, f"documents[{at}]")
