@@ -63,6 +63,7 @@ class TurnRun:
     _begun: bool = False
     _ended: bool = False
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _timer: asyncio.TimerHandle | None = None
     _renewing: asyncio.Task[None] | None = None
 
     @property
@@ -107,8 +108,9 @@ class TurnRun:
     def close(self) -> None:
         """Nobody carries the run out any more."""
         self.going.end(self.record.id)
-        if self._renewing is not None:
-            self._renewing.cancel()
+        for one in (self._timer, self._renewing):
+            if one is not None:
+                one.cancel()
 
     # --- beside the run -------------------------------------------------------------------------------------
     def around(self, emit: Emit | None) -> Emit | None:
@@ -135,22 +137,26 @@ class TurnRun:
         self.going.begin(self.record.id)
         if not await self._put():
             raise no_session(self.record.session_id)
-        self._renewing = asyncio.create_task(self._renew())
+        self._timer = asyncio.get_running_loop().call_later(RENEW_S, self._start_renewing)
 
     async def _put(self) -> bool:
         record = self.record
         record.inner = msgspec.structs.replace(record.inner, until=self.going.until())
         return await self.store.put_turn(self.owner, record.stored())
 
+    def _start_renewing(self) -> None:
+        """Most turns have ended before."""
+        self._renewing = asyncio.create_task(self._renew())
+
     async def _renew(self) -> None:
         """Say from time to time that the turn goes on, and how far it has come."""
         while True:
-            await asyncio.sleep(RENEW_S)
             async with self._writing:
                 if self._ended:
                     return
                 with suppress(StoreUnavailable):
                     await self._put()
+            await asyncio.sleep(RENEW_S)
 
     # --- the end --------------------------------------------------------------------------------------------
     async def put_response(self, owner: Owner, response: StoredResponse) -> None:

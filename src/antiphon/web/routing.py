@@ -1,5 +1,6 @@
 """The route table: what is served, as data. Dispatch, `/openapi.json` and the coverage page are made from it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -70,7 +71,11 @@ class Router:
         for route in routes:
             table = patterns if "{" in route.path else self._exact
             table.setdefault(route.path, {})[route.method] = route
-        self._patterns = [(compile_path(path)[0], methods) for path, methods in patterns.items()]
+        self._patterns: dict[str, list[tuple[re.Pattern[str], dict[str, Route]]]] = {}
+        for path, methods in patterns.items():
+            if "{" in _family(path):
+                raise ValueError(f"{path}: no route has a variable part in its first two segments")
+            self._patterns.setdefault(_family(path), []).append((compile_path(path)[0], methods))
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         """The route and the variable parts of the path. Raises NotFound or MethodNotAllowed."""
@@ -98,11 +103,16 @@ class Router:
         methods = self._exact.get(path)
         if methods is not None:
             return methods, NO_PARAMS
-        for pattern, found in self._patterns:
+        for pattern, found in self._patterns.get(_family(path), ()):
             match = pattern.match(path)
             if match is not None:
                 return found, match.groupdict()
         return None, NO_PARAMS
+
+
+def _family(path: str) -> str:
+    """Its first two segments, `/v1/files`, by which the patterns that may match are found."""
+    return "/".join(path.split("/", 3)[:3])
 
 
 def _plain(path: str) -> str:
