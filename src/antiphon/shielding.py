@@ -53,12 +53,9 @@ def check_safety(settings: Settings, catalog: Catalog) -> None:
 
 
 def make_shield_providers(settings: Settings, models: GuardModels) -> Mapping[str, SafetyProvider]:
-    """The configured ones by id, and `rules` where nothing else has that name or does its work. Raises ConfigError."""
+    """The configured ones by id, and `rules` where nothing else has that name. Raises ConfigError."""
     configured = list(settings.providers.safety)
-    if all(
-        one.provider_id != shield_plugins.DEFAULT_ID and one.provider_type != shield_plugins.DEFAULT_TYPE
-        for one in configured
-    ):
+    if all(one.provider_id != shield_plugins.DEFAULT_ID for one in configured):
         configured.append(
             ProviderSettings(provider_id=shield_plugins.DEFAULT_ID, provider_type=shield_plugins.DEFAULT_TYPE)
         )
@@ -81,6 +78,9 @@ def configured_shields(
 
 
 def _provider(settings: Settings, one: ProviderSettings, models: GuardModels) -> SafetyProvider:
+    if one.breaker is not None:
+        message = "`breaker` is for model servers; give it to the provider of the shield's model."
+        raise settings.safety_error(one.provider_id, "", message)
     folder = Path(settings.source).parent if settings.source else Path()
     try:
         make = shield_plugins.provider_class(one.provider_type).from_config

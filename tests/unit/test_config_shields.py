@@ -119,6 +119,12 @@ def test_files_of_rules_lie_beside_the_configuration(
         ("inline::rules", "inline::prompt-guard", 6, "rule set prompt-injection"),
         ("remote::llama-guard", "remote::bedrock", 10, "guardrails of Amazon Bedrock are not asked"),
         ("remote::llama-guard", "inline::llama-guard", 10, "it is written remote::llama-guard"),
+        (
+            "provider_type: inline::rules",
+            "provider_type: inline::rules\n    breaker: {failures: 2}",
+            6,
+            "`breaker` is for model servers",
+        ),
         ("[own.yaml]", "[none.yaml]", 9, "none.yaml cannot be read"),
         ("files:", "file:", 9, 'did you mean "files"?'),
         ("excluded_categories: [S13]", "excluded_categories: [S15]", 14, "has no category S15"),
@@ -152,6 +158,10 @@ def test_what_is_wrong_is_told_at_its_line(
 def test_rules_are_there_without_being_configured(folder: Path) -> None:
     shields = "[{shield_id: pii}, {shield_id: x, provider_shield_id: secrets}]"
     assert check(folder, f"version: 2\nshields: {shields}\n") == 0
+
+
+def test_rules_are_there_beside_others_too(folder: Path) -> None:
+    assert check(folder, OURS + "- {shield_id: pii, provider_id: rules}\n") == 0
 
 
 def test_the_command_measures_rule_sets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
