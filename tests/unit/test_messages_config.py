@@ -89,7 +89,7 @@ def test_only_schemas_that_it_binds_are_left_to_the_upstream() -> None:
         return set(made(**config).unenforced(request))
 
     plain: Any = {"type": "object", "properties": {}}
-    assert unenforced(plain) == {"json_object", "grammar"}
+    assert unenforced(plain) == {"json_object", "text_grammar", "grammar"}
     assert "json_schema" in unenforced({"type": "integer", "minimum": 1})
     assert "json_schema" in unenforced(plain, capabilities={"json_schema": False})
 

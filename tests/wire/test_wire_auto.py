@@ -269,9 +269,9 @@ async def test_what_is_not_enforced_is_what_either_wire_leaves_open(client: Upst
     async with fake_upstream(answering(replying(404))) as upstream:
         provider = auto(upstream, client, capabilities=capabilities)
         asked = ResponseRequest(model="m", input="hi")
-        assert provider.unenforced(asked) == {"json_object", "grammar"}
+        assert provider.unenforced(asked) == {"json_object", "text_grammar", "grammar"}
         assert await said(provider) == "by chat"
-        assert provider.unenforced(asked) == {"json_object", "grammar"}
+        assert provider.unenforced(asked) == {"json_object", "text_grammar", "grammar"}
 
 
 @pytest.mark.parametrize(
