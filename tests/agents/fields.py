@@ -7,6 +7,7 @@ import msgspec
 from msgspec import inspect
 
 from antiphon.agents import shapes
+from antiphon.core.json_values import is_array, is_object
 from antiphon.core.shields import Violation
 
 SENT = (shapes.CreateAgent, shapes.CreateSession, shapes.CreateTurn, shapes.ResumeTurn)
@@ -39,13 +40,12 @@ def all_fields() -> list[Place]:
 
 def fields_in(value: Any, of: Any) -> Iterator[Place]:
     """The fields that are in `value`, which is of this type."""
-    if isinstance(value, list):
-        for one in value:  # pyright: ignore[reportUnknownVariableType] JSON
+    if is_array(value):
+        for one in value:
             yield from fields_in(one, of)
+    if not is_object(value):
         return
-    if not isinstance(value, dict):
-        return
-    struct = _fitting(value, list(_structs(of)))  # pyright: ignore[reportUnknownArgumentType] JSON
+    struct = _fitting(value, list(_structs(of)))
     if struct is None:
         return
     tag = inspect.type_info(struct)

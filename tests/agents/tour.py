@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.agents import shapes
+from antiphon.core.json_values import is_array
 from tests.agents.fields import Place, fields_in
 
 Json = dict[str, Any]
@@ -106,11 +107,11 @@ class Tour:
 
     def call(self, method: str, route: str, body: Json | None = None, query: str = "") -> Any:
         """The answer, of a stream its chunks. The ids in the path are those that were named last."""
-        found = self.ask(method, self.prefix + route.format(**self.names) + query, body)
+        found: Any = self.ask(method, self.prefix + route.format(**self.names) + query, body)
         self.statuses.setdefault((method, route), set()).add(200)
         takes, gives = ROUTES[method, route]
         self.sent |= set(fields_in(body, takes))
-        self.seen |= set(fields_in(found, shapes.TurnChunk if isinstance(found, list) else gives))
+        self.seen |= set(fields_in(found, shapes.TurnChunk if is_array(found) else gives))
         return found
 
     def ask(self, method: str, path: str, body: Json | None = None) -> Any:

@@ -96,8 +96,7 @@ def refused(call: Any, *arguments: Any, **fields: Any) -> list[Any] | None:
     try:
         call(*arguments, **fields)
     except client_package.APIStatusError as error:
-        body = error.body if isinstance(error.body, dict) else {}
-        return [error.status_code, body.get("error", {}).get("param")]
+        return [error.status_code, error.response.json()["error"]["param"]]
     return None
 
 
@@ -275,7 +274,12 @@ def knowledge(client: Any) -> dict[str, Any]:
     else:
         store = client.vector_stores.create(name="notes", extra_body={"embedding_model": embedder}).id
         listed, found = True, "The boat is blue."
-    document = {"document_id": "lamps", "content": RED, "mime_type": "text/plain", "metadata": {}}
+    document: dict[str, Any] = {
+        "document_id": "lamps",
+        "content": RED,
+        "mime_type": "text/plain",
+        "metadata": {},
+    }
     client.tool_runtime.rag_tool.insert(documents=[document], vector_db_id=store, chunk_size_in_tokens=64)
     group = {"name": "builtin::rag/knowledge_search", "args": {"vector_db_ids": [store]}}
     talk = Talk(client, "demo", toolgroups=[group])
