@@ -56,7 +56,7 @@ async def test_a_session_goes_on_as_a_stored_one_does() -> None:
     found = await store.agents.get_session(ALICE, HELPER.id, "s")
     assert found == replace(session("s"), tip="resp_b")
     assert [one.id for one in await store.agents.list_turns(ALICE, "s")] == ["a", "b"]
-    assert ids(await store.conversations.get_turns(ALICE, found.tip)) == ["resp_a", "resp_b"]
+    assert ids(await store.conversations.get_turns(ALICE, "resp_b")) == ["resp_a", "resp_b"]
 
 
 async def test_a_session_of_somebody_else_is_not_there() -> None:

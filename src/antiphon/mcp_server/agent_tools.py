@@ -21,7 +21,7 @@ from antiphon.mcp_server.tools import Exchange, Tool, ToolResult, UserAnswer, re
 from antiphon.ports import Owner
 from antiphon.ports.agents import StoredAgent
 
-PREFIX: Final = "agent"
+PREFIX: Final = "agent_"
 MAX_AGENTS: Final = 128
 """So many names of agents are offered, by the alphabet."""
 MAX_NAME: Final = 64
@@ -130,7 +130,7 @@ def _leads_on(config: AgentConfig) -> bool:
 
 
 def _tool_name(name: str) -> str:
-    whole = f"{PREFIX}_{_NOT_IN_NAMES.sub('_', name)}"
+    whole = f"{PREFIX}{_NOT_IN_NAMES.sub('_', name)}"
     return whole if len(whole) <= MAX_NAME else _distinct(whole, name)
 
 
