@@ -569,26 +569,26 @@ def test_an_agent_that_cannot_be(raw: Raw, body: Json, param: str) -> None:
     assert len(ok(raw.get("/v1/agents"))["data"]) == before
 
 
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
-        ({}, "messages"),
-        ({"messages": []}, "messages"),
-        ({"messages": "hi"}, "messages"),
-        ({"messages": [{"role": "assistant", "content": "hi"}]}, "messages[0].role"),
-        ({"messages": [{"role": "user"}]}, "messages[0].content"),
-        ({"messages": [user("hi", name="ann")]}, "messages[0].name"),
-        ({"messages": [{"role": "user", "content": []}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [{"type": "sound"}]}]}, "messages[0].content[0].type"),
-        ({"messages": [{"role": "tool", "call_id": "c", "content": "x"}]}, "messages[0].call_id"),
-        ({**TURN, "stream": "yes"}, "stream"),
-        ({**TURN, "session_id": NOBODY}, "session_id"),
-        ({**TURN, "toolgroups": ["nobody"]}, "toolgroups[0]"),
-        ({**TURN, "output_shields": ["nobody"]}, "output_shields[0]"),
-        ({**TURN, "documents": [{"content": "x", "mime_type": "audio/mpeg"}]}, "documents[0].content"),
-        ({**TURN, "model": "m"}, "model"),
-    ],
-)
+NO_TURNS: list[tuple[Json, str]] = [
+    ({}, "messages"),
+    ({"messages": []}, "messages"),
+    ({"messages": "hi"}, "messages"),
+    ({"messages": [{"role": "assistant", "content": "hi"}]}, "messages[0].role"),
+    ({"messages": [{"role": "user"}]}, "messages[0].content"),
+    ({"messages": [user("hi", name="ann")]}, "messages[0].name"),
+    ({"messages": [{"role": "user", "content": []}]}, "messages[0].content"),
+    ({"messages": [{"role": "user", "content": [{"type": "sound"}]}]}, "messages[0].content[0].type"),
+    ({"messages": [{"role": "tool", "call_id": "c", "content": "x"}]}, "messages[0].call_id"),
+    ({**TURN, "stream": "yes"}, "stream"),
+    ({**TURN, "session_id": NOBODY}, "session_id"),
+    ({**TURN, "toolgroups": ["nobody"]}, "toolgroups[0]"),
+    ({**TURN, "output_shields": ["nobody"]}, "output_shields[0]"),
+    ({**TURN, "documents": [{"content": "x", "mime_type": "audio/mpeg"}]}, "documents[0].content"),
+    ({**TURN, "model": "m"}, "model"),
+]
+
+
+@pytest.mark.parametrize(("body", "param"), NO_TURNS)
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_turn_that_cannot_be(raw: Raw, body: Json, param: str, stream: bool) -> None:
     talk = Talk(raw)
