@@ -58,7 +58,8 @@ def function_tool(tool: ToolDef) -> FunctionTool:
 def _parameters(tool: ToolDef) -> JsonObject:
     if isinstance(tool.input_schema, dict) and tool.input_schema:
         nothing: JsonObject = {"type": "object", "properties": {}}
-        return nothing | schemas.with_items(tool.input_schema)
+        given: JsonObject = schemas.with_items(tool.input_schema)
+        return nothing | given
     parameters = tool.parameters if isinstance(tool.parameters, list) else []
     schema: JsonObject = {"type": "object", "properties": {one.name: _property(one) for one in parameters}}
     required = [one.name for one in parameters if one.required is not False]
