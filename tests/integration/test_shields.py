@@ -35,7 +35,7 @@ class Caller:
 
     def run(self, shield_id: str, *messages: Json | str, **more: Any) -> Answer:
         said = [{"role": "user", "content": one} if isinstance(one, str) else one for one in messages]
-        body = {"shield_id": shield_id, "messages": said, "params": {}, **more}
+        body: Json = {"shield_id": shield_id, "messages": said, "params": {}, **more}
         return self.post("/v1/safety/run-shield", body)
 
     def violation(self, shield_id: str, *messages: Json | str, **more: Any) -> Any:
@@ -267,62 +267,62 @@ def test_a_guard_that_reads_text_does_not_let_an_image_pass(anne: Caller) -> Non
     assert found["metadata"]["reason"] == "image_not_checked"
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "param"),
-    [
-        (
-            {"shield_id": "nobody", "messages": [{"role": "user", "content": "x"}], "params": {}},
-            404,
-            "shield_id",
-        ),
-        ({"messages": [{"role": "user", "content": "x"}]}, 400, "shield_id"),
-        ({"shield_id": "flowers", "messages": []}, 400, "messages"),
-        ({"shield_id": "flowers"}, 400, "messages"),
-        ({"shield_id": "flowers", "messages": "x"}, 400, "messages"),
-        ({"shield_id": "flowers", "messages": [{"content": "x"}]}, 400, "messages[0].role"),
-        ({"shield_id": "flowers", "messages": [{"role": "robot", "content": "x"}]}, 400, "messages[0].role"),
-        ({"shield_id": "flowers", "messages": [{"role": "user"}]}, 400, "messages[0].content"),
-        ({"shield_id": "flowers", "messages": [{"role": "user", "content": 3}]}, 400, "messages[0].content"),
-        (
-            {
-                "shield_id": "flowers",
-                "messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}],
-            },
-            400,
-            "messages[0].content[0]",
-        ),
-        (
-            {
-                "shield_id": "flowers",
-                "messages": [{"role": "user", "content": [{"type": "image", "image": {}}]}],
-            },
-            400,
-            "messages[0].content[0].image",
-        ),
-        (
-            {
-                "shield_id": "flowers",
-                "messages": [{"role": "user", "content": [{"type": "image", "image": {"data": "AAAA"}}]}],
-            },
-            400,
-            "messages[0].content[0].image.data",
-        ),
-        (
-            {
-                "shield_id": "flowers",
-                "messages": [
-                    {
-                        "role": "user",
-                        "content": {"type": "image_url", "image_url": {"url": "file:///etc/passwd"}},
-                    }
-                ],
-            },
-            400,
-            "messages[0].content.image_url.url",
-        ),
-        ({"shield_id": "flowers", "messages": [{"role": "user", "content": "x"}], "extra": 1}, 400, "extra"),
-    ],
-)
+BAD_RUNS: list[tuple[Json, int, str]] = [
+    (
+        {"shield_id": "nobody", "messages": [{"role": "user", "content": "x"}], "params": {}},
+        404,
+        "shield_id",
+    ),
+    ({"messages": [{"role": "user", "content": "x"}]}, 400, "shield_id"),
+    ({"shield_id": "flowers", "messages": []}, 400, "messages"),
+    ({"shield_id": "flowers"}, 400, "messages"),
+    ({"shield_id": "flowers", "messages": "x"}, 400, "messages"),
+    ({"shield_id": "flowers", "messages": [{"content": "x"}]}, 400, "messages[0].role"),
+    ({"shield_id": "flowers", "messages": [{"role": "robot", "content": "x"}]}, 400, "messages[0].role"),
+    ({"shield_id": "flowers", "messages": [{"role": "user"}]}, 400, "messages[0].content"),
+    ({"shield_id": "flowers", "messages": [{"role": "user", "content": 3}]}, 400, "messages[0].content"),
+    (
+        {
+            "shield_id": "flowers",
+            "messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}],
+        },
+        400,
+        "messages[0].content[0]",
+    ),
+    (
+        {
+            "shield_id": "flowers",
+            "messages": [{"role": "user", "content": [{"type": "image", "image": {}}]}],
+        },
+        400,
+        "messages[0].content[0].image",
+    ),
+    (
+        {
+            "shield_id": "flowers",
+            "messages": [{"role": "user", "content": [{"type": "image", "image": {"data": "AAAA"}}]}],
+        },
+        400,
+        "messages[0].content[0].image.data",
+    ),
+    (
+        {
+            "shield_id": "flowers",
+            "messages": [
+                {
+                    "role": "user",
+                    "content": {"type": "image_url", "image_url": {"url": "file:///etc/passwd"}},
+                }
+            ],
+        },
+        400,
+        "messages[0].content.image_url.url",
+    ),
+    ({"shield_id": "flowers", "messages": [{"role": "user", "content": "x"}], "extra": 1}, 400, "extra"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "param"), BAD_RUNS)
 def test_a_run_that_cannot_be_is_refused(anne: Caller, body: Json, status: int, param: str) -> None:
     answer = anne.post("/v1/safety/run-shield", body)
     assert (answer.status, answer.error["param"]) == (status, param), answer.body

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from antiphon.core.errors import (
+    AntiphonError,
     InvalidRequest,
     ModelNotFound,
     ProviderContextLength,
@@ -239,7 +240,7 @@ async def test_a_text_that_is_too_long_for_the_model_is_judged_in_halves() -> No
 
 
 @pytest.mark.parametrize("failure", [ProviderUnavailable("up", "gone"), ModelNotFound("x", [])])
-async def test_one_question_without_an_answer_is_none_for_all(failure: Any) -> None:
+async def test_one_question_without_an_answer_is_none_for_all(failure: AntiphonError) -> None:
     with pytest.raises(type(failure)):
         await ask(Models({"LAST Agent": failure}), user("a"), ShieldMessage("assistant", "b"))
 

@@ -86,7 +86,7 @@ async def _asked(
         return unchecked(shield_id, "unknown_shield")
     try:
         async with asyncio.timeout(known.timeout_s):
-            said: object = await known.provider.run(known.shield, messages, touchpoint)
+            said = await known.provider.run(known.shield, messages, touchpoint)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -97,9 +97,12 @@ async def _asked(
         return unchecked(shield_id, _reason(error))
     if said is None:
         return None
-    if not isinstance(said, Violation) or said.violation_level not in _SEVERITY:
-        return unchecked(shield_id, "malformed")
-    return _named(said, known.shield)
+    return _named(said, known.shield) if _is_violation(said) else unchecked(shield_id, "malformed")
+
+
+def _is_violation(said: object) -> bool:
+    """A provider may be anybody's, and say anything."""
+    return isinstance(said, Violation) and said.violation_level in _SEVERITY
 
 
 def _reason(error: Exception) -> Reason:

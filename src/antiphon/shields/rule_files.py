@@ -40,12 +40,17 @@ def from_file(path: Path, shown: str) -> Mapping[str, RuleSet]:
     except UnicodeDecodeError as error:
         raise Wrong("files", f"{shown} is not UTF-8 text (byte {error.start}).") from None
     given = _read(text, shown)
-    if not is_object(given) or not all(isinstance(name, str) for name in given):
+    if not is_object(given) or not _has_names(given):
         raise Wrong("files", f"{shown}: expected a mapping: a name, and its rule set.")
     try:
         return {name: read_rule_set(name, one, name) for name, one in given.items()}
     except Wrong as wrong:
         raise Wrong("files", f"{shown}: {wrong.message}") from None
+
+
+def _has_names(given: Mapping[Any, Any]) -> bool:
+    """Keys of YAML may be numbers."""
+    return all(isinstance(name, str) for name in given)
 
 
 def _read(text: str, shown: str) -> Any:
