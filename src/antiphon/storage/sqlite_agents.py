@@ -180,11 +180,9 @@ def _delete_session(
     if not rows:
         return None
     _run("delete_turns", names, connection)
+    # Each from where it ends upwards: whatever the order, nothing is left that is not needed.
     made = _run("hide_responses", names, connection)
-    purged: list[str] = []
-    # The newest first: what continues a response goes before it.
-    for response_id, _ in sorted(made, key=lambda row: -int(row[1])):
-        purged += chains.purge(owner, response_id, connection)
+    purged = [one for (response_id,) in made for one in chains.purge(owner, response_id, connection)]
     return Gone(session_id, rows[0][0]), purged
 
 

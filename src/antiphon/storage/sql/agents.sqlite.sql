@@ -55,7 +55,7 @@ DELETE FROM agent_turns WHERE session_id = :id AND tenant = :tenant AND subject 
 -- Those that are hidden already too: all that were made in the session.
 UPDATE responses SET hidden = 1
 WHERE session_id = :id AND tenant = :tenant AND subject = :subject
-RETURNING id, number
+RETURNING id
 
 -- name: stands_at
 SELECT 1 FROM agent_sessions WHERE id = :id AND tenant = :tenant AND subject = :subject AND tip IS :continues
