@@ -507,8 +507,6 @@ def test_a_client_that_leaves_cancels_its_turn(program: Program, raw: Raw) -> No
     read_until(connection, b'"step_progress"')
     (going,) = talk.turns()
     assert going["status"] == "in_progress"
-    waiting = _open(program, f"{talk.session}/turn", {"messages": [user("waits, and gives up")]})
-    waiting.close()
     connection.close()
     assert said(talk.turn("next")) == "next"  # it waits for the other to end
     cancelled, after = talk.turns()

@@ -1,5 +1,6 @@
 """Turns whose session changes under them, and rows of runs that nobody carries out any more."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -146,6 +147,26 @@ async def test_a_turn_in_progress_shows_how_far_it_has_come() -> None:
     assert (going["status"], going["completed_at"]) == ("in_progress", None)
     assert (ended["status"], ended["output_message"]["content"]) == ("completed", "one two")
     assert last_of(answer)["event"]["payload"]["turn"] == ended
+
+
+async def test_a_client_that_leaves_while_the_session_is_busy_has_no_turn() -> None:
+    world = await World().begin()
+    answered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        answered.set()
+        await go_on.wait()
+
+    world.between = hold
+    first = asyncio.create_task(world.ask(stream=True))
+    await answered.wait()
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    left = await exchange(world.app, "POST", f"{world.session}/turn", body, leave_after_s=0.01)
+    assert left.status == 0
+    go_on.set()
+    assert (await first).status == 200
+    assert (await world.ask()).status == 200
+    assert [turn["status"] for turn in await world.turns()] == ["completed", "completed"]
 
 
 async def test_a_row_of_which_nobody_says_any_more_that_it_goes_on_is_interrupted() -> None:
