@@ -6,7 +6,7 @@ What a body says of tools is taken out and said in the first message; calls and 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 
@@ -25,8 +25,9 @@ from antiphon.core.tools import (
     GrammarFormat,
     ModelChoice,
     ModelTool,
+    ToolChoiceMode,
 )
-from antiphon.core.wire import UNSET, JsonObject, UnsetType, decode_json, encode
+from antiphon.core.wire import UNSET, JsonObject, decode_json, encode
 from antiphon.ports import UpstreamReply
 
 _TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls")
@@ -86,7 +87,7 @@ def chat_in_words(body: bytes, form: CallFormat, new_id: Callable[[], str]) -> t
         )
     lines = [guide(shown, form)] if shown else []
     if tools:
-        lines += choice_lines(choice, parallel=given.get("parallel_tool_calls"))
+        lines += choice_lines(choice, parallel=given.get("parallel_tool_calls") is not False)
     sent = {key: value for key, value in given.items() if key not in _TOOL_FIELDS}
     sent["messages"] = _told(_messages(messages, form), "\n\n".join(lines))
     names = frozenset(tool.name for tool in shown)
@@ -94,45 +95,103 @@ def chat_in_words(body: bytes, form: CallFormat, new_id: Callable[[], str]) -> t
     return encode(sent), ChatTools(form, names, custom, new_id) if shown else None
 
 
+class _Format(msgspec.Struct):
+    type: str = "text"
+    grammar: GrammarFormat | None = None
+
+
+class _Definition(msgspec.Struct):
+    name: str
+    description: str | None = None
+    parameters: JsonObject | None = None
+    format: _Format | None = None
+
+
+class _Tool(msgspec.Struct):
+    type: Literal["function", "custom"] = "function"
+    function: _Definition | None = None
+    custom: _Definition | None = None
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _NamedTool(msgspec.Struct):
+    function: _Named | None = None
+    custom: _Named | None = None
+
+
+class _Allowed(msgspec.Struct):
+    mode: Literal["auto", "required"] = "auto"
+    tools: list[_NamedTool] = []
+
+
+class _Mode(msgspec.Struct):
+    tool_choice: ToolChoiceMode
+
+
+class _Choice(_NamedTool):
+    allowed_tools: _Allowed | None = None
+
+
+class _Called(msgspec.Struct):
+    name: str
+    arguments: str | None = None
+    input: str | None = None
+
+
+class _Call(msgspec.Struct):
+    id: str | None = None
+    function: _Called | None = None
+    custom: _Called | None = None
+
+
+ReadT = TypeVar("ReadT")
+
+
+def _read(value: Any, kind: type[ReadT], path: str) -> ReadT:
+    """Raises InvalidRequest, with the place in `param`."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(" - at `$")
+        place = f"{path}{place.rstrip('`')}".lstrip(".")
+        raise InvalidRequest(f"`{place}`: {problem}.", param=place) from None
+
+
 def _tool(given: JsonObject, path: str) -> ModelTool:
     """Raises InvalidRequest."""
-    kind = str(given.get("type", "function"))
-    inner: Any = given.get(kind)
-    name: Any = inner.get("name") if is_object(inner) else None
-    if kind not in ("function", "custom") or not is_object(inner) or not isinstance(name, str):
-        raise InvalidRequest(
-            f'`{path}`: expected {{"type": "function", "function": {{"name": …}}}}, or the same of type custom.',
-            param=path,
-        )
-    description: Any = inner.get("description") or UNSET
-    if kind == "function":
-        return FunctionTool(name=name, description=description, parameters=inner.get("parameters"))
-    return CustomTool(name=name, description=description, format=_grammar(inner.get("format"), path))
-
-
-def _grammar(given: Any, path: str) -> GrammarFormat | UnsetType:
-    if not is_object(given) or given.get("type") != "grammar":
-        return UNSET
-    try:
-        return msgspec.convert(given.get("grammar"), GrammarFormat)
-    except msgspec.ValidationError as error:
-        place = f"{path}.custom.format.grammar"
-        raise InvalidRequest(f"`{place}`: {error}.", param=place) from None
+    tool = _read(given, _Tool, path)
+    inner = tool.function if tool.type == "function" else tool.custom
+    if inner is None:
+        raise InvalidRequest(f"`{path}.{tool.type}`: required, and missing.", param=f"{path}.{tool.type}")
+    description = inner.description or UNSET
+    if tool.type == "function":
+        return FunctionTool(name=inner.name, description=description, parameters=inner.parameters)
+    bound = inner.format.grammar if inner.format is not None else None
+    return CustomTool(name=inner.name, description=description, format=bound or UNSET)
 
 
 def _choice(given: Any) -> ModelChoice:
-    if not is_object(given):
-        return given if given in ("none", "required") else "auto"
-    kind = str(given.get("type"))
-    inner: Any = given.get(kind) or {}
-    if kind == "allowed_tools":
-        named = [
-            {"name": (one.get(str(one.get("type"))) or one).get("name")}
-            for one in _objects(inner.get("tools"))
-        ]
-        return ChooseAllowed(mode="required" if inner.get("mode") == "required" else "auto", tools=named)
-    name = str(inner.get("name"))
-    return ChooseCustom(name=name) if kind == "custom" else ChooseFunction(name=name)
+    """Raises InvalidRequest."""
+    if given is None or isinstance(given, str):
+        return _read({"tool_choice": given or "auto"}, _Mode, "").tool_choice
+    choice = _read(given, _Choice, "tool_choice")
+    if choice.allowed_tools is not None:
+        allowed = choice.allowed_tools
+        named = [tool.function or tool.custom for tool in allowed.tools]
+        return ChooseAllowed(
+            mode=allowed.mode, tools=[{"name": one.name} for one in named if one is not None]
+        )
+    if choice.custom is not None:
+        return ChooseCustom(name=choice.custom.name)
+    if choice.function is not None:
+        return ChooseFunction(name=choice.function.name)
+    raise InvalidRequest(
+        "`tool_choice`: expected a mode, or the name of a tool below `function` or `custom`.",
+        param="tool_choice",
+    )
 
 
 def _is_of_calls(message: JsonObject) -> bool:
@@ -150,10 +209,11 @@ def _told(messages: list[JsonObject], text: str) -> list[JsonObject]:
 
 
 def _messages(messages: Sequence[JsonObject], form: CallFormat) -> list[JsonObject]:
+    """Raises InvalidRequest for calls that are none."""
     names: dict[str, str] = {}
     made: list[JsonObject] = []
     results: list[str] = []
-    for message in messages:
+    for at, message in enumerate(messages):
         if message.get("role") in ("tool", "function"):
             name = names.get(str(message.get("tool_call_id"))) or str(message.get("name") or "unknown")
             results.append(result_of(name, _text(message.get("content"))))
@@ -161,8 +221,9 @@ def _messages(messages: Sequence[JsonObject], form: CallFormat) -> list[JsonObje
         if results:
             made.append({"role": "user", "content": "\n".join(results)})
             results = []
-        if calls := list(_objects(message.get("tool_calls"))):
-            names |= {str(call.get("id")): _written(call).name for call in calls}
+        if message.get("tool_calls"):
+            calls = _read(message["tool_calls"], list[_Call], f"messages[{at}].tool_calls")
+            names |= {str(call.id): _written(call).name for call in calls}
             text = written(form, [_written(call) for call in calls])
             said = _text(message.get("content"))
             made.append({"role": "assistant", "content": f"{said}\n\n{text}" if said else text})
@@ -173,12 +234,12 @@ def _messages(messages: Sequence[JsonObject], form: CallFormat) -> list[JsonObje
     return made
 
 
-def _written(call: JsonObject) -> WrittenCall:
-    custom: Any = call.get("custom")
-    if is_object(custom):
-        return WrittenCall(str(custom.get("name")), arguments_of(str(custom.get("input") or "")))
-    function: Any = call.get("function") or {}
-    return WrittenCall(str(function.get("name")), str(function.get("arguments") or ""))
+def _written(call: _Call) -> WrittenCall:
+    if call.custom is not None:
+        return WrittenCall(call.custom.name, arguments_of(call.custom.input or ""))
+    if call.function is not None:
+        return WrittenCall(call.function.name, call.function.arguments or "")
+    return WrittenCall("unknown", "")
 
 
 def _text(content: Any) -> str:
