@@ -338,7 +338,8 @@ class StreamReader:
 
     def _shown(self, choice: JsonObject, delta: JsonObject) -> Iterator[JsonObject]:
         """The deltas that come of the text of one, which is left without it."""
-        index = int(choice.get("index") or 0)
+        given: Any = choice.get("index")
+        index = given if isinstance(given, int) else 0
         reading = self._choices.setdefault(index, _ChoiceReading(self.tools.reader()))
         text: Any = delta.pop("content", None)
         pieces = reading.reader.feed(text) if isinstance(text, str) else []
