@@ -169,6 +169,23 @@ async def test_a_client_that_leaves_while_the_session_is_busy_has_no_turn() -> N
     assert [turn["status"] for turn in await world.turns()] == ["completed", "completed"]
 
 
+async def test_a_session_that_stays_busy_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.conversations.turns.WAIT_S", 0.01)
+    world = await World().begin()
+    refused: list[Answer] = []
+
+    async def ask_again() -> None:
+        world.between = nothing
+        refused.append(await world.ask())
+
+    world.between = ask_again
+    assert (await world.ask()).status == 200
+    (answer,) = refused
+    assert answer.status == 409
+    assert answer.json["error"]["param"] == "session_id"
+    assert answer.json["error"]["message"].startswith(f'the session "{world.session_id}" is still busy')
+
+
 async def test_a_row_of_which_nobody_says_any_more_that_it_goes_on_is_interrupted() -> None:
     world = await World().begin()
     await world.ask()

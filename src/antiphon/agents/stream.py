@@ -11,7 +11,7 @@ from antiphon.agents.rendering import shown_turn
 from antiphon.agents.running import TurnRun
 from antiphon.agents.sessions import Place
 from antiphon.agents.turns import Asking, TurnService
-from antiphon.core.errors import AntiphonError
+from antiphon.core.errors import AntiphonError, ConversationLocked
 from antiphon.core.wire import encode
 from antiphon.responses.routes import ResponseStream, StreamSettings, response_headers
 from antiphon.web.http import Request
@@ -39,7 +39,11 @@ class TurnReply:
         async with AsyncExitStack() as until_answered:
             made: TurnRun | None = None
             with Watch(request.receive) as watch:
-                made = await self.make(await until_answered.enter_async_context(session))
+                try:
+                    place = await until_answered.enter_async_context(session)
+                except ConversationLocked as error:
+                    raise _locked(error) from None
+                made = await self.make(place)
             if watch.gone or made is None:
                 return
             until_answered.callback(made.close)
@@ -62,3 +66,10 @@ class TurnReply:
             return encode(shown_turn(record.shown(), self.asking.generation))
 
         await answer_whole(request, send, work, lambda: response_headers(made.run))
+
+
+def _locked(error: ConversationLocked) -> ConversationLocked:
+    """In the words of this API."""
+    error.message = error.message.replace("the conversation", "the session", 1)
+    error.param = "session_id"
+    return error
