@@ -59,6 +59,15 @@ def test_interleaved_parallel_calls_keep_apart() -> None:
     assert items(heard) == [made_call("f", "{}", "a"), made_call("g", "[]", "b")]
 
 
+@pytest.mark.parametrize(("sent", "second"), [("a", "call_made0"), ("b" * 513, "call_made0"), ("b", "b")])
+def test_ids_that_are_taken_or_too_long_are_replaced(sent: str, second: str) -> None:
+    heard = hear(
+        fragment(index=0, id="a", function=function("f", "{}")),
+        fragment(index=1, id=sent, function=function("g", "[]")),
+    )
+    assert items(heard) == [made_call("f", "{}", "a"), made_call("g", "[]", second)]
+
+
 def test_fragments_without_an_index_follow_their_id_or_the_last_call() -> None:
     heard = hear(
         fragment(id="a", function=function("f", "{")),

@@ -76,8 +76,12 @@ class ToolCall(Wire):
 
 
 class ToolResponse(Wire):
-    call_id: Annotated[str, Meta(min_length=1, max_length=512)]
-    tool_name: Annotated[str, Meta(max_length=512)]
+    """Stored turns have them too, with whatever name a model made up: with limits here, such a turn could not be read
+    again. Those of a client have to have the ids of calls that wait.
+    """
+
+    call_id: str
+    tool_name: str
     content: Content
     metadata: JsonObject | UnsetType | None = UNSET
 

@@ -66,6 +66,8 @@ from antiphon.providers.refusals import Redaction, stream_error
 _CHUNK = msgspec.json.Decoder(Chunk)
 _SHORTEST_ID = 3
 """A number below this length is an upstream's counter and no id: it comes again in the next answer."""
+_LONGEST_ID = 512
+"""What clients may send back as the id of a call."""
 
 
 @dataclass(slots=True)
@@ -392,12 +394,17 @@ class ChatDecoder:
         self._close_message(out)
         self._held.clear()
         call.slot = self._next_slot()
-        own = call.upstream_id and not (len(call.upstream_id) < _SHORTEST_ID and call.upstream_id.isdecimal())
-        call.call_id = call.upstream_id if own else self._new_call_id()
+        call.call_id = call.upstream_id if self._is_id(call.upstream_id) else self._new_call_id()
         out.append(ItemStarted(call.slot, _item(call, "")))
         if call.arguments:
             call.arguments = ["".join(call.arguments)]
             self._argue(call, call.arguments[0], out)
+
+    def _is_id(self, upstream_id: str) -> bool:
+        """Whether what the upstream says tells this call from the others of its answer, and can be sent back."""
+        is_number = len(upstream_id) < _SHORTEST_ID and upstream_id.isdecimal()
+        is_taken = any(call.call_id == upstream_id for call in self._calls)
+        return 0 < len(upstream_id) <= _LONGEST_ID and not is_number and not is_taken
 
     @staticmethod
     def _close_call(call: _OpenCall, out: list[ModelSignal]) -> None:
