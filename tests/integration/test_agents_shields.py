@@ -1,5 +1,6 @@
 """Shields of agents, over the installed program: no text goes around them, and a guard that fails lets nothing pass."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -185,3 +186,17 @@ def test_a_shield_that_was_removed_since_lets_nothing_pass(raw: Raw) -> None:
     answer = guarded.post(f"{guarded.session}/turn", {"messages": [{"role": "user", "content": "hello"}]})
     assert answer.status == 400
     assert "soon-gone" in answer.error["message"]
+
+
+def file_of(text: str) -> Json:
+    data = base64.b64encode(text.encode()).decode()
+    return {"type": "input_file", "filename": "notes.txt", "file_data": f"data:text/plain;base64,{data}"}
+
+
+def test_what_files_of_a_request_say_is_checked_too(raw: Raw) -> None:
+    talk = Talk(raw, input_shields=["flowers"])
+    agent = talk.agent.rpartition("/")[2]
+    for text, expected in ((f"about {CANARY}", "refusal"), ("about the weather", "output_text")):
+        asked = [{"role": "user", "content": [file_of(text)]}]
+        answer = talk.ok(talk.post("/v1/responses", {"agent": agent, "input": asked}))
+        assert [part["type"] for part in answer["output"][0]["content"]] == [expected], text

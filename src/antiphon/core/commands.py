@@ -9,6 +9,7 @@ from antiphon.core.items import FunctionCall, ItemStatus
 from antiphon.core.marks import CallEnd, StepEnd
 from antiphon.core.mcp import ElicitationAnswer
 from antiphon.core.request import ResponseRequest
+from antiphon.core.seen import TranscriptItem
 from antiphon.core.shields import ShieldMessage, Touchpoint
 from antiphon.core.signals import OutputItem
 from antiphon.core.tools import McpTool
@@ -72,11 +73,14 @@ class ListTools:
 
 @dataclass(frozen=True, slots=True)
 class CheckContent:
-    """Ask all of these shields at once about these messages, the last of which is what the rest led to."""
+    """Ask all of these shields at once about these messages, the last of which is what the rest led to. `items` are
+    what the messages are made of: those may hold files, whose texts have to be read first.
+    """
 
     touchpoint: Touchpoint
     shields: tuple[str, ...]
     messages: tuple[ShieldMessage, ...]
+    items: tuple[TranscriptItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from antiphon.core.items import (
     InputImage,
     Message,
     Reasoning,
-    ReasoningText,
     Refusal,
 )
 from antiphon.core.seen import TranscriptItem
@@ -30,17 +29,22 @@ class Guarding:
 
     def __init__(self, rules: TurnRules, given: Sequence[TranscriptItem]) -> None:
         self._rules = rules
-        self._given = tuple(shown(given)) if rules.input_shields or rules.output_shields else ()
+        self._given = tuple(given)
 
     def of_input(self) -> CheckContent | None:
         """The check before the first model call; None where there is nothing to ask, or nobody."""
         shields = self._rules.input_shields
-        return CheckContent("user-input", shields, self._given) if shields and self._given else None
+        asked = tuple(shown(self._given)) if shields else ()
+        return CheckContent("user-input", shields, asked, self._given) if asked else None
 
     def of_output(self, made: Sequence[TranscriptItem]) -> CheckContent | None:
         """The check before the end. `made`: what the model and tools made in this run."""
-        shields, said = self._rules.output_shields, tuple(shown(made))
-        return CheckContent("assistant-output", shields, self._given + said) if shields and said else None
+        shields = self._rules.output_shields
+        said = tuple(shown(made)) if shields else ()
+        if not said:
+            return None
+        messages = (*shown(self._given), *said)
+        return CheckContent("assistant-output", shields, messages, (*self._given, *made))
 
 
 def refusal(violation: Violation) -> Message:
@@ -76,7 +80,7 @@ def _message(item: TranscriptItem) -> ShieldMessage:
 def _of_parts(role: Role, content: str | Sequence[object]) -> ShieldMessage:
     if isinstance(content, str):
         return ShieldMessage(role, content)
-    images = tuple(part.image_url for part in content if isinstance(part, InputImage) and part.image_url)
+    images = tuple(_image(part) for part in content if isinstance(part, InputImage))
     return ShieldMessage(role, "\n".join(text for part in content if (text := _text(part))), images)
 
 
@@ -84,12 +88,17 @@ def _text(part: object) -> str:
     if isinstance(part, Refusal):
         return part.refusal
     if isinstance(part, InputFile):
-        return str(part.filename or "")
+        return str(part.filename or part.file_id or part.file_url or "a file")
     found: object = getattr(part, "text", "")
     return found if isinstance(found, str) else ""
 
 
+def _image(part: InputImage) -> str:
+    """Its URL. One of a file that was not read is named by that: it is not to be missed."""
+    return part.image_url or f"file:{part.file_id or ''}"
+
+
 def _thoughts(item: Reasoning) -> str:
     said = [part.text for part in item.summary]
-    said += [part.text for part in item.content or () if isinstance(part, ReasoningText)]
+    said += [part.text for part in item.content or ()]
     return "\n".join(said)

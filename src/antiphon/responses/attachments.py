@@ -162,6 +162,11 @@ class Given:
         items = await self._items(before.items, intake)
         return replace(call, transcript=replace(before, history=tuple(history), items=items))
 
+    async def readable(self, items: Sequence[TranscriptItem]) -> Sequence[TranscriptItem]:
+        """Items with their files as texts, and their images where they can be looked at. Raises as `shown` does."""
+        await self._find(references_in(items))
+        return await self._items(tuple(items), Intake())
+
     async def parts(self, parts: Sequence[Attachment], intake: Intake) -> list[MessagePart]:
         """The same for parts that stand in no item."""
         references = [reference_of(part) for part in parts]

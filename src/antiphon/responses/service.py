@@ -39,7 +39,7 @@ from antiphon.responses.attachments import Attachments
 from antiphon.responses.bounds import check_bounds
 from antiphon.responses.rendering import Visible, render_item, render_items
 from antiphon.responses.setup import AS_ASKED, AgentDefaults, RunSetup
-from antiphon.runs.runner import ResponseKeeper, Run, RunPorts
+from antiphon.runs.runner import Readable, ResponseKeeper, Run, RunPorts
 from antiphon.runs.sampling import Sampler
 from antiphon.runs.thoughts import Thoughts
 
@@ -55,6 +55,7 @@ class Considered:
     prompt: FilledPrompt | None
     loop: Loop
     setup: RunSetup = AS_ASKED
+    readable: Readable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class ResponseService:
                 self.approval_ttl_s,
                 self.sampler,
                 self.shields,
+                asked.readable,
             ),
             prompt=prompt.stored if prompt is not None else None,
             claims=context.given.claims,
@@ -167,6 +169,8 @@ class ResponseService:
             request, setup = await self._of_agent(owner, request)
         request, prompt = await filled(self.store.prompts, owner, request)
         resolved = await self.catalog.resolve(request.model)
+        if setup.before is not None:
+            resolved = resolved.seen_by(setup.before)
         await check_bounds(request, resolved.provider)
         context = await self.assembly.assemble(owner, request, item_ids, memory, setup.history)
         tools = setup.tools or self.tools
@@ -174,11 +178,11 @@ class ResponseService:
             await tools.check(owner, request.tools)
         resolved.prefer(_served_last(context.transcript.history))
         transcript = context.transcript if prompt is None else prompt.before(context.transcript)
-        if setup.before is not None:
-            resolved = resolved.seen_by(setup.before)
+        readable: Readable | None = None
         if self.attachments is not None:
             given = await self.attachments.given(owner, request, transcript)
             if given is not None:
+                readable = given.readable
                 resolved = resolved.seen_by(partial(Attached, given=given))
         loop = Loop(
             request,
@@ -188,7 +192,7 @@ class ResponseService:
             mcp=_servers(tools, owner, request, context),
             rules=setup.rules,
         )
-        return Considered(resolved, context, prompt, loop, setup)
+        return Considered(resolved, context, prompt, loop, setup, readable)
 
     async def _of_agent(self, owner: Owner, request: ResponseRequest) -> tuple[ResponseRequest, RunSetup]:
         """The request with what its stored agent says where it says nothing itself. Raises NotFound."""
