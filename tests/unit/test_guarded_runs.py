@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from antiphon.core import marks
 from antiphon.core.guarding import shown
 from antiphon.core.items import (
@@ -25,6 +27,7 @@ from antiphon.core.seen import TranscriptItem
 from antiphon.core.shields import ShieldMessage, Touchpoint, Violation
 from antiphon.core.transcript import PastTurn
 from antiphon.core.turn_rules import TurnRules
+from antiphon.core.withheld import WITHHELD, as_told
 from antiphon.core.writer import Event
 from antiphon.models.catalog import Catalog
 from antiphon.ports import Owner, StoredResponse
@@ -138,6 +141,32 @@ async def test_what_may_not_go_out_is_followed_by_a_refusal() -> None:
     final, _ = await run_of(service(shields), RunSetup(rules=GUARDED))
     kinds = [item["content"][0]["type"] for item in final["output"]]
     assert (final["status"], kinds) == ("completed", ["output_text", "refusal"])
+
+
+@pytest.mark.parametrize("touchpoint", ["user-input", "assistant-output"])
+async def test_what_was_stopped_is_told_to_no_later_response(touchpoint: Touchpoint) -> None:
+    shields = Listening(lambda asked: STOP if asked == touchpoint else None)
+    responses = service(shields, {"reply": [{"reasoning": "made thought"}, {"text": "made answer"}]})
+    stopped, _ = await run_of(responses, RunSetup(rules=GUARDED), input="bad canary")
+    run = await prepared(responses, RunSetup(), input="and now?", previous_response_id=stopped["id"])
+    told = run.loop.transcript.all_items()
+    assert [getattr(item, "content", None) for item in told[:2]] == [
+        [InputText(text=WITHHELD if touchpoint == "user-input" else "bad canary")],
+        [Refusal(refusal="Not that.")],
+    ]
+    assert len(told) == 3
+    kept = await responses.store.get_response(OWNER, stopped["id"])
+    assert kept is not None
+    assert b"bad canary" in kept.input  # for whoever looks into what was stopped
+
+
+def test_a_stopped_answer_of_a_tool_stays_an_answer() -> None:
+    item = b'[{"type":"function_call_output","call_id":"c","output":"bad canary","id":"fco_1"}]'
+    refusal = b'[{"type":"message","role":"assistant","content":[{"type":"refusal","refusal":"No."}],"id":"msgi_1"}]'
+    told = as_told(PastTurn("resp_x", item, refusal))
+    assert [getattr(one, "output", None) for one in told.items()] == [WITHHELD, None]
+    assert told.id != "resp_x"
+    assert as_told(PastTurn("resp_x", item, refusal.replace(b"msgi_", b"msg_"))).id == "resp_x"
 
 
 async def test_a_warning_lets_a_run_go_on() -> None:

@@ -85,10 +85,13 @@ class CheckContent:
 
 @dataclass(frozen=True, slots=True)
 class OpenItem:
-    """Show an item of the model: it gets its id and its place in the output."""
+    """Show an item of the model: it gets its id and its place in the output. `kind` is a key of `PREFIX_BY_TYPE`, where
+    that is not the item's type.
+    """
 
     slot: int
     item: OutputItem
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

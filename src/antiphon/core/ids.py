@@ -11,6 +11,10 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 """How ids of agents, sessions and turns look."""
 _RANDOM = 32
 
+STOPPED_INPUT = "stopped_input"
+STOPPED_OUTPUT = "stopped_output"
+"""What a message is that a shield answers with: the id says which side of its response later turns are not told of."""
+
 PREFIX_BY_TYPE = {
     "message": "msg_",
     "reasoning": "rs_",
@@ -39,6 +43,8 @@ PREFIX_BY_TYPE = {
     "tool_search_output": "tso_",
     "additional_tools": "at_",
     "compaction": "cmp_",
+    STOPPED_INPUT: "msgi_",
+    STOPPED_OUTPUT: "msgo_",
 }
 
 

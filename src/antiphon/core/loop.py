@@ -35,6 +35,7 @@ from antiphon.core.hosted_items import (
     ToolSearchOutput,
 )
 from antiphon.core.hosted_tools import AnyTool
+from antiphon.core.ids import STOPPED_INPUT, STOPPED_OUTPUT
 from antiphon.core.in_words import again
 from antiphon.core.items import (
     Call,
@@ -522,7 +523,8 @@ class Loop:
 
     def _content_checked(self, violation: Violation | None) -> Iterator[Step]:
         if violation is not None and guarding.ends(violation):
-            yield from self.ours.show(guarding.refusal(violation))
+            stopped = STOPPED_INPUT if self._ending is None else STOPPED_OUTPUT
+            yield from self.ours.show(guarding.refusal(violation), stopped)
             yield self._finish(Finish("completed"))
         elif self._ending is not None:
             yield self._finish(self._ending)

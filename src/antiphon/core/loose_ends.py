@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from antiphon.core.items import Call, CallOutput, Reasoning
-from antiphon.core.removals import THINNED
 from antiphon.core.transcript import (
+    THINNED,
     PastTurn,
     TranscriptItem,
     is_models_own,

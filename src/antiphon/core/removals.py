@@ -10,20 +10,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from antiphon.core.items import CallOutput
-from antiphon.core.transcript import PastTurn
+from antiphon.core.transcript import THINNED, PastTurn
 from antiphon.core.wire import decode_json, encode
+from antiphon.core.withheld import as_told
 
-THINNED = "~"
-"""Stands in the id of a turn that is not the stored one any more, and in no other."""
 _KEPT = ("before", "after")
 """The fields of a compaction with what it keeps word for word."""
 
 
 def as_left(turns: Sequence[PastTurn]) -> Sequence[PastTurn]:
-    """The turns as they are after all removals among them, which are themselves left out.
+    """The turns as they are after all removals among them, which are themselves left out, and without what shields
+    stopped.
 
     A turn that lost something has another id than before, as adapters keep what they rendered under it.
     """
+    if any(turn.may_be_stopped for turn in turns):
+        turns = [as_told(turn) for turn in turns]
     if not any(turn.removes for turn in turns):
         return turns
     ids: set[str] = set()

@@ -64,10 +64,10 @@ class ServerCalls:
         self._open: dict[str, tuple[int, HostedCall]] = {}
 
     # --- items --------------------------------------------------------------------------------------------
-    def show(self, item: OutputItem) -> Iterator[Step]:
+    def show(self, item: OutputItem, kind: str = "") -> Iterator[Step]:
         """An item that is there at once."""
         slot = self._slot()
-        yield OpenItem(slot, item)
+        yield OpenItem(slot, item, kind)
         yield CloseItem(slot, item, "completed")
 
     def _slot(self) -> int:

@@ -14,6 +14,7 @@ from antiphon.core.hosted_items import (
     ToolSearchOutput,
 )
 from antiphon.core.hosted_tools import AnyTool
+from antiphon.core.ids import PREFIX_BY_TYPE, STOPPED_INPUT, STOPPED_OUTPUT
 from antiphon.core.items import Call, CallOutput, Message, Reasoning
 from antiphon.core.seen import StoredItem, TranscriptItem, as_seen
 
@@ -28,6 +29,9 @@ _ATTACHED = (b"input_file", b"input_image", b"computer_screenshot")
 _BRINGS_TOOLS = (b'"tool_search_output"', b'"additional_tools"')
 _SEARCH = b'"type":"file_search_call"'
 _LIST = b'"type":"mcp_list_tools"'
+_STOPPED = tuple(b'"id":"' + PREFIX_BY_TYPE[kind].encode() for kind in (STOPPED_INPUT, STOPPED_OUTPUT))
+THINNED = "~"
+"""Stands in the id of a turn that is not the stored one any more, and in no other."""
 _ITEMS = msgspec.json.Decoder(list[StoredItem])
 
 
@@ -68,6 +72,8 @@ class PastTurn:
     """Whether files were searched in it; kept too."""
     has_lists: bool = field(init=False, repr=False, compare=False)
     """Whether tools of MCP servers were listed in it; kept too."""
+    may_be_stopped: bool = field(init=False, repr=False, compare=False)
+    """False: no shield ended it; kept too."""
 
     def __post_init__(self) -> None:
         brings = any(kind in part for part in (self.input, self.output) for kind in _BRINGS_TOOLS)
@@ -78,6 +84,7 @@ class PastTurn:
         object.__setattr__(self, "may_attach", attached)
         object.__setattr__(self, "has_searches", _SEARCH in self.output or _SEARCH in self.input)
         object.__setattr__(self, "has_lists", _LIST in self.output or _LIST in self.input)
+        object.__setattr__(self, "may_be_stopped", any(word in self.output for word in _STOPPED))
 
     def stored(self) -> list[StoredItem]:
         """Its items as they are stored, input first."""

@@ -116,7 +116,7 @@ class Assembly:
         remembered = memory.turns(parent_id) if memory is not None else None
         recent, stored_id = remembered or ((), parent_id)
         if stored_id is None:
-            return recent
+            return as_left(recent)
         turns = await self.store.get_chain(owner, stored_id)
         if not turns:
             raise PreviousResponseNotFound(parent_id)

@@ -317,9 +317,9 @@ class Run:
     def _apply(self, steps: Iterable[Step]) -> None:
         for step in steps:
             match step:
-                case OpenItem(slot=slot, item=item):
+                case OpenItem(slot=slot, item=item, kind=kind):
                     self.begin()  # a compaction comes before the first model call
-                    item_id = self.item_ids.new(_type_of(item))
+                    item_id = self.item_ids.new(kind or _type_of(item))
                     self.writer.open(slot, msgspec.structs.replace(item, id=item_id))
                 case CloseItem(slot=slot, item=item, status=status):
                     item_id = self.writer.item_id(slot)
