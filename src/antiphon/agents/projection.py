@@ -158,19 +158,25 @@ class TurnProjection:
         return made
 
     def hear(self, events: Sequence[Event]) -> None:
-        """Take note; the chunks leave with the next `frame`."""
+        """Take note; the chunks leave with the next `frame`. Pieces of text that came at once are said at once."""
+        texts: list[bytes] = []
         for event in events:
             if event.type == "response.output_text.delta":  # nine events of ten
-                self._text(event.data)
-            else:
-                self._take(event)
+                texts.append(event.data)
+                continue
+            if texts:
+                self._text(texts)
+                texts.clear()
+            self._take(event)
+        if texts:
+            self._text(texts)
 
     def _take(self, event: Event) -> None:
         match event.type:
             case "response.function_call_arguments.delta":
                 self._arguments(event.data)
             case "response.refusal.delta":
-                self._text(event.data)
+                self._text([event.data])
             case "response.output_item.done":
                 self._item_done(event.data)
             case "response.created":
@@ -204,14 +210,14 @@ class TurnProjection:
         self._answer = None
         self._start("inference", step_id)
 
-    def _text(self, data: bytes) -> None:
+    def _text(self, events: Sequence[bytes]) -> None:
         step = self._inference
         if step is None:
             return  # what a shield says instead of an answer
-        delta = bytes(_DELTA.decode(data).delta)
-        step.pieces.append(delta[1:-1])
+        said = b"".join([bytes(_DELTA.decode(data).delta)[1:-1] for data in events])
+        step.pieces.append(said)
         if self._streams:
-            self._out.append(step.text_head + delta + DELTA_END)
+            self._out.append(b'%b"%b"%b' % (step.text_head, said, DELTA_END))
 
     def _arguments(self, data: bytes) -> None:
         step = self._inference

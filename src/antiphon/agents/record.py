@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 
@@ -32,7 +33,13 @@ Parts = list[InputText | InputImage]
 
 def iso(at_us: int) -> str:
     """Unix microseconds as ISO 8601 in UTC."""
-    return (_EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="microseconds")
+    seconds, micros = divmod(at_us, 1_000_000)
+    return f"{_second(seconds)}.{micros:06d}+00:00"
+
+
+@lru_cache(maxsize=64)
+def _second(at: int) -> str:
+    return (_EPOCH + timedelta(seconds=at)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def new_uuid(ids: Ids) -> str:

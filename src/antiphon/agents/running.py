@@ -161,8 +161,8 @@ class TurnRun:
     # --- the end --------------------------------------------------------------------------------------------
     async def put_response(self, owner: Owner, response: StoredResponse) -> None:
         """See `ResponseKeeper`. Raises ConversationChanged when the session is gone, or went on elsewhere."""
-        if self.run.emit is not None:
-            await self.run.flush()
+        if self._before is not None:
+            await self.run.flush()  # it watches what leaves
         self.projection.hear(self.run.writer.take())
         status = cast("Ended", response.status)
         record = self.projection.end(status, _HEAD.decode(response.head).error)
