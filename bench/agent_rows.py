@@ -72,7 +72,7 @@ async def turn_with_tool(servers: Servers, n: int) -> Sample:
     """Our own CPU of a turn with a call of an MCP tool group over that of a response with the same call."""
     assert isinstance(servers, McpServers)
     n, port = max(AT_ONCE, n // 2), servers.ours.port
-    groups = [{"name": "bench/get_weather", "args": {}}]
+    groups: list[dict[str, Any]] = [{"name": "bench/get_weather", "args": {}}]
     turns = [turn(one) for one in await sessions(servers, n, model="fake-call", toolgroups=groups)]
     begun = servers.profile.shares()
     plain = load.run(port, [with_mcp("fake-call", "get_weather")] * n, at_once=AT_ONCE, expect=b'"completed"')

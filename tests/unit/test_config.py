@@ -93,7 +93,11 @@ def test_two_loads_share_nothing(tmp_path: Path) -> None:
         ("port: 9000", "port: [", "antiphon.yaml:5: not valid YAML"),
         ("port: 9000", "port: !!python/name:os.system", "antiphon.yaml:3: the tag"),
         ("version: 2", "vector_io: [{provider_id: f}]", 'antiphon.yaml:1: "vector_io" belongs under `providers`'),
-        ("inference:", "safety: [{provider_id: f}]\n  inference:", 'antiphon.yaml:6: providers.safety: "provider_type" is'),
+        (
+            "inference:",
+            "safety: [{provider_id: f}]\n  inference:",
+            'antiphon.yaml:6: providers.safety: "provider_type" is',
+        ),
         ("version: 2", "shields: [{shield_id: s, provider_id: x}]", 'antiphon.yaml:1: shields: no safety provider "x"'),
         (
             "version: 2",

@@ -20,7 +20,7 @@ from antiphon.core.request import ResponseRequest
 BASE: dict[str, Any] = {"model": "m", "input": "hi"}
 SAMPLES: dict[type, Any] = {bool: True, int: 7, float: 0.5, str: "x", list: [], dict: {}}
 ANY = {"guardrails", "agent"}
-"""Parameters of any shape: what is refused of `guardrails` is in the table of `core.support`, an `agent` is looked up."""
+"""Of any shape: what is refused of `guardrails` is in the table of `core.support`, an `agent` is looked up."""
 REFUSED = {row.name for row in support.rows() if row.place == "parameter"}
 LONG = 11 * 1024 * 1024
 MAX_DEPTH = 4
