@@ -117,8 +117,9 @@ def test_groups_that_cannot_be_had_are_refused_by_their_place(
 
 
 def test_a_tool_that_the_server_does_not_have_is_refused_when_it_can_be_asked(agents: Agents) -> None:
-    session = agents.session("desk/add", "desk/nothing_such")
-    refused(agents.answer(session, "hi"), 400, "agent_config.toolgroups[1]")
+    refused(agents.create("desk/add", "desk/nothing_such"), 400, "agent_config.toolgroups[1]")
+    session = agents.session("desk/add")
+    refused(agents.answer(session, "hi", toolgroups=["desk/nothing_such"]), 400, "toolgroups[0]")
     ok(register(agents.raw, "mcp::dead", "http://127.0.0.1:9/mcp"))
     assert said(agents.turn(agents.session("mcp::dead/add"), "hello")) == "hello"
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from antiphon.core.compaction import Compacted, compaction_item
 from antiphon.core.items import FunctionCall, FunctionCallOutput, InputText, Message
-from antiphon.core.removals import THINNED, as_left
-from antiphon.core.transcript import PastTurn
+from antiphon.core.removals import as_left
+from antiphon.core.transcript import THINNED, PastTurn
 from antiphon.core.wire import encode
 
 

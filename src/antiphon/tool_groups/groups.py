@@ -37,7 +37,7 @@ class ResolvedGroups:
 class ToolGroups(Protocol):
     async def check(self, owner: Owner, groups: Sequence[GivenGroup], *, field: str) -> None:
         """Whether groups can be had, for what is kept and used later: known, given once, with arguments that they take.
-        No server is asked.
+        Only a server of which single tools are named is asked, and one that does not answer is taken at its word.
 
         Raises InvalidRequest, with `field[2]` in `param`, or with what is below it.
         """

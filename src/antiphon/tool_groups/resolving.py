@@ -60,8 +60,12 @@ class GroupResolver:
     search: KnowledgeSearch
 
     async def check(self, owner: Owner, groups: Sequence[GivenGroup], *, field: str) -> None:
-        """See `ToolGroups.check`."""
-        _merged_searches(await self._named(owner, groups, field))
+        """See `ToolGroups.check`. Servers are asked only where single tools of theirs are named."""
+        entries = await self._named(owner, groups, field)
+        _merged_searches(entries)
+        for one in _in_groups(entries):
+            if isinstance(one, _Server):
+                await self._server(owner, one, {}, distinct_label(one.group.id, ()))
 
     async def resolve(
         self,
