@@ -16,8 +16,8 @@ from antiphon.config.settings import Settings
 from antiphon.core.errors import StoreUnavailable
 from antiphon.core.wire import encode
 from antiphon.models.catalog import Catalog
-from antiphon.ports import StoredResponse
-from antiphon.ports.agents import StoredTurnEnd
+from antiphon.ports import Owner, StoredResponse
+from antiphon.ports.agents import StoredTurn, StoredTurnEnd
 from antiphon.providers.upstream import UpstreamClient
 from antiphon.storage.memory import MemoryStore
 from antiphon.testing import FakeClock, FakeIds, scripted_model
@@ -100,10 +100,10 @@ async def test_a_session_that_went_on_elsewhere_is_not_overwritten(stream: bool)
     world.between = world.went_on_elsewhere
     answer = await world.ask(stream=stream)
     if stream:
-        assert "changed by somebody else" in last_of(answer)["error"]["message"]
+        assert "went on elsewhere" in last_of(answer)["error"]["message"]
     else:
-        assert answer.status == 500
-        assert "changed by somebody else" in answer.json["error"]["message"]
+        assert (answer.status, answer.json["error"]["param"]) == (409, "session_id")
+        assert "went on elsewhere" in answer.json["error"]["message"]
     session = await world.store.agents.get_session(ANONYMOUS, world.agent_id, world.session_id)
     assert session is not None
     assert session.tip == "resp_elsewhere"
@@ -119,6 +119,19 @@ async def test_a_session_that_was_deleted_gets_nothing_back(stream: bool) -> Non
     assert "error" in (last_of(answer) if stream else answer.json)
     assert (await exchange(world.app, "GET", world.session)).status == 404
     assert await world.store.agents.list_turns(ANONYMOUS, world.session_id) == []
+
+
+async def test_a_session_that_is_deleted_before_its_turn_begins_is_not_there() -> None:
+    world = await World().begin()
+    put_turn = world.store.agents.put_turn
+
+    async def late(owner: Owner, turn: StoredTurn) -> bool:
+        await world.store.agents.delete_session(owner, world.agent_id, world.session_id)
+        return await put_turn(owner, turn)
+
+    world.store.agents.put_turn = late  # type: ignore[method-assign]
+    answer = await world.ask()
+    assert (answer.status, answer.json["error"]["param"]) == (404, "session_id")
 
 
 async def test_a_turn_that_cannot_be_stored_fails() -> None:

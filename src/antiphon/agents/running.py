@@ -62,6 +62,10 @@ class TurnRun:
     _before: RunWatcher | None = None
     _begun: bool = False
     _ended: bool = False
+    _is_heard: bool = False
+    """Whether somebody else is told of the events of a run that nobody reads."""
+    _lost: AntiphonError | None = None
+    """Why there is no session any more that this turn could be a part of."""
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _timer: asyncio.TimerHandle | None = None
     _renewing: asyncio.Task[None] | None = None
@@ -85,7 +89,7 @@ class TurnRun:
 
     async def execute(self, also: Emit | None = None) -> TurnRecord:
         """Run to the end without a reader; `also` is told of the events. Raises what went wrong before the run began,
-        and TurnFailed after it.
+        and after it TurnFailed, or NotFound and ConversationChanged where its session is gone or went on elsewhere.
         """
 
         async def hear(events: list[Event]) -> None:
@@ -93,12 +97,14 @@ class TurnRun:
             if also is not None:
                 await also(events)
 
-        self.run.emit = hear
+        self.run.emit, self._is_heard = hear, also is not None
         try:
             await self.run.execute()
         except AntiphonError as error:
             raise in_words_of_agents(error, self.places) from None
         state = self.run.state
+        if self._lost is not None:
+            raise self._lost
         if state.status == "failed":
             raise TurnFailed(
                 self.record.id, state.error_code or "server_error", state.error_message or "the turn failed"
@@ -136,7 +142,8 @@ class TurnRun:
         """Raises NotFound when the session is gone."""
         self.going.begin(self.record.id)
         if not await self._put():
-            raise no_session(self.record.session_id)
+            self._lost = no_session(self.record.session_id)
+            raise self._lost
         self._timer = asyncio.get_running_loop().call_later(RENEW_S, self._start_renewing)
 
     async def _put(self) -> bool:
@@ -161,8 +168,8 @@ class TurnRun:
     # --- the end --------------------------------------------------------------------------------------------
     async def put_response(self, owner: Owner, response: StoredResponse) -> None:
         """See `ResponseKeeper`. Raises ConversationChanged when the session is gone, or went on elsewhere."""
-        if self._before is not None:
-            await self.run.flush()  # it watches what leaves
+        if self._before is not None or self._is_heard:
+            await self.run.flush()  # they are told of what leaves
         self.projection.hear(self.run.writer.take())
         status = cast("Ended", response.status)
         record = self.projection.end(status, _HEAD.decode(response.head).error)
@@ -179,4 +186,16 @@ class TurnRun:
             if not written and not moves:  # it is shown beside a session that went on without it
                 await self.store.put_turn(owner, end.turn)
         if not written and moves:
-            raise ConversationChanged(record.session_id)
+            self._lost = _session_changed(record.session_id)
+            raise self._lost
+
+
+def _session_changed(session_id: str) -> ConversationChanged:
+    """In the words of this API."""
+    error = ConversationChanged(session_id)
+    error.message = (
+        f'session "{session_id}" was deleted meanwhile, or went on elsewhere, so this turn was not added to it; send it'
+        " again."
+    )
+    error.param = "session_id"
+    return error
