@@ -56,7 +56,7 @@ class Sessions:
         store = self.store if is_stored else self.volatile.store_for(owner, session_id)
         session = None if store is None else await store.agents.get_session(owner, agent_id, session_id)
         if store is None or session is None:
-            raise no_session(session_id)
+            raise no_session(session_id, is_stored=is_stored)
         return Place(agent, config, session, store)
 
     @contextmanager
@@ -101,9 +101,14 @@ def no_agent(agent_id: str) -> NotFound:
     )
 
 
-def no_session(session_id: str) -> NotFound:
+def no_session(session_id: str, *, is_stored: bool = True) -> NotFound:
+    why = (
+        "it may have been deleted"
+        if is_stored
+        else "sessions of this agent are not stored: they go some time after their last turn, and when the server stops"
+    )
     return NotFound(
-        f'there is no session "{session_id[:200]}" of this agent; it may have been deleted. Make one with'
+        f'there is no session "{session_id[:200]}" of this agent; {why}. Make one with'
         " POST /v1/agents/{agent_id}/session.",
         param="session_id",
     )
