@@ -200,3 +200,14 @@ def test_what_files_of_a_request_say_is_checked_too(raw: Raw) -> None:
         asked = [{"role": "user", "content": [file_of(text)]}]
         answer = talk.ok(talk.post("/v1/responses", {"agent": agent, "input": asked}))
         assert [part["type"] for part in answer["output"][0]["content"]] == [expected], text
+
+
+def test_what_may_not_come_in_is_compacted_by_no_model(raw: Raw) -> None:
+    talk = Talk(raw, input_shields=["flowers"])
+    agent = talk.agent.rpartition("/")[2]
+    for text, status in ((f"about {CANARY}", 400), ("about the weather", 200)):
+        answer = talk.post("/v1/responses/compact", {"agent": agent, "input": text})
+        assert answer.status == status, answer.body
+    refused = talk.post("/v1/responses/compact", {"agent": agent, "input": f"about {CANARY}"}).json["error"]
+    assert refused["param"] == "input"
+    assert "No flowers." in refused["message"]

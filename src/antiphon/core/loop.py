@@ -19,6 +19,7 @@ from antiphon.core.citations import Citations
 from antiphon.core.client_tools import BadArguments
 from antiphon.core.commands import (
     CallModel,
+    CheckContent,
     CloseItem,
     Compact,
     CountTokens,
@@ -129,11 +130,15 @@ class Loop:
         self._permission = Permission.of(self.request, toolbox)
 
     def start(self) -> Iterator[Step]:
-        check = self._guarding.of_input()
+        check = self.check_of_input()
         if check is not None:
             yield check
         else:
             yield from self._start()
+
+    def check_of_input(self) -> CheckContent | None:
+        """What shields are asked before anything else; None where there are none."""
+        return self._guarding.of_input()
 
     def _start(self) -> Iterator[Step]:
         if compacting.is_triggered(self.request):

@@ -39,12 +39,14 @@ class CompactedContext:
         """The `CompactResource`: what the user said, word for word, and one compaction, last. It stands in line: its
         items are sent back as they are, and the model sees what is around it.
 
-        Raises InvalidRequest where there is nothing to compact, CompactionFailed, ProviderError.
+        Raises InvalidRequest where there is nothing to compact, and where shields of its agent object,
+        CompactionFailed, ProviderError.
         """
         call, resolved = self.considered.loop.planned(), self.considered.resolved
         split = whole(call.transcript)
         if not split.is_worth_it:
             raise nothing_to_compact()
+        await self.service.check_input(self.owner, self.considered)
         summed_up = replace(call, transcript=split.to_sum_up(call.transcript.instructions))
         made = await compact(resolved.provider, resolved.upstream_model, summed_up)
         item = compaction_item(split.replaced_by(made, replaces=False))

@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.conversations.keeper import ConversationKeeper
 from antiphon.conversations.turns import Turns
+from antiphon.core import guarding
 from antiphon.core.compacting import is_triggered, nothing_to_compact, whole
 from antiphon.core.errors import InvalidRequest, NotFound
 from antiphon.core.ids import RESPONSE_PREFIX, UUID, ItemIds
@@ -17,6 +18,7 @@ from antiphon.core.mcp_turn import NOTHING, McpBeginning
 from antiphon.core.removals import as_left
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, summary_asked, with_output
+from antiphon.core.shields import Violation
 from antiphon.core.tools import McpTool
 from antiphon.core.transcript import PastTurn, StoredItem
 from antiphon.core.wire import UNSET, encode
@@ -39,7 +41,7 @@ from antiphon.responses.attachments import Attachments
 from antiphon.responses.bounds import check_bounds
 from antiphon.responses.rendering import Visible, render_item, render_items
 from antiphon.responses.setup import AS_ASKED, AgentDefaults, RunSetup
-from antiphon.runs.runner import Readable, ResponseKeeper, Run, RunPorts
+from antiphon.runs.runner import NO_SHIELDS, Readable, ResponseKeeper, Run, RunPorts
 from antiphon.runs.sampling import Sampler
 from antiphon.runs.thoughts import Thoughts
 
@@ -199,6 +201,24 @@ class ResponseService:
         if self.agents is None:
             raise NotFound("`agent`: there are no stored agents here.", param="agent")
         return await self.agents.applied(owner, request)
+
+    async def check_input(self, owner: Owner, asked: Considered) -> None:
+        """For who shows a request to a model without a run: ask the shields that a run would ask first.
+
+        Raises InvalidRequest where they object.
+        """
+        check = asked.loop.check_of_input()
+        if check is None:
+            return
+        messages = check.messages
+        if asked.readable is not None:
+            messages = tuple(guarding.shown(await asked.readable(check.items)))
+        violation: Violation | None = NO_SHIELDS
+        if self.shields is not None:
+            violation = await self.shields.run(owner, check.shields, messages, check.touchpoint)
+        if violation is not None and guarding.ends(violation):
+            said = violation.user_message or guarding.REFUSED
+            raise InvalidRequest(f"`input`: the agent's shields let none of it pass: {said}", param="input")
 
     def _keeper(self, request: ResponseRequest, continues: str | None) -> ResponseKeeper | None:
         """Where its response is to be kept; None: nowhere."""
