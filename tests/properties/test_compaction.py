@@ -263,8 +263,8 @@ class KeepsTheHistory(Loop):
 
 
 class ShowsNoCompaction(ServerCalls):
-    def show(self, item: signals.OutputItem) -> Iterator[Step]:
-        return iter(()) if isinstance(item, Compaction) else super().show(item)
+    def show(self, item: signals.OutputItem, kind: str = "") -> Iterator[Step]:
+        return iter(()) if isinstance(item, Compaction) else super().show(item, kind)
 
 
 class HidesTheCompaction(Loop):

@@ -391,9 +391,9 @@ class AnswersToo(Loop):
 class FindsInSilence(ServerCalls):
     """Shows that it searched, and not what it found."""
 
-    def show(self, item: signals.OutputItem) -> Iterator[Step]:
+    def show(self, item: signals.OutputItem, kind: str = "") -> Iterator[Step]:
         if not isinstance(item, ToolSearchOutput):
-            yield from super().show(item)
+            yield from super().show(item, kind)
 
 
 class Unaware(Loop):
