@@ -473,7 +473,7 @@ def test_what_fails_on_the_way_is_stored_and_the_session_goes_on_from_before(raw
     talk = Talk(raw)
     talk.turn("hello")
     answer = talk.ask("break")
-    assert answer.status == 500
+    assert answer.status == 502
     failed = talk.turns()[-1]
     assert failed["turn_id"] in answer.error["message"]
     assert (failed["status"], failed["error"]["code"]) == ("failed", "server_error")
@@ -492,7 +492,7 @@ def test_a_resumed_run_that_fails_leaves_its_calls_to_a_new_turn(raw: Raw) -> No
     talk = Talk(raw)
     turn = talk.turn("both? break")
     one, two = (answer_to(call) for call in calls(turn))
-    assert talk.resume(turn, one, two).status == 500
+    assert talk.resume(turn, one, two).status == 502
     failed = talk.get(turn)
     assert (failed["status"], kinds(failed)) == ("failed", ["inference", "tool_execution"])
     assert refused(talk.resume(turn, one, two)) == (409, "turn_id")

@@ -28,12 +28,16 @@ from antiphon.runs.runner import Emit, Run, RunWatcher
 
 
 class TurnFailed(AntiphonError):
-    """A turn that had begun and failed. `code` is that of its response."""
+    """A turn that had begun and failed. `code` is that of its response, the rest that of the error that ended it, where
+    there is one.
+    """
 
-    def __init__(self, turn_id: str, code: str, message: str) -> None:
+    def __init__(self, turn_id: str, code: str, message: str, failure: AntiphonError | None) -> None:
         super().__init__(f"{message.rstrip('.')}. The turn is stored as {turn_id}.")
         self.code = code
         self.status, self.type = failure_status(code)
+        if failure is not None:
+            self.status, self.type, self.param = failure.status, failure.type, failure.param
 
 
 class _Head(msgspec.Struct):
@@ -106,9 +110,9 @@ class TurnRun:
         if self._lost is not None:
             raise self._lost
         if state.status == "failed":
-            raise TurnFailed(
-                self.record.id, state.error_code or "server_error", state.error_message or "the turn failed"
-            )
+            code, message = state.error_code or "server_error", state.error_message or "the turn failed"
+            failed = TurnFailed(self.record.id, code, message, self.run.failure)
+            raise in_words_of_agents(failed, self.places)
         return self.record
 
     def close(self) -> None:

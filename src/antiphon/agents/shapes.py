@@ -215,7 +215,7 @@ TurnMessage = UserMessage | ToolResponseMessage
 
 class CompletionMessage(Wire, kw_only=True):
     role: Literal["assistant"] = "assistant"
-    content: Content
+    content: str | TextItem | ImageItem | list[TextItem | ImageItem]  # of stored turns: no limits here
     stop_reason: StopReason
     tool_calls: list[ToolCall] = []
 

@@ -168,6 +168,8 @@ class Run:
     state: ResponseState = field(default_factory=lambda: ResponseState("in_progress"))
     output: bytes = b"[]"
     begun: bool = False
+    failure: AntiphonError | None = None
+    """What ended it as failed after it had begun, where that was an error of the engine or of the model's server."""
     _call: CallModel | CountTokens | Compact | CheckContent | None = None
     _tool_calls: list[CallTool | ListTools] = field(default_factory=list["CallTool | ListTools"])
     _grants: list[Grant] = field(default_factory=list[Grant])
@@ -195,7 +197,7 @@ class Run:
         except AntiphonError as error:
             if not self.begun:
                 raise
-            self._broken = True
+            self._broken, self.failure = True, error
             self._apply(self.loop.feed(signals.Failed(_error_code(error), error.message)))
         except asyncio.CancelledError:
             if self.begun:
