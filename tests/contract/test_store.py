@@ -147,7 +147,10 @@ async def test_one_failing_write_leaves_the_others_of_its_group(path: Path) -> N
 
 
 def _fill_the_disk(connection: apsw.Connection) -> None:
-    assert execute(connection, "PRAGMA max_page_count = 60").fetchone() == (60,)
+    row = execute(connection, "PRAGMA page_count").fetchone()
+    assert row is not None
+    limit = row[0] + 20
+    assert execute(connection, f"PRAGMA max_page_count = {limit}").fetchone() == (limit,)
 
 
 async def test_a_full_disk_is_unavailable_and_only_for_what_does_not_fit(path: Path) -> None:
@@ -161,6 +164,21 @@ async def test_a_full_disk_is_unavailable_and_only_for_what_does_not_fit(path: P
     results = await asyncio.gather(*puts, return_exceptions=True)
     assert [isinstance(result, StoreUnavailable) for result in results] == [False, True, False, False]
     assert rows(path) == ["resp_before", "resp_n0", "resp_n2", "resp_n3"]
+    await store.aclose()
+
+
+async def test_a_write_with_a_fault_of_its_own_fails_alone(path: Path) -> None:
+    def faulty(connection: apsw.Connection) -> None:
+        execute(connection, "DELETE FROM responses")
+        raise ValueError("a fault of ours")
+
+    store = SqliteStore.open(path)
+    await put_chain(store, "before")
+    writing = database_of(store).write(faulty, several_statements=True)
+    put = store.put_response(ALICE, response("after"))
+    results = await asyncio.gather(writing, put, return_exceptions=True)
+    assert [type(result) for result in results] == [ValueError, type(None)]
+    assert sorted(rows(path)) == ["resp_after", "resp_before"]
     await store.aclose()
 
 

@@ -141,8 +141,8 @@ class GroupWriter:
             execute(self._connection, "SAVEPOINT job")
         try:
             result = job.work(self._connection)
-        except apsw.Error as error:
-            if not self._connection.in_transaction:
+        except Exception as error:  # a fault of its own too is its caller's: the thread goes on for all others
+            if isinstance(error, apsw.Error) and not self._connection.in_transaction:
                 raise
             if job.several_statements:
                 execute(self._connection, "ROLLBACK TO job")
@@ -153,7 +153,7 @@ class GroupWriter:
         return job, result, None
 
 
-def _failed(job: _Job, error: apsw.Error) -> _Outcome:
+def _failed(job: _Job, error: Exception) -> _Outcome:
     return job, None, unavailable(error) if isinstance(error, UNAVAILABLE) else error
 
 
