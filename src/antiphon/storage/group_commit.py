@@ -141,9 +141,7 @@ class GroupWriter:
             execute(self._connection, "SAVEPOINT job")
         try:
             result = job.work(self._connection)
-        except (
-            Exception
-        ) as error:  # a fault of its own too is its caller's: the thread goes on for all others
+        except Exception as error:  # one of its own too: the thread goes on for all others
             if isinstance(error, apsw.Error) and not self._connection.in_transaction:
                 raise
             if job.several_statements:
