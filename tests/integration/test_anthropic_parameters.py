@@ -68,7 +68,10 @@ def test_what_passes_or_is_emulated_is_seen_there(rule: Rule, servers: Servers, 
     assert seen is not None
     assert seen(body)
     assert servers.fake.seen.refused == []
-    held = rule.param in ("text.format: json_object", "text.format: grammar")  # which the answer does not keep to
+    held = rule.param in (
+        "text.format: json_object",
+        "text.format: grammar",
+    )  # which the answer does not keep to
     assert answer.json["status"] == ("failed" if held else "completed")
     assert "warning" not in answer.headers
 
