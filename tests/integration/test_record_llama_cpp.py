@@ -123,7 +123,7 @@ def test_a_real_run_is_made_again_from_its_recording(
 
     asyncio.run(ask())
     answers = [one.answer for one in recorded(tmp_path).exchanges if one.answer is not None]
-    assert max(len(answer.pieces) for answer in answers) > 5, "tokens came one by one"
+    assert max(len(answer.pieces) for answer in answers) > 1, "it came in pieces, of whatever size"
     flags = ["--config", str(tmp_path / "antiphon.yaml")]
     assert run_command(["replay", str(tmp_path / "recordings"), *flags]) == 0
     printed = capsys.readouterr().out
