@@ -15,6 +15,7 @@ from antiphon.agents.shapes import AgentConfig, SamplingParams, TopK, TopP
 from antiphon.core import request_rules
 from antiphon.core.body import StreamOptions, TextConfig
 from antiphon.core.errors import AntiphonError, ModelNotFound
+from antiphon.core.file_search import KNOWLEDGE_SEARCH
 from antiphon.core.request import ResponseRequest
 from antiphon.core.tools import Tool, ToolChoice
 from antiphon.core.turn_rules import TurnRules
@@ -25,7 +26,6 @@ from antiphon.ports.agents import StoredSession
 from antiphon.ports.safety import Shields
 from antiphon.responses.setup import SeenBy
 from antiphon.tool_groups.groups import ToolGroups
-from antiphon.tool_groups.rag import KNOWLEDGE_SEARCH
 
 DEFAULT_TOP_P = 0.95
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from antiphon.core.commands import ListTools
 from antiphon.core.errors import InvalidRequest
+from antiphon.core.file_search import KNOWLEDGE_SEARCH
 from antiphon.core.hosted_items import McpListTools
 from antiphon.core.tools import (
     ChooseFileSearch,
@@ -18,7 +19,6 @@ from antiphon.core.tools import (
 )
 from antiphon.core.wire import UNSET
 from antiphon.ports import Owner, ToolRuntime
-from antiphon.tool_groups.rag import KNOWLEDGE_SEARCH
 
 MAX_LISTED = 50
 NamesOf = Callable[[McpTool], Awaitable[Sequence[str] | None]]

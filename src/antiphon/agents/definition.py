@@ -23,8 +23,8 @@ from antiphon.agents.shapes import (
 )
 from antiphon.config.group_settings import BUILTIN_RAG
 from antiphon.core.errors import InvalidRequest
+from antiphon.core.file_search import KNOWLEDGE_SEARCH
 from antiphon.core.wire import UNSET
-from antiphon.tool_groups.rag import KNOWLEDGE_SEARCH
 
 AGENT_CONFIG: Final = "agent_config"
 DEFAULT_MAX_ITERS: Final = 10

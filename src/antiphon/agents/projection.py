@@ -5,10 +5,9 @@ made them, although they run at once; the calls that are the client's are one st
 What a stream says of a step is what is stored of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Literal, assert_never
+from typing import Literal, assert_never, cast
 
 import msgspec
 
@@ -89,14 +88,13 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a projection gets from outside. `now` is Unix microseconds; `names` has the names of tools that are called
-    otherwise here; `output_of` takes attachments out of what a tool said.
+    """What a projection gets from outside. `now` is Unix microseconds; `output_of` takes attachments out of what a tool
+    said.
     """
 
     new_id: Callable[[], str]
     now: Callable[[], int]
     generation: Generation = "text"
-    names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     output_of: Callable[[str], Output] = Output
 
 
@@ -406,8 +404,7 @@ class TurnProjection:
 
     def _call(self, call: Call) -> ToolCall:
         arguments = call.input if isinstance(call, CustomToolCall) else call.arguments
-        name = self._around.names.get(call.name, call.name)
-        return ToolCall(call_id=call.call_id, tool_name=name, arguments=arguments or "{}")
+        return ToolCall(call_id=call.call_id, tool_name=call.name, arguments=arguments or "{}")
 
     def _start(self, kind: StepType, step_id: str, metadata: JsonObject | None = None) -> None:
         if self._streams:
@@ -435,16 +432,18 @@ def started(turn_id: str, steps: Sequence[Step], generation: Generation) -> byte
     """What the stream of a new turn says first. `steps` were taken before a model was asked."""
     said = [chunk(TurnStart(turn_id=turn_id))]
     for step in steps:
-        kind: StepType = step.__struct_config__.tag  # type: ignore[assignment]  # the tags of `Step` are these
-        said += [chunk(StepStart(step_type=kind, step_id=step.step_id)), completed(step, generation)]
+        begun = StepStart(step_type=_kind_of(step), step_id=step.step_id)
+        said += [chunk(begun), completed(step, generation)]
     return b"".join(said)
 
 
 def completed(step: Step, generation: Generation) -> bytes:
-    kind: StepType = step.__struct_config__.tag  # type: ignore[assignment]  # the tags of `Step` are these
-    return chunk(
-        StepComplete(step_type=kind, step_id=step.step_id, step_details=shown_step(step, generation))
-    )
+    details = shown_step(step, generation)
+    return chunk(StepComplete(step_type=_kind_of(step), step_id=step.step_id, step_details=details))
+
+
+def _kind_of(step: Step) -> StepType:
+    return cast("StepType", step.__struct_config__.tag)  # the tags of `Step` are these
 
 
 def _stop_reason(end: StepEnd, calls: Sequence[ToolCall]) -> StopReason:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from antiphon.agents.attachments_out import taken_out
-from antiphon.agents.building import Built
 from antiphon.agents.definition import Effective, check_turn, effective, name_of
 from antiphon.agents.documents import Given, TurnDocuments
 from antiphon.agents.inputs import (
@@ -37,17 +36,14 @@ from antiphon.agents.shapes import (
 )
 from antiphon.config.group_settings import BUILTIN_RAG
 from antiphon.core.errors import AntiphonError, Conflict, InvalidRequest, NotFound
-from antiphon.core.file_search import FILE_SEARCH
 from antiphon.core.ids import RESPONSE_PREFIX
 from antiphon.core.removals import as_left
-from antiphon.core.tools import FileSearchTool
 from antiphon.core.transcript import PastTurn
 from antiphon.core.wire import encode
 from antiphon.ports import Owner
 from antiphon.ports.agents import StoredTurn
 from antiphon.responses.service import ResponseService
 from antiphon.responses.setup import RunSetup
-from antiphon.tool_groups.rag import KNOWLEDGE_SEARCH
 
 _NAMING_STORES = ("vector_db_ids", "vector_store_ids")
 
@@ -174,7 +170,7 @@ class TurnService:
             headers=asking.headers,
         )
         projection = TurnProjection(
-            record, self._around(asking, built), opening=beginning.opening, streams=asking.stream
+            record, self._around(asking), opening=beginning.opening, streams=asking.stream
         )
         made = TurnRun(
             asking.owner,
@@ -203,13 +199,11 @@ class TurnService:
         except AntiphonError as error:
             raise in_words_of_agents(error, made.places) from None
 
-    def _around(self, asking: Asking, built: Built) -> Surroundings:
-        searches = any(isinstance(tool, FileSearchTool) for tool in built.request.tools or ())
+    def _around(self, asking: Asking) -> Surroundings:
         return Surroundings(
             new_id=lambda: new_uuid(self.agents.ids),
             now=self.agents.clock.now_us,
             generation=asking.generation,
-            names={FILE_SEARCH: KNOWLEDGE_SEARCH} if searches else {},
             output_of=lambda said: Output(*taken_out(said)),
         )
 

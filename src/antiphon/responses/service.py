@@ -18,7 +18,6 @@ from antiphon.core.mcp_turn import NOTHING, McpBeginning
 from antiphon.core.removals import as_left
 from antiphon.core.request import ResponseRequest
 from antiphon.core.response import ResponseObject, summary_asked, with_output
-from antiphon.core.shields import Violation
 from antiphon.core.tools import McpTool
 from antiphon.core.transcript import PastTurn, StoredItem
 from antiphon.core.wire import UNSET, encode
@@ -41,7 +40,8 @@ from antiphon.responses.attachments import Attachments
 from antiphon.responses.bounds import check_bounds
 from antiphon.responses.rendering import Visible, render_item, render_items
 from antiphon.responses.setup import AS_ASKED, AgentDefaults, RunSetup
-from antiphon.runs.runner import NO_SHIELDS, Readable, ResponseKeeper, Run, RunPorts
+from antiphon.runs.checking import Readable, messages_of, verdict
+from antiphon.runs.runner import ResponseKeeper, Run, RunPorts
 from antiphon.runs.sampling import Sampler
 from antiphon.runs.thoughts import Thoughts
 
@@ -210,12 +210,7 @@ class ResponseService:
         check = asked.loop.check_of_input()
         if check is None:
             return
-        messages = check.messages
-        if asked.readable is not None:
-            messages = tuple(guarding.shown(await asked.readable(check.items)))
-        violation: Violation | None = NO_SHIELDS
-        if self.shields is not None:
-            violation = await self.shields.run(owner, check.shields, messages, check.touchpoint)
+        violation = await verdict(self.shields, owner, check, await messages_of(check, asked.readable))
         if violation is not None and guarding.ends(violation):
             said = violation.user_message or guarding.REFUSED
             raise InvalidRequest(f"`input`: the agent's shields let none of it pass: {said}", param="input")

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from antiphon.core import guarding, marks, signals
+from antiphon.core import marks, signals
 from antiphon.core.citations import Piece
 from antiphon.core.closing import closed
 from antiphon.core.commands import (
@@ -55,8 +55,6 @@ from antiphon.core.loop import Loop
 from antiphon.core.marks import CallEnd, ShieldsBegin, ShieldsEnd, StepEnd, mark
 from antiphon.core.mcp import Sampled, Sampling, shown_list
 from antiphon.core.response import ResponseObject, ResponseState, encode_items, with_output
-from antiphon.core.seen import TranscriptItem
-from antiphon.core.shields import Violation
 from antiphon.core.signals import ModelSignal, OutputItem
 from antiphon.core.wire import UNSET
 from antiphon.core.writer import Event, EventWriter
@@ -64,6 +62,7 @@ from antiphon.models.token_count import count_tokens
 from antiphon.ports import Clock, ModelProvider, Owner, StoredPrompt, StoredResponse, ToolRuntime
 from antiphon.ports.mcp import Grant, GrantKeeper
 from antiphon.ports.safety import Shields
+from antiphon.runs.checking import Readable, messages_of, verdict
 from antiphon.runs.compacting import compact
 from antiphon.runs.compactions import Compactions
 from antiphon.runs.held_answer import Constraints, HeldAnswer
@@ -71,7 +70,6 @@ from antiphon.runs.sampling import Sampler
 from antiphon.runs.thoughts import Thoughts
 
 Emit = Callable[[list[Event]], Awaitable[None]]
-Readable = Callable[[Sequence[TranscriptItem]], Awaitable[Sequence[TranscriptItem]]]
 MAX_TRUNCATIONS = 8
 RESULTS = "file_search_call.results"
 Inner = Reasoning | Compaction | FileSearchCall | McpListTools
@@ -109,10 +107,6 @@ class RunPorts:
     shields: Shields | None = None
     readable: Readable | None = None
     """Reads the files of items, for the shields; None where there are none."""
-
-
-NO_SHIELDS = Violation(violation_level="error", metadata={"reason": "no_shields"})
-"""Where a run has to be checked and nobody is there to do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,16 +276,11 @@ class Run:
 
     async def _check(self, step: CheckContent) -> None:
         """Ask the shields. They are a step of the run, so it begins, once what is to be checked could be read."""
-        messages = step.messages
-        if self.ports.readable is not None:
-            messages = tuple(guarding.shown(await self.ports.readable(step.items)))
+        messages = await messages_of(step, self.ports.readable)
         self.begin()
         self._mark(marks.SHIELDS_STARTED, ShieldsBegin(step.touchpoint))
         await self.flush()
-        shields = self.ports.shields
-        violation: Violation | None = NO_SHIELDS
-        if shields is not None:
-            violation = await shields.run(self.owner, step.shields, messages, step.touchpoint)
+        violation = await verdict(self.ports.shields, self.owner, step, messages)
         self._mark(marks.SHIELDS_DONE, ShieldsEnd(step.touchpoint, violation))
         self._apply(self.loop.feed(signals.ContentChecked(violation)))
         if self._finish is None:

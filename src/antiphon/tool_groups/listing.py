@@ -12,6 +12,7 @@ from antiphon.core.errors import (
     InvalidRequest,
     NotFound,
 )
+from antiphon.core.file_search import KNOWLEDGE_SEARCH
 from antiphon.core.hosted_items import McpListedTool, McpListTools
 from antiphon.core.json_values import is_array, is_object
 from antiphon.core.tools import McpTool
@@ -20,7 +21,7 @@ from antiphon.mcp_tools.together import PATIENCE_S, asked_together
 from antiphon.ports import Owner, ToolRuntime
 from antiphon.tool_groups.headers import ServerHeaders, headers_for
 from antiphon.tool_groups.names import label_of, splits
-from antiphon.tool_groups.rag import DESCRIPTION, KNOWLEDGE_SEARCH, SCHEMA
+from antiphon.tool_groups.rag import DESCRIPTION, SCHEMA
 from antiphon.tool_groups.refusals import check_served, unknown_group
 from antiphon.tool_groups.registry import Group, GroupRegistry
 from antiphon.tool_groups.shapes import GroupTool, LeftOut, ToolList, ToolParameter

@@ -17,7 +17,6 @@ from antiphon.vector_io.rag import RagTool
 from antiphon.vector_io.shapes import MAX_FOUND, Content, RagQuery, RagQueryConfig, Ranker, StoreName
 from antiphon.vector_io.stores import NamedStores
 
-KNOWLEDGE_SEARCH: Final = "knowledge_search"
 MAX_STORES: Final = 20
 DESCRIPTION: Final = "Search for information in the vector stores."
 SCHEMA: Final[JsonObject] = {

@@ -7,6 +7,7 @@ import msgspec
 
 from antiphon.core.commands import ListTools
 from antiphon.core.errors import AntiphonError, InvalidRequest
+from antiphon.core.file_search import KNOWLEDGE_SEARCH
 from antiphon.core.hosted_items import McpListTools
 from antiphon.core.tools import FileSearchTool, McpTool, Tool
 from antiphon.core.wire import JsonObject
@@ -15,7 +16,7 @@ from antiphon.tool_groups.groups import GivenGroup, ResolvedGroups
 from antiphon.tool_groups.headers import ServerHeaders, server_headers
 from antiphon.tool_groups.listing import server_tool
 from antiphon.tool_groups.names import distinct_label, splits
-from antiphon.tool_groups.rag import KNOWLEDGE_SEARCH, KnowledgeSearch, Search, search_of, with_args
+from antiphon.tool_groups.rag import KnowledgeSearch, Search, search_of, with_args
 from antiphon.tool_groups.refusals import check_served, no_such_group
 from antiphon.tool_groups.registry import Group, GroupRegistry
 from antiphon.tool_groups.runtime import FixedArguments, GroupRuntime
